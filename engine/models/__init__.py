@@ -1,0 +1,5 @@
+"""Tables."""
+
+from engine.models.user import User
+
+__all__ = ["User"]
