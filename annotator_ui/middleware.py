@@ -1,4 +1,4 @@
-"""Security headers on every response, static files and errors included.
+"""Security headers on every response, and one shape for every error of the API.
 
 The labelling page runs WebAssembly threads, which a browser grants only when the page and each
 script and worker it loads carry the cross-origin isolation headers.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -35,6 +35,16 @@ SECURITY_HEADERS = {
 }
 
 
+PLAIN_ERRORS = {
+    400: ("bad_request", "the request could not be read"),
+    403: ("not_allowed", "this is not allowed"),
+    404: ("not_found", "there is nothing at this address"),
+    405: ("method_not_allowed", "this address does not answer that method"),
+    413: ("too_large", "the request is too large"),
+    500: ("server_error", "something went wrong on the server; it has been logged"),
+}
+
+
 class SecurityHeadersMiddleware:
     """Set SECURITY_HEADERS; sits before WhiteNoise so that static files get them too."""
 
@@ -46,3 +56,24 @@ class SecurityHeadersMiddleware:
         for name, value in SECURITY_HEADERS.items():
             response.headers[name] = value
         return response
+
+
+class ApiErrorMiddleware:
+    """Give every error under /api/ the shape {"code", "message"}, whoever produced it.
+
+    Django answers wrong methods, unknown paths and oversized bodies before the API sees them.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        is_json = response.headers.get("Content-Type", "").startswith("application/json")
+        if response.status_code < 400 or is_json or not request.path_info.startswith("/api/"):
+            return response
+        code, message = PLAIN_ERRORS.get(response.status_code, PLAIN_ERRORS[500])
+        answer = JsonResponse({"code": code, "message": message}, status=response.status_code)
+        if "Allow" in response.headers:
+            answer.headers["Allow"] = response.headers["Allow"]
+        return answer

@@ -1,0 +1,201 @@
+"""The promptable decoder for clients without one: decoder.onnx on a stored embedding.
+
+Runs through onnxruntime in the web process; torch is never needed. The page in the browser runs
+the same file with the same feeds, pinned by tests/golden/.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from masks.rle import Rle
+
+FloatArray = npt.NDArray[np.float32]
+
+LABEL_PADDING, LABEL_BOX_TOP_LEFT, LABEL_BOX_BOTTOM_RIGHT = -1, 2, 3
+MASK_THRESHOLD_LOGIT = 0.0
+ROWS_AT_ONCE = 1024  # bounds the float copy of a large photo's logits
+CACHED_SESSIONS = 2  # the serving decoder and the one being replaced
+
+
+class DecodingError(RuntimeError):
+    """A stored decoder or embedding that cannot be used: our fault, not the caller's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointPrompt:
+    x_px: float
+    y_px: float
+    label: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxPrompt:
+    x0_px: float
+    y0_px: float
+    x1_px: float
+    y1_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    rle: Rle
+    predicted_iou: float
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderFrame:
+    """Maps pixels of the photo to the decoder's padded square and back."""
+
+    image_hw: tuple[int, int]
+    image_size_px: int
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Size of the resized photo inside the square: each side floor(side * scale + 0.5)."""
+        height, width = self.image_hw
+        scale = self.image_size_px / max(height, width)
+        return math.floor(height * scale + 0.5), math.floor(width * scale + 0.5)
+
+    def to_model(self, x_px: float, y_px: float) -> tuple[float, float]:
+        """Scale each axis by its own ratio, as the reference does."""
+        height, width = self.image_hw
+        input_height, input_width = self.input_hw
+        return x_px * (input_width / width), y_px * (input_height / height)
+
+
+def build_prompts(
+    points: Sequence[PointPrompt], box: BoxPrompt | None, *, frame: DecoderFrame
+) -> tuple[FloatArray, FloatArray]:
+    """Point coordinates (1, N, 2) in the model frame and labels (1, N): points, then the box.
+
+    A padding point is appended only when there is no box (released ONNX rule).
+    """
+    coords = [frame.to_model(point.x_px, point.y_px) for point in points]
+    labels = [point.label for point in points]
+    if box is None:
+        coords.append((0.0, 0.0))
+        labels.append(LABEL_PADDING)
+    else:
+        coords += [frame.to_model(box.x0_px, box.y0_px), frame.to_model(box.x1_px, box.y1_px)]
+        labels += [LABEL_BOX_TOP_LEFT, LABEL_BOX_BOTTOM_RIGHT]
+    return np.array([coords], np.float32), np.array([labels], np.float32)
+
+
+def choose_masks(predicted_iou: FloatArray, *, num_prompts: int) -> list[int]:
+    """Indices of the masks to offer, best first.
+
+    One prompt is ambiguous: masks 1..3 by predicted IoU. More prompts: mask 0 (paper section A).
+    """
+    if num_prompts > 1:
+        return [0]
+    return sorted((1, 2, 3), key=lambda index: (-float(predicted_iou[index]), index))
+
+
+def interpolation_matrix(num_in: int, num_out: int) -> FloatArray:
+    """(num_out, num_in) weights of a bilinear resize of one axis, align_corners=False."""
+    position = np.maximum((np.arange(num_out) + 0.5) * (num_in / num_out) - 0.5, 0.0)
+    lower = np.minimum(np.floor(position).astype(np.intp), num_in - 1)
+    upper = np.minimum(lower + 1, num_in - 1)
+    weight = (position - lower).astype(np.float32)
+    matrix = np.zeros((num_out, num_in), np.float32)
+    rows = np.arange(num_out)
+    matrix[rows, lower] += 1.0 - weight
+    matrix[rows, upper] += weight
+    return matrix
+
+
+def to_image_mask(low_res_logits: FloatArray, *, frame: DecoderFrame) -> npt.NDArray[np.bool_]:
+    """(H, W) bool mask of the photo from (S/4, S/4) logits.
+
+    Upscales to the padded square, crops the padding, resizes to the photo, then thresholds. All
+    three are linear along one axis each, so one matrix per axis does them.
+    """
+    low_height, low_width = low_res_logits.shape
+    (height, width), (input_height, input_width) = frame.image_hw, frame.input_hw
+    size = frame.image_size_px
+    down = (
+        interpolation_matrix(input_height, height)
+        @ (interpolation_matrix(low_height, size)[:input_height])
+    )
+    across = (
+        interpolation_matrix(input_width, width)
+        @ (interpolation_matrix(low_width, size)[:input_width])
+    )
+    half_way = low_res_logits @ across.T  # (low_height, W)
+    mask = np.empty((height, width), bool)
+    for top in range(0, height, ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        np.greater(down[rows] @ half_way, MASK_THRESHOLD_LOGIT, out=mask[rows])
+    return mask
+
+
+@lru_cache(maxsize=CACHED_SESSIONS)
+def _session(decoder_sha256: str, path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # requests already run side by side
+    try:
+        return onnxruntime.InferenceSession(
+            str(path), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime raises its own unexported classes
+        raise DecodingError(f"decoder {decoder_sha256[:12]} cannot be loaded: {error}") from error
+
+
+def load_embedding(path: Path) -> dict[str, FloatArray]:
+    """Tensors of a stored embedding as float32 with a batch axis."""
+    try:
+        tensors = load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise DecodingError(f"embedding {path.name} cannot be read: {error}") from error
+    return {name: tensor.astype(np.float32)[None] for name, tensor in tensors.items()}
+
+
+def decode(
+    points: Sequence[PointPrompt],
+    box: BoxPrompt | None,
+    *,
+    image_hw: tuple[int, int],
+    image_size_px: int,
+    low_res_side: int,
+    decoder_sha256: str,
+    decoder_path: Path,
+    embedding_path: Path,
+) -> list[Candidate]:
+    """Masks for the prompts (image pixels), best first: three for one prompt, else one."""
+    frame = DecoderFrame(image_hw, image_size_px)
+    coords, labels = build_prompts(points, box, frame=frame)
+    session = _session(decoder_sha256, decoder_path)
+    feeds: Mapping[str, Any] = {
+        **load_embedding(embedding_path),
+        "point_coords": coords,
+        "point_labels": labels,
+        "mask_input": np.zeros((1, 1, low_res_side, low_res_side), np.float32),
+        "has_mask_input": np.zeros(1, np.float32),
+    }
+    wanted = {node.name for node in session.get_inputs()}
+    try:
+        low_res, scores = session.run(
+            ["low_res_masks", "iou_predictions"],
+            {name: tensor for name, tensor in feeds.items() if name in wanted},
+        )
+    except Exception as error:  # see _session
+        raise DecodingError(f"decoder {decoder_sha256[:12]} failed: {error}") from error
+    chosen = choose_masks(scores[0], num_prompts=len(points) + (box is not None))
+    return [
+        Candidate(
+            Rle.encode(to_image_mask(low_res[0, index], frame=frame)), float(scores[0, index])
+        )
+        for index in chosen
+    ]
