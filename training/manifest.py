@@ -1,0 +1,297 @@
+"""Manifests: which images to learn from or to measure on, with their masks, as JSON lines.
+
+Read here and nowhere else; a bad record is reported and skipped, a useless manifest is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from masks.rle import Rle, RleError
+
+Side = Literal["train", "holdout"]
+SIDES: tuple[Side, ...] = ("train", "holdout")
+MAX_LISTED_PROBLEMS = 3
+Entry = TypeVar("Entry")
+
+
+class ManifestError(ValueError):
+    """Say in one sentence why a manifest or a data folder cannot be used."""
+
+
+class _BadRecordError(ValueError):
+    """One record cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskRecord:
+    """One ground-truth mask of an image."""
+
+    mask_id: str
+    rle: Rle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """One image with its ground-truth masks; every mask has the size of the image."""
+
+    image_path: Path
+    image_id: str
+    image_hw: tuple[int, int]
+    side: Side
+    source: str
+    features_path: Path | None
+    masks: tuple[MaskRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The usable records of a manifest and one sentence about each thing that was skipped."""
+
+    path: Path
+    images: tuple[ImageRecord, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def num_masks(self) -> int:
+        return sum(len(image.masks) for image in self.images)
+
+    def on_side(self, side: Side) -> tuple[ImageRecord, ...]:
+        """Return the images of one side, in the order of the manifest."""
+        return tuple(image for image in self.images if image.side == side)
+
+    def require_side(self, side: Side) -> tuple[ImageRecord, ...]:
+        """Return the images of one side; ManifestError when there are none."""
+        images = self.on_side(side)
+        if not images:
+            raise ManifestError(f"{self.path}: no usable image on the {side} side")
+        return images
+
+
+def image_size_hw(path: Path) -> tuple[int, int]:
+    """Return height and width in pixels from the header of an image file; OSError if unreadable."""
+    try:
+        with Image.open(path) as image:
+            width_px, height_px = image.size
+    except Image.DecompressionBombError as error:
+        raise OSError(str(error)) from error
+    return height_px, width_px
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a JSON-lines manifest; ManifestError when nothing in it can be used.
+
+    Relative paths are taken from the folder of the manifest.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"cannot read the manifest {path}: {error}") from error
+    lines = [(f"line {i}", line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        raise ManifestError(f"{path}: the manifest is empty")
+    return _collect(lines, parse=_parse_object, path=path)
+
+
+def from_coco(folder: Path, *, side: Side = "holdout") -> Manifest:
+    """Read a COCO folder (`instances.json`, `images/`); crowd regions are left out.
+
+    The source of an image is its `source`, else its `stain`, else the name of the folder.
+    """
+    folder = Path(folder)
+    path = folder / "instances.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        entries = [(f"image {entry['id']}", entry) for entry in document["images"]]
+        annotations = _by_image(document["annotations"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(f"{path} is not a COCO instances file: {error!r}") from error
+
+    def parse(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        return _coco_record(entry, annotations.get(str(entry["id"]), []), folder=folder, side=side)
+
+    return _collect(entries, parse=parse, path=path)
+
+
+def open_dataset(path: Path, *, side: Side = "holdout") -> Manifest:
+    """Open a manifest file, or a COCO folder whose images all go to `side`."""
+    path = Path(path)
+    return from_coco(path, side=side) if path.is_dir() else read_manifest(path)
+
+
+def write_manifest(path: Path, *, images: Iterable[ImageRecord]) -> None:
+    """Write records as a JSON-lines manifest with absolute paths."""
+    lines = [json.dumps(_to_object(image)) for image in images]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _to_object(image: ImageRecord) -> dict[str, object]:
+    masks = [{"id": mask.mask_id, "rle": mask.rle.to_coco()} for mask in image.masks]
+    record: dict[str, object] = {
+        "image": str(image.image_path.absolute()),
+        "image_id": image.image_id,
+        "side": image.side,
+        "source": image.source,
+        "masks": masks,
+    }
+    if image.features_path is not None:
+        record["features"] = str(image.features_path.absolute())
+    return record
+
+
+def _collect(
+    entries: Iterable[tuple[str, Entry]],
+    *,
+    parse: Callable[[Entry], Mapping[str, Any]],
+    path: Path,
+) -> Manifest:
+    images: dict[str, ImageRecord] = {}
+    problems: list[str] = []
+    for where, entry in entries:
+        try:
+            record = parse(entry)
+            image = _image_record(record, root=path.parent, where=where, problems=problems)
+        except _BadRecordError as error:
+            problems.append(f"{where}: {error}")
+            continue
+        if image.image_id in images:
+            problems.append(f"{where}: image_id {image.image_id!r} was used before")
+        else:
+            images[image.image_id] = image
+    if not images:
+        raise ManifestError(f"{path}: no usable image: {_shortened(problems)}")
+    return Manifest(path=path, images=tuple(images.values()), problems=tuple(problems))
+
+
+def _shortened(problems: list[str]) -> str:
+    listed = "; ".join(problems[:MAX_LISTED_PROBLEMS]) or "it lists no image"
+    more = len(problems) - MAX_LISTED_PROBLEMS
+    return f"{listed}; and {more} more" if more > 0 else listed
+
+
+def _parse_object(line: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise _BadRecordError(f"not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise _BadRecordError(f"expected a JSON object, found {type(record).__name__}")
+    return record
+
+
+def _text(record: Mapping[str, Any], key: str) -> str:
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        raise _BadRecordError(f"{key!r} must be a non-empty string, found {value!r}")
+    return str(value)
+
+
+def _image_record(
+    record: Mapping[str, Any], *, root: Path, where: str, problems: list[str]
+) -> ImageRecord:
+    image_path = root / _text(record, "image")
+    try:
+        image_hw = image_size_hw(image_path)
+    except OSError as error:
+        raise _BadRecordError(f"cannot read the image {image_path}: {error}") from error
+    side = record.get("side", "train")
+    if side not in SIDES:
+        raise _BadRecordError(f"'side' must be train or holdout, found {side!r}")
+    features = record.get("features")
+    masks = _mask_records(record, image_hw=image_hw, where=where, problems=problems)
+    return ImageRecord(
+        image_path=image_path,
+        image_id=_text(record, "image_id"),
+        image_hw=image_hw,
+        side=cast(Side, side),
+        source=str(record.get("source") or "all"),
+        features_path=None if features is None else root / _text(record, "features"),
+        masks=masks,
+    )
+
+
+def _mask_records(
+    record: Mapping[str, Any], *, image_hw: tuple[int, int], where: str, problems: list[str]
+) -> tuple[MaskRecord, ...]:
+    entries = record.get("masks")
+    if not isinstance(entries, list):
+        raise _BadRecordError("'masks' must be a list")
+    masks: list[MaskRecord] = []
+    for position, entry in enumerate(entries, start=1):
+        try:
+            masks.append(_mask_record(entry, image_hw=image_hw))
+        except (_BadRecordError, RleError) as error:
+            problems.append(f"{where}: mask {position}: {error}")
+    if not masks:
+        raise _BadRecordError(f"none of its {len(entries)} masks can be used")
+    return tuple(masks)
+
+
+def _mask_record(entry: object, *, image_hw: tuple[int, int]) -> MaskRecord:
+    if not isinstance(entry, dict):
+        raise _BadRecordError(f"expected a JSON object, found {type(entry).__name__}")
+    rle_object = entry.get("rle")
+    if not isinstance(rle_object, dict):
+        raise _BadRecordError("it needs an RLE object with size and counts")
+    rle = Rle.from_coco(rle_object, image_hw=image_hw)
+    if (rle.height_px, rle.width_px) != image_hw:
+        raise _BadRecordError(
+            f"the RLE is {rle.height_px}x{rle.width_px} (height x width), "
+            f"the image is {image_hw[0]}x{image_hw[1]}"
+        )
+    if rle.area_px == 0:
+        raise _BadRecordError("the mask is empty")
+    return MaskRecord(mask_id=_text(entry, "id"), rle=rle)
+
+
+def _by_image(annotations: object) -> dict[str, list[Mapping[str, Any]]]:
+    if not isinstance(annotations, list):
+        raise TypeError("'annotations' must be a list")
+    grouped: dict[str, list[Mapping[str, Any]]] = {}
+    for annotation in annotations:
+        if not annotation.get("iscrowd"):
+            grouped.setdefault(str(annotation["image_id"]), []).append(annotation)
+    return grouped
+
+
+def _coco_record(
+    entry: Mapping[str, Any],
+    annotations: Iterable[Mapping[str, Any]],
+    *,
+    folder: Path,
+    side: Side,
+) -> dict[str, object]:
+    return {
+        "image": f"images/{_text(entry, 'file_name')}",
+        "image_id": _text(entry, "id"),
+        "side": side,
+        "source": entry.get("source") or entry.get("stain") or folder.name,
+        "masks": list(_coco_masks(annotations, entry=entry)),
+    }
+
+
+def _coco_masks(
+    annotations: Iterable[Mapping[str, Any]], *, entry: Mapping[str, Any]
+) -> Iterator[dict[str, object]]:
+    for annotation in annotations:
+        segmentation = annotation.get("segmentation")
+        if isinstance(segmentation, list):
+            segmentation = _polygons_to_rle(segmentation, entry=entry)
+        yield {"id": annotation.get("id"), "rle": segmentation}
+
+
+def _polygons_to_rle(polygons: list[Any], *, entry: Mapping[str, Any]) -> object:
+    try:
+        height_px, width_px = int(entry["height"]), int(entry["width"])
+        rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height_px, width_px))
+    except Exception:  # pycocotools raises bare Exception; the mask is then reported as no RLE
+        return None
+    return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}
