@@ -1,0 +1,112 @@
+"""Between the photo's pixels and the model's padded square: the only place that scales.
+
+The resize rule is the reference's (segment-anything utils/transforms.py).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sam.prompts import PromptError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How one photo (height, width in pixels) lies in the model's square, at its top left."""
+
+    image_hw: tuple[int, int]
+    image_size_px: int
+
+    def __post_init__(self) -> None:
+        if min(self.image_hw) < 1:
+            raise ValueError(f"an image of {self.image_hw[0]} x {self.image_hw[1]} px is empty")
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Size of the resized photo: long side = image_size_px, each side floor(side*scale+0.5)."""
+        scale = self.image_size_px / max(self.image_hw)
+        height, width = (max(1, math.floor(side * scale + 0.5)) for side in self.image_hw)
+        return height, width
+
+    @property
+    def scale_xy(self) -> tuple[float, float]:
+        """Model pixels per photo pixel along x and y; they differ by the rounding of the sides."""
+        height, width = self.input_hw
+        return width / self.image_hw[1], height / self.image_hw[0]
+
+    def to_model(self, points_xy_px: ArrayLike) -> Floats:
+        """Bring (..., 2) photo points into the model's square. Raises PromptError."""
+        points = _finite(points_xy_px, last_axis=2, what="points")
+        height, width = self.image_hw
+        outside = (points < 0) | (points > np.array([width, height]))
+        if outside.any():
+            x, y = points.reshape(-1, 2)[int(outside.any(-1).argmax())]
+            raise PromptError(
+                f"the point ({x:g}, {y:g}) lies outside the image of {width} x {height} px"
+            )
+        return points * np.array(self.scale_xy)
+
+    def boxes_to_model(self, boxes_xyxy_px: ArrayLike) -> Floats:
+        """Bring (..., 4) photo boxes into the model's square, clipped to the photo first.
+
+        Raises PromptError for boxes that are inverted, flat, or wholly outside.
+        """
+        boxes = _finite(boxes_xyxy_px, last_axis=4, what="boxes")
+        flat = boxes.reshape(-1, 4)
+        for x0, y0, x1, y1 in flat:
+            if x0 >= x1 or y0 >= y1:
+                raise PromptError(
+                    f"the box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) must have x0 < x1 and y0 < y1"
+                )
+        height, width = self.image_hw
+        limit = np.array([width, height, width, height], dtype=np.float64)
+        clipped = np.clip(boxes, 0.0, limit)
+        corners = clipped.reshape(-1, 2, 2)
+        if (corners[:, 0] >= corners[:, 1]).any():
+            raise PromptError(f"the box lies outside the image of {width} x {height} px")
+        return clipped * np.tile(self.scale_xy, 2)
+
+    def boxes_to_image(self, boxes_xyxy_model: ArrayLike) -> Floats:
+        """Bring (..., 4) model boxes back to photo pixels, clipped to the photo."""
+        height, width = self.image_hw
+        boxes = np.asarray(boxes_xyxy_model, dtype=np.float64) / np.tile(self.scale_xy, 2)
+        limit = np.array([width, height, width, height], dtype=np.float64)
+        return np.asarray(np.clip(boxes, 0.0, limit))
+
+    def to_image_logits(self, low_res_logits: Tensor) -> Tensor:
+        """Upscale (N, K, S/4, S/4) logits to the photo: (N, K, H, W).
+
+        Padding is cropped between the two resizes, as in the reference (postprocess_masks).
+        """
+        square = (self.image_size_px, self.image_size_px)
+        height, width = self.input_hw
+        full = F.interpolate(low_res_logits.float(), square, mode="bilinear", align_corners=False)
+        cropped = full[..., :height, :width]
+        return F.interpolate(cropped, self.image_hw, mode="bilinear", align_corners=False)
+
+
+def _finite(values: ArrayLike, *, last_axis: int, what: str) -> Floats:
+    try:
+        array: NDArray[Any] = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise PromptError(f"{what} must be an array of numbers") from None
+    if array.ndim < 1 or array.shape[-1] != last_axis:
+        raise PromptError(f"{what} must have {last_axis} values each, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise PromptError(f"{what} must be finite numbers")
+    return array
+
+
+def as_tensor(values: Floats, *, device: torch.device | str | None = None) -> Tensor:
+    """Return float32, the precision of every decoder input."""
+    return torch.as_tensor(values, dtype=torch.float32, device=device)

@@ -1,0 +1,103 @@
+"""From prompt tokens and image features to four masks and their predicted quality.
+
+Parameter names follow the official checkpoints; `high_res_mix` exists only in the starter.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam.config import SamConfig
+from sam.layers import MLP, LayerNorm2d
+from sam.prompt_maps import num_map_channels
+from sam.transformer import TwoWayTransformer
+
+NUM_MASKS = 4  # one single mask and three for an ambiguous prompt
+
+
+class MaskDecoder(nn.Module):
+    """Two-way transformer, upscaling, and one hyper-network per mask."""
+
+    def __init__(self, config: SamConfig) -> None:
+        super().__init__()
+        dim, decoder = config.embed_channels, config.decoder
+        middle, fine = decoder.upscale_channels
+        self.transformer = TwoWayTransformer(
+            dim,
+            num_layers=decoder.num_layers,
+            num_heads=decoder.num_heads,
+            mlp_dim=decoder.mlp_dim,
+            downsample=decoder.attention_downsample,
+        )
+        self.iou_token = nn.Embedding(1, dim)
+        self.mask_tokens = nn.Embedding(NUM_MASKS, dim)
+        self.output_upscaling = nn.Sequential(
+            nn.ConvTranspose2d(dim, middle, kernel_size=2, stride=2),
+            LayerNorm2d(middle),
+            nn.GELU(),
+            nn.ConvTranspose2d(middle, fine, kernel_size=2, stride=2),
+            nn.GELU(),
+        )
+        self.output_hypernetworks_mlps = nn.ModuleList(
+            MLP([dim, dim, dim, fine]) for _ in range(NUM_MASKS)
+        )
+        hidden = decoder.iou_hidden_dim
+        self.iou_prediction_head = MLP([dim, hidden, hidden, NUM_MASKS])
+        self.high_res_mix: HighResMix | None = None
+        if config.high_res_channels:
+            num_maps = num_map_channels(decoder.prompt_maps)
+            self.high_res_mix = HighResMix(fine, config.high_res_channels, num_maps)
+
+    def forward(
+        self,
+        image: Tensor,
+        image_pe: Tensor,
+        prompt_tokens: Tensor,
+        *,
+        high_res: Tensor | None = None,
+        maps: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return mask logits (N, 4, 4h, 4w) and predicted IoU (N, 4).
+
+        image: (N or 1, C, h, w), dense prompt already added. image_pe: (1, h * w, C).
+        high_res: (1, Ch, 4h, 4w), and maps (N, M, 4h, 4w), in the starter only.
+        """
+        num_prompts = prompt_tokens.shape[0]
+        height, width = image.shape[-2:]
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        tokens = torch.cat([own.expand(num_prompts, -1, -1), prompt_tokens], dim=1)
+        tokens, pixels = self.transformer(image.flatten(2).transpose(1, 2), image_pe, tokens)
+        pixels = pixels.transpose(1, 2).unflatten(-1, (height, width))
+        fine = self.output_upscaling(pixels)
+        if self.high_res_mix is not None:
+            fine = self.high_res_mix(fine, high_res, maps)
+        weights = torch.stack(
+            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
+        )
+        logits = (weights @ fine.flatten(2)).unflatten(-1, fine.shape[-2:])
+        return logits, self.iou_prediction_head(tokens[:, 0])
+
+
+class HighResMix(nn.Module):
+    """Mix the upscaled prompt-aware map with the encoder's stride-4 features and prompt maps.
+
+    One 1x1 convolution over their concatenation, written as a sum so that the image's part is
+    computed once for all prompts; then GELU and a 3x3 convolution, added to the upscaled map.
+    """
+
+    def __init__(self, channels: int, high_res_channels: int, map_channels: int) -> None:
+        super().__init__()
+        self.from_upscaled = nn.Conv2d(channels, channels, 1)
+        self.from_high_res = nn.Conv2d(high_res_channels, channels, 1, bias=False)
+        self.from_maps = nn.Conv2d(map_channels, channels, 1, bias=False) if map_channels else None
+        self.mix = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, fine: Tensor, high_res: Tensor, maps: Tensor | None) -> Tensor:
+        """Return (N, channels, h, w)."""
+        mixed = self.from_upscaled(fine) + self.from_high_res(high_res)
+        if self.from_maps is not None:
+            mixed = mixed + self.from_maps(maps)
+        out: Tensor = fine + self.mix(F.gelu(mixed))
+        return out

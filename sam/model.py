@@ -1,0 +1,161 @@
+"""The whole model: encode a photo once, decode many prompts against it.
+
+`predictor` and `automatic` build on it; training drives it directly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from sam.config import PRESETS, SamConfig, VitConfig
+from sam.coordinates import Frame
+from sam.features import ImageFeatures
+from sam.image_encoder import ImageEncoderVit
+from sam.mask_decoder import MaskDecoder
+from sam.prompt_encoder import PromptEncoder
+from sam.prompt_maps import prompt_maps
+from sam.prompts import Decoded, PromptError, Prompts
+from sam.pyramid_encoder import PyramidEncoder
+
+__all__ = ["Decoded", "ImageError", "PromptError", "Prompts", "Sam", "build"]
+
+_PIXEL_MEAN = (123.675, 116.28, 103.53)
+_PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+class ImageError(ValueError):
+    """An array that is not an RGB photo."""
+
+
+class Sam(nn.Module):
+    """Segment anything: image encoder, prompt encoder, mask decoder.
+
+    The state_dict of the vit_* presets has exactly the official keys and shapes.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(self, config: SamConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_encoder: nn.Module
+        if isinstance(config.encoder, VitConfig):
+            self.image_encoder = ImageEncoderVit(
+                config.encoder,
+                image_size_px=config.image_size_px,
+                out_channels=config.embed_channels,
+            )
+        else:
+            self.image_encoder = PyramidEncoder(config.encoder)
+        self.prompt_encoder = PromptEncoder(config)
+        self.mask_decoder = MaskDecoder(config)
+        self.restore_buffers()
+
+    def restore_buffers(self) -> None:
+        """Set the constants that no checkpoint stores."""
+        mean = torch.tensor(_PIXEL_MEAN).reshape(3, 1, 1)
+        std = torch.tensor(_PIXEL_STD).reshape(3, 1, 1)
+        self.register_buffer("pixel_mean", mean, persistent=False)
+        self.register_buffer("pixel_std", std, persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.pixel_mean.device
+
+    def preprocess(self, image_hwc_u8: NDArray[np.uint8]) -> Tensor:
+        """Resize, normalise and pad an RGB photo to (1, 3, S, S) on the model's device."""
+        check_image(image_hwc_u8)
+        size = self.config.image_size_px
+        height, width = Frame(image_hwc_u8.shape[:2], size).input_hw
+        photo = Image.fromarray(image_hwc_u8)
+        if photo.size != (width, height):
+            photo = photo.resize((width, height), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(photo)).to(self.device).permute(2, 0, 1).float()
+        return self.normalise_and_pad(pixels)
+
+    def normalise_and_pad(self, pixels_3hw: Tensor) -> Tensor:
+        """Turn (3, h, w) or (B, 3, h, w) values in 0..255, already resized, into encoder input."""
+        size = self.config.image_size_px
+        normal = (pixels_3hw - self.pixel_mean) / self.pixel_std
+        normal = normal.reshape(-1, *normal.shape[-3:])
+        height, width = normal.shape[-2:]
+        return F.pad(normal, (0, size - width, 0, size - height))
+
+    def encode(self, images_b3ss: Tensor) -> ImageFeatures:
+        """Encode preprocessed images; this is the expensive step."""
+        size = self.config.image_size_px
+        if images_b3ss.ndim != 4 or tuple(images_b3ss.shape[1:]) != (3, size, size):
+            raise ImageError(
+                f"encode takes (B, 3, {size}, {size}) but got {tuple(images_b3ss.shape)}"
+            )
+        features: ImageFeatures = self.image_encoder(images_b3ss)
+        return features
+
+    def decode(self, features: ImageFeatures, prompts: Prompts) -> Decoded:
+        """Decode N prompt sets against the features of one image."""
+        self._check_features(features)
+        config = self.config
+        embeddings = features.image_embeddings
+        tokens, dense = self.prompt_encoder(prompts, features)
+        maps = None
+        if config.decoder.prompt_maps:
+            maps = prompt_maps(
+                config.decoder.prompt_maps,
+                prompts,
+                features,
+                image_size_px=config.image_size_px,
+                sigma_px=config.decoder.nearness_sigma_px,
+            )
+        logits, predicted_iou = self.mask_decoder(
+            embeddings + dense,
+            self.prompt_encoder.dense_pe(*embeddings.shape[-2:]),
+            tokens,
+            high_res=features.high_res_features,
+            maps=maps,
+        )
+        return Decoded(logits, predicted_iou)
+
+    def _check_features(self, features: ImageFeatures) -> None:
+        config, size = self.config, self.config.embedding_size
+        expected = (1, config.embed_channels, size, size)
+        if tuple(features.image_embeddings.shape) != expected:
+            got = tuple(features.image_embeddings.shape)
+            raise ImageError(f"decode takes the features of one image {expected}, got {got}")
+        high = features.high_res_features
+        if (high is not None) != (config.high_res_channels > 0):
+            raise ImageError("the features belong to another kind of model")
+
+
+def build(preset: str, *, seed: int | None = None) -> Sam:
+    """Build a preset with random weights; a seed makes them repeatable.
+
+    Raises ValueError for an unknown name.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"unknown model {preset!r}; known: {', '.join(PRESETS)}")
+    if seed is None:
+        return Sam(PRESETS[preset])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Sam(PRESETS[preset])
+
+
+def check_image(image_hwc_u8: NDArray[Any]) -> None:
+    """Raise ImageError unless the array is a (H, W, 3) uint8 photo with pixels."""
+    if not isinstance(image_hwc_u8, np.ndarray):
+        raise ImageError("an image is a numpy array (height, width, 3)")
+    if image_hwc_u8.ndim != 3 or image_hwc_u8.shape[2] != 3:
+        raise ImageError(f"an image has shape (height, width, 3), got {image_hwc_u8.shape}")
+    if image_hwc_u8.dtype != np.uint8:
+        raise ImageError(f"an image holds uint8 values, got {image_hwc_u8.dtype}")
+    if 0 in image_hwc_u8.shape:
+        raise ImageError("the image has no pixels")

@@ -1,0 +1,91 @@
+"""Dense maps of one prompt set at mask resolution, for the starter's non-linear mix.
+
+Every map is built from operations that export to ONNX with any number of points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sam.features import ImageFeatures
+from sam.prompt_encoder import boxes_of, sample_at
+from sam.prompts import Prompts
+
+NUM_CHANNELS = {"nearness": 2, "box": 1, "similarity": 2}
+_FAR_PX2 = 1e6
+
+
+def num_map_channels(names: Sequence[str]) -> int:
+    """Count the channels prompt_maps makes for these names."""
+    return sum(NUM_CHANNELS[name] for name in names)
+
+
+def prompt_maps(
+    names: Sequence[str],
+    prompts: Prompts,
+    features: ImageFeatures,
+    *,
+    image_size_px: int,
+    sigma_px: float,
+) -> Tensor:
+    """Return (N, channels, S/4, S/4) with values in [-1, 1]; 0 where a prompt kind is absent."""
+    high_res = features.high_res_features
+    if high_res is None:
+        raise ValueError("prompt maps need high-resolution features")
+    size = high_res.shape[-1]
+    maps: list[Tensor] = []
+    for name in names:
+        if name == "nearness":
+            maps.append(_nearness(prompts, size, image_size_px / size, sigma_px))
+        elif name == "box":
+            maps.append(_inside_box(prompts, size, image_size_px / size))
+        else:
+            maps.append(_similarity(prompts, high_res, image_size_px))
+    return torch.cat(maps, dim=1)
+
+
+def _cell_centres(size: int, cell_px: float, like: Tensor) -> Tensor:
+    return (torch.arange(size, device=like.device, dtype=torch.float32) + 0.5) * cell_px
+
+
+def _nearness(prompts: Prompts, size: int, cell_px: float, sigma_px: float) -> Tensor:
+    centres = _cell_centres(size, cell_px, prompts.point_coords)
+    offsets = (prompts.point_coords + 0.5).unsqueeze(-1) - centres  # (N, P, 2, size)
+    squared = offsets.square()
+    channels = []
+    for label in (1, 0):
+        absent = (prompts.point_labels != label).unsqueeze(-1) * _FAR_PX2
+        column = squared[:, :, 1] + absent
+        distance = (squared[:, :, 0].unsqueeze(2) + column.unsqueeze(3)).amin(1)
+        channels.append(torch.exp(distance * (-0.5 / sigma_px**2)))
+    return torch.stack(channels, dim=1)
+
+
+def _inside_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
+    centres = _cell_centres(size, cell_px, prompts.point_coords)
+    x0, y0, x1, y1 = (boxes_of(prompts.point_coords, prompts.point_labels) + 0.5).unbind(-1)
+    in_x = _between(centres, x0, x1)
+    in_y = _between(centres, y0, y1)
+    return (in_y.unsqueeze(2) * in_x.unsqueeze(1)).unsqueeze(1)
+
+
+def _between(centres: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    low, high = low.unsqueeze(-1), high.unsqueeze(-1)
+    inside = (centres >= low) & (centres <= high)
+    return (inside & (high > low)).to(torch.float32)
+
+
+def _similarity(prompts: Prompts, high_res: Tensor, image_size_px: int) -> Tensor:
+    unit_map = F.normalize(high_res.float(), dim=1)
+    clicked = sample_at(unit_map, prompts.point_coords, image_size_px)
+    cosine = F.normalize(clicked, dim=-1) @ unit_map[0].flatten(1)  # (N, P, h * w)
+    channels = []
+    for label in (1, 0):
+        is_label = (prompts.point_labels == label).unsqueeze(-1)
+        best = cosine.masked_fill(~is_label, -1.0).amax(1)
+        channels.append(best * is_label.any(1))
+    return torch.stack(channels, dim=1).unflatten(-1, high_res.shape[-2:])

@@ -1,0 +1,117 @@
+"""Prompts and decoder outputs as batches of tensors.
+
+The padding rule of the official decoder has its one home here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+PADDING_LABEL = -1
+BOX_LABELS = (2, 3)
+
+
+class PromptError(ValueError):
+    """A prompt that cannot be decoded; the message says what is wrong and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """N prompt sets for one image, each of P points.
+
+    point_coords: (N, P, 2) x, y in model pixels.
+    point_labels: (N, P); 0 background, 1 foreground, 2 and 3 box corners, -1 padding.
+    low_res_logits: (N, 1, S/4, S/4) masks to refine, or None.
+    has_mask: (N,) 0 or 1, which rows of low_res_logits count; None means all.
+    """
+
+    point_coords: Tensor
+    point_labels: Tensor
+    low_res_logits: Tensor | None = None
+    has_mask: Tensor | None = None
+
+    @classmethod
+    def make(
+        cls,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        low_res_logits: Tensor | None = None,
+    ) -> Prompts:
+        """Join points (N, P, 2), labels (N, P) and boxes (N, 4) xyxy, all in model pixels.
+
+        A padding point (0, 0)/-1 follows the points when there is no box, as in the official
+        prompt encoder; box corners come last. Raises PromptError when shapes disagree.
+        """
+        coords_parts: list[Tensor] = []
+        label_parts: list[Tensor] = []
+        if points is not None:
+            if labels is None or points.ndim != 3 or points.shape[:2] != labels.shape:
+                raise PromptError("points must be (N, P, 2) and labels (N, P)")
+            coords_parts.append(points)
+            label_parts.append(labels)
+            if boxes is None:
+                coords_parts.append(points.new_zeros(points.shape[0], 1, 2))
+                label_parts.append(labels.new_full((points.shape[0], 1), PADDING_LABEL))
+        if boxes is not None:
+            coords_parts.append(boxes.reshape(-1, 2, 2))
+            dtype = torch.int64 if labels is None else labels.dtype
+            corners = torch.tensor([BOX_LABELS], dtype=dtype, device=boxes.device)
+            label_parts.append(corners.expand(coords_parts[-1].shape[0], -1))
+        if not coords_parts:
+            if low_res_logits is None:
+                raise PromptError("a prompt needs points, a box or a mask")
+            num = low_res_logits.shape[0]
+            empty = low_res_logits.new_zeros(num, 0, 2)
+            return cls(empty, empty.new_zeros(num, 0, dtype=torch.int64), low_res_logits)
+        nums = {len(part) for part in coords_parts}
+        if low_res_logits is not None:
+            nums.add(len(low_res_logits))
+        if len(nums) != 1:
+            raise PromptError(f"points, boxes and masks disagree on their number: {sorted(nums)}")
+        return cls(torch.cat(coords_parts, 1), torch.cat(label_parts, 1), low_res_logits)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Prompts]) -> Prompts:
+        """Join prompt sets with equally many points; one click and one box both make two."""
+        masks = [part.low_res_logits for part in parts]
+        present = [mask for mask in masks if mask is not None]
+        low_res, has_mask = None, None
+        if present:
+            size = present[0].shape[1:]
+            filled = [
+                part.point_coords.new_zeros(len(part), *size) if mask is None else mask
+                for part, mask in zip(parts, masks, strict=True)
+            ]
+            low_res = torch.cat(filled)
+            has_mask = torch.cat([part._mask_flags() for part in parts])
+        return cls(
+            torch.cat([part.point_coords for part in parts]),
+            torch.cat([part.point_labels for part in parts]),
+            low_res,
+            has_mask,
+        )
+
+    def __len__(self) -> int:
+        return self.point_coords.shape[0]
+
+    def _mask_flags(self) -> Tensor:
+        if self.has_mask is not None:
+            return self.has_mask
+        value = 0.0 if self.low_res_logits is None else 1.0
+        return self.point_coords.new_full((len(self),), value)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Decoder outputs; index 0 is the single mask, 1 to 3 the ambiguity masks.
+
+    low_res_logits: (N, 4, S/4, S/4). predicted_iou: (N, 4), not squashed to [0, 1].
+    """
+
+    low_res_logits: Tensor
+    predicted_iou: Tensor
