@@ -1,5 +1,30 @@
-"""Tables."""
+"""Tables. Constraints carry names; rules that need more than one row live in services."""
 
-from engine.models.user import User
+from engine.models.assignment import Assignment
+from engine.models.export import Export
+from engine.models.image import Embedding, Image
+from engine.models.job import Job, JobAttempt
+from engine.models.mask import Mask, MaskRevision
+from engine.models.model_version import Evaluation, ModelVersion, Snapshot
+from engine.models.project import EngineStage, Project
+from engine.models.state_change import StateChange
+from engine.models.user import SignInToken, User
 
-__all__ = ["User"]
+__all__ = [
+    "Assignment",
+    "Embedding",
+    "EngineStage",
+    "Evaluation",
+    "Export",
+    "Image",
+    "Job",
+    "JobAttempt",
+    "Mask",
+    "MaskRevision",
+    "ModelVersion",
+    "Project",
+    "SignInToken",
+    "Snapshot",
+    "StateChange",
+    "User",
+]

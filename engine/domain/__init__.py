@@ -1,0 +1,1 @@
+"""Rules as plain Python and data. No Django, no I/O."""

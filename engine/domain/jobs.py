@@ -1,0 +1,70 @@
+"""The kinds of background work, as a table: where each runs, how urgent, how often it is tried.
+
+What a kind does lives in workers/tasks/<kind>.py; the queue itself in services/jobs.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+CPU = "cpu"
+GPU = "gpu"
+QUEUES = (CPU, GPU)
+
+
+class JobKind(StrEnum):
+    EMBED_IMAGE = "embed_image"
+    EXPORT_DECODER = "export_decoder"
+    PRELABEL_IMAGE = "prelabel_image"
+    AUTOMASK_IMAGE = "automask_image"
+    TRAIN_SAM = "train_sam"
+    TRAIN_DETECTOR = "train_detector"
+    EVALUATE_SAM = "evaluate_sam"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """How a kind of job is run."""
+
+    queue: str
+    priority: int
+    """Lower runs first. An annotator waits for embeddings; nobody waits for automatic masks."""
+    args: frozenset[str]
+    """Names of its arguments; every value is the id of a row."""
+    max_attempts: int = 3
+    lease_s: float = 30
+    """A worker that has not beaten for this long is taken for dead."""
+    stall_s: float = 300
+    """A task that reports no progress for this long is taken for hung."""
+
+
+SPECS: Mapping[JobKind, JobSpec] = {
+    JobKind.EXPORT_DECODER: JobSpec(queue=CPU, priority=5, args=frozenset({"model_version"})),
+    JobKind.EMBED_IMAGE: JobSpec(
+        queue=GPU, priority=10, args=frozenset({"image", "model_version"})
+    ),
+    JobKind.EXPORT: JobSpec(queue=CPU, priority=20, args=frozenset({"export"})),
+    JobKind.PRELABEL_IMAGE: JobSpec(
+        queue=GPU, priority=30, args=frozenset({"image", "stage"})
+    ),
+    JobKind.EVALUATE_SAM: JobSpec(
+        queue=GPU, priority=40, args=frozenset({"model_version"}), lease_s=60, stall_s=600
+    ),
+    JobKind.TRAIN_SAM: JobSpec(
+        queue=GPU, priority=50, args=frozenset({"model_version"}), lease_s=60, stall_s=900
+    ),
+    JobKind.TRAIN_DETECTOR: JobSpec(
+        queue=GPU, priority=50, args=frozenset({"model_version"}), lease_s=60, stall_s=900
+    ),
+    JobKind.AUTOMASK_IMAGE: JobSpec(
+        queue=GPU, priority=60, args=frozenset({"image", "stage"}), stall_s=600
+    ),
+}
+
+
+def retry_after_s(attempts: int) -> float:
+    """Seconds to wait before the next attempt, after `attempts` failed ones: 4, 16, 64, ... 300."""
+    return float(min(4**attempts, 300))

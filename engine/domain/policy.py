@@ -1,0 +1,76 @@
+"""Every product threshold, with its reason and source. A stage keeps a snapshot of its own.
+
+Thresholds of the automatic pipeline inside the model library live in sam/automatic.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from engine.domain.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The numbers a lead may want to change. Fractions are 0 to 1."""
+
+    lease_s: float = 900
+    """An untouched image goes back to the queue after this long; every save starts it anew."""
+
+    min_predicted_iou: float = 0.88
+    """Drop proposals the model itself rates lower. Paper section B; released default agrees."""
+    min_stability_score: float = 0.95
+    """Drop proposals whose outline depends on the threshold. Paper section B."""
+    max_area_fraction: float = 0.95
+    """Drop proposals covering this much of the image or more. Paper section B."""
+    min_area_px: int = 100
+    """Drop proposals smaller than this. Paper section B (small spurious parts)."""
+    duplicate_iou: float = 0.7
+    """A proposal overlapping a kept mask this much says nothing new. NMS of paper section B."""
+
+    promotion_tolerance: float = 0.005
+    """How much worse than the serving model a candidate may measure: the noise of a small set."""
+
+    holdout_every: int = 5
+    holdout_first: int = 2
+    """The 2nd, 7th, 12th, ... labelled image measures models and is never trained on."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InvalidInput(f"policy: {field.name} must be a number, not {value!r}")
+        for name in ("min_predicted_iou", "min_stability_score", "max_area_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidInput(f"policy: {name} must lie between 0 and 1")
+        if not 30 <= self.lease_s <= 86_400:
+            raise InvalidInput("policy: lease_s must lie between 30 and 86400")
+        if not 1 <= self.holdout_first <= self.holdout_every:
+            raise InvalidInput("policy: holdout_first must lie between 1 and holdout_every")
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Policy:
+        """Read a stored snapshot; numbers it does not name have today's defaults."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in stored.items() if name in known})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the snapshot to store."""
+        return asdict(self)
+
+    def is_holdout(self, position: int) -> bool:
+        """Tell whether the image labelled at this position (from 1) of a project is held out."""
+        return position % self.holdout_every == self.holdout_first % self.holdout_every
+
+
+DEFAULT_POLICY = Policy()
+
+MAX_MASKS_PER_IMAGE = 2_000
+"""Four times the densest SA-1B image; a page or a loop gone wild must end somewhere."""
+MAX_RLE_CHARACTERS = 4_000_000
+"""About 60 megapixels of ragged outline; beyond it is noise or an attack."""
+MAX_PROMPTS_PER_MASK = 500
+MAX_LABEL_CHARACTERS = 200
+MAX_ANNOTATE_MS = 24 * 3_600_000

@@ -1,0 +1,70 @@
+"""May a trained model replace the serving one? Pure comparison of stored metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.domain.policy import Policy
+from engine.domain.states import ModelFamily
+
+Metrics = Mapping[str, Any]
+
+DECIDING_METRICS: Mapping[ModelFamily, tuple[str, ...]] = {
+    ModelFamily.SAM: ("clicks_1_miou", "clicks_3_miou", "clicks_5_miou"),
+    ModelFamily.OBJECT_DETECTOR: ("box_recall",),
+}
+"""The mean of these decides; both models are measured on the same held-out images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What promotion looks at. `metrics` and `serving_metrics` are None when not measured."""
+
+    family: ModelFamily
+    has_checkpoint: bool
+    has_decoder: bool
+    metrics: Metrics | None
+    is_something_serving: bool
+    serving_metrics: Metrics | None
+
+
+def missing_parts(candidate: Candidate) -> list[str]:
+    """Say what no lead can overrule: a model without these parts cannot serve at all."""
+    missing = []
+    if not candidate.has_checkpoint:
+        missing.append("it has no checkpoint")
+    if candidate.family == ModelFamily.SAM and not candidate.has_decoder:
+        missing.append("its decoder has not been exported for the browser")
+    return missing
+
+
+def promotion_blockers(candidate: Candidate, *, policy: Policy) -> list[str]:
+    """Say why the candidate should not serve; empty when it may."""
+    blockers = missing_parts(candidate)
+    score = _score(candidate.family, candidate.metrics)
+    if candidate.metrics is None:
+        return [*blockers, "it has not been evaluated on held-out images"]
+    if score is None:
+        return [*blockers, "a deciding figure of its evaluation is missing or not a number"]
+    if not candidate.is_something_serving:
+        return blockers
+    serving_score = _score(candidate.family, candidate.serving_metrics)
+    if serving_score is None:
+        return [*blockers, "the serving model has not been evaluated on the same images"]
+    if score < serving_score - policy.promotion_tolerance:
+        names = " / ".join(DECIDING_METRICS[candidate.family])
+        blockers.append(f"mean of {names} is {score:.4f}, the serving model has {serving_score:.4f}")
+    return blockers
+
+
+def _score(family: ModelFamily, metrics: Metrics | None) -> float | None:
+    if metrics is None:
+        return None
+    values = [metrics.get(name) for name in DECIDING_METRICS[family]]
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    if len(numbers) != len(values) or not all(map(math.isfinite, numbers)):
+        return None
+    return sum(numbers) / len(numbers)

@@ -1,0 +1,1 @@
+"""Questions to the tables. They read and compute; nothing here writes."""

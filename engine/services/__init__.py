@@ -1,0 +1,1 @@
+"""Use cases: the only code that writes tables. Keyword-only, one transaction each."""
