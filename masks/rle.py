@@ -134,7 +134,8 @@ def counts_to_string(runs: Runs) -> str:
     group = np.arange(int(num_chars.sum())) - np.repeat(starts, num_chars)
     bits = (np.repeat(deltas, num_chars) >> (5 * group)) & 0x1F
     is_last = group == np.repeat(num_chars, num_chars) - 1
-    return (bits + np.where(is_last, 48, 80)).astype(np.uint8).tobytes().decode("ascii")
+    codes: bytes = (bits + np.where(is_last, 48, 80)).astype(np.uint8).tobytes()
+    return codes.decode("ascii")
 
 
 def string_to_counts(counts: str | bytes, *, max_runs: int) -> Runs:
@@ -179,8 +180,8 @@ def _character_codes(counts: str | bytes) -> Runs:
 
 def _runs_of(mask_hw: NDArray[np.bool_]) -> Runs:
     flat = mask_hw.ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    runs = np.diff(changes, prepend=0, append=flat.size).astype(np.int64)
+    changes: Runs = np.flatnonzero(flat[1:] != flat[:-1]).astype(np.int64) + 1
+    runs: Runs = np.diff(changes, prepend=0, append=flat.size)
     return np.concatenate([[0], runs]) if flat[0] else runs
 
 

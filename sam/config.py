@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 PROMPT_MAPS = ("nearness", "box", "similarity")
 _STRIDE_PX = 16
@@ -39,7 +39,7 @@ class PyramidConfig:
     """
 
     widths: tuple[int, int, int, int] = (48, 96, 192, 256)
-    depths: tuple[int, int, int, int] = (2, 2, 3, 2)
+    depths: tuple[int, int, int, int] = (1, 2, 4, 2)
     neck_widths: tuple[int, int, int, int] = (48, 64, 128, 128)
     attention_blocks: int = 3
     attention_heads: int = 8
@@ -125,27 +125,22 @@ class SamConfig:
             rest = dict(values)
             encoder = dict(rest.pop("encoder"))
             kind = encoder.pop("kind")
-            kinds: dict[str, type[VitConfig] | type[PyramidConfig]]
-            kinds = {"vit": VitConfig, "pyramid": PyramidConfig}
-            return cls(
-                encoder=_build(kinds[kind], encoder),
-                decoder=_build(DecoderConfig, rest.pop("decoder")),
-                **rest,
-            )
+            decoder = DecoderConfig(**_plain(DecoderConfig, rest.pop("decoder")))
+            if kind == "vit":
+                return cls(encoder=VitConfig(**_plain(VitConfig, encoder)), decoder=decoder, **rest)
+            if kind == "pyramid":
+                pyramid = PyramidConfig(**_plain(PyramidConfig, encoder))
+                return cls(encoder=pyramid, decoder=decoder, **rest)
+            raise ConfigError(f"unknown kind of encoder: {kind!r}")
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"the model configuration cannot be read: {error}") from None
 
 
-_Part = TypeVar("_Part", VitConfig, PyramidConfig, DecoderConfig, VitConfig | PyramidConfig)
-
-
-def _build(part: type[_Part], values: Mapping[str, Any]) -> _Part:
-    known = {item.name for item in fields(part)}
-    unknown = set(values) - known
+def _plain(part: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = set(values) - {item.name for item in fields(part)}
     if unknown:
         raise ConfigError(f"the model configuration has unknown fields: {sorted(unknown)}")
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return part(**plain)
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
 
 
 def _check(config: SamConfig) -> None:

@@ -54,7 +54,7 @@ class Frame:
             raise PromptError(
                 f"the point ({x:g}, {y:g}) lies outside the image of {width} x {height} px"
             )
-        return points * np.array(self.scale_xy)
+        return np.asarray(points * np.array(self.scale_xy))
 
     def boxes_to_model(self, boxes_xyxy_px: ArrayLike) -> Floats:
         """Bring (..., 4) photo boxes into the model's square, clipped to the photo first.
@@ -74,7 +74,7 @@ class Frame:
         corners = clipped.reshape(-1, 2, 2)
         if (corners[:, 0] >= corners[:, 1]).any():
             raise PromptError(f"the box lies outside the image of {width} x {height} px")
-        return clipped * np.tile(self.scale_xy, 2)
+        return np.asarray(clipped * np.tile(self.scale_xy, 2))
 
     def boxes_to_image(self, boxes_xyxy_model: ArrayLike) -> Floats:
         """Bring (..., 4) model boxes back to photo pixels, clipped to the photo."""

@@ -44,7 +44,7 @@ class ImageAttention(nn.Module):
         B, H, W, _ = x.shape
         qkv = self.qkv(x).reshape(B, H * W, 3, self.num_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, H * W, head_dim)
-        bias = self._position_bias(q.unflatten(2, (H, W)))
+        bias = self._position_bias(q.reshape(B, self.num_heads, H, W, -1))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(B, H, W, -1))
         return out
@@ -56,7 +56,7 @@ class ImageAttention(nn.Module):
         by_row = torch.einsum("bnhwc,hkc->bnhwk", q, rows)
         by_column = torch.einsum("bnhwc,wkc->bnhwk", q, columns)
         bias = by_row.unsqueeze(-1) + by_column.unsqueeze(-2)  # (B, heads, H, W, H, W)
-        return bias.flatten(4).flatten(2, 3)
+        return bias.reshape(*q.shape[:2], H * W, H * W)
 
 
 def relative_positions(table: Tensor, size: int) -> Tensor:
@@ -97,7 +97,7 @@ class EncoderBlock(nn.Module):
         padded = F.pad(x, (0, 0, 0, -W % size, 0, -H % size))  # padding takes part in attention
         rows, columns = padded.shape[1] // size, padded.shape[2] // size
         windows = padded.reshape(B, rows, size, columns, size, C).transpose(2, 3)
-        mixed = self.attn(windows.reshape(-1, size, size, C))
+        mixed: Tensor = self.attn(windows.reshape(-1, size, size, C))
         mixed = mixed.reshape(B, rows, columns, size, size, C).transpose(2, 3)
         return mixed.reshape(B, rows * size, columns * size, C)[:, :H, :W]
 

@@ -69,14 +69,14 @@ class MaskDecoder(nn.Module):
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([own.expand(num_prompts, -1, -1), prompt_tokens], dim=1)
         tokens, pixels = self.transformer(image.flatten(2).transpose(1, 2), image_pe, tokens)
-        pixels = pixels.transpose(1, 2).unflatten(-1, (height, width))
+        pixels = pixels.transpose(1, 2).reshape(num_prompts, -1, height, width)
         fine = self.output_upscaling(pixels)
         if self.high_res_mix is not None:
             fine = self.high_res_mix(fine, high_res, maps)
         weights = torch.stack(
             [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
-        logits = (weights @ fine.flatten(2)).unflatten(-1, fine.shape[-2:])
+        logits = (weights @ fine.flatten(2)).reshape(num_prompts, NUM_MASKS, *fine.shape[-2:])
         return logits, self.iou_prediction_head(tokens[:, 0])
 
 

@@ -75,7 +75,7 @@ class Sam(nn.Module):
         """Resize, normalise and pad an RGB photo to (1, 3, S, S) on the model's device."""
         check_image(image_hwc_u8)
         size = self.config.image_size_px
-        height, width = Frame(image_hwc_u8.shape[:2], size).input_hw
+        height, width = Frame(image_hw_of(image_hwc_u8), size).input_hw
         photo = Image.fromarray(image_hwc_u8)
         if photo.size != (width, height):
             photo = photo.resize((width, height), Image.Resampling.BILINEAR)
@@ -147,6 +147,11 @@ def build(preset: str, *, seed: int | None = None) -> Sam:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Sam(PRESETS[preset])
+
+
+def image_hw_of(image_hwc_u8: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return (height, width) in pixels."""
+    return int(image_hwc_u8.shape[0]), int(image_hwc_u8.shape[1])
 
 
 def check_image(image_hwc_u8: NDArray[Any]) -> None:

@@ -6,6 +6,7 @@ Parameter names follow the official checkpoints; the parts the starter adds have
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -73,9 +74,8 @@ class PromptEncoder(nn.Module):
         """Return tokens (N, P, C) and the dense map (N or 1, C, h or 1, w or 1)."""
         labels = prompts.point_labels
         is_point = (labels != PADDING_LABEL).unsqueeze(-1)
-        table = torch.cat(
-            [self.not_a_point_embed.weight, *(item.weight for item in self.point_embeddings)]
-        )
+        embeddings = [self.not_a_point_embed, *self.point_embeddings]
+        table = torch.cat([cast(Tensor, item.weight) for item in embeddings])
         position = self.pe_layer((prompts.point_coords + 0.5) / self.frame_px)
         tokens = position * is_point + F.embedding(labels.long() + 1, table)
         if self.token_features is not None:

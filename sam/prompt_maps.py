@@ -88,4 +88,5 @@ def _similarity(prompts: Prompts, high_res: Tensor, image_size_px: int) -> Tenso
         is_label = (prompts.point_labels == label).unsqueeze(-1)
         best = cosine.masked_fill(~is_label, -1.0).amax(1)
         channels.append(best * is_label.any(1))
-    return torch.stack(channels, dim=1).unflatten(-1, high_res.shape[-2:])
+    height, width = high_res.shape[-2:]
+    return torch.stack(channels, dim=1).reshape(len(prompts), 2, height, width)

@@ -38,7 +38,8 @@ class Attention(nn.Module):
         return out
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        N, L, C = x.shape
+        return x.reshape(N, L, self.num_heads, C // self.num_heads).transpose(1, 2)
 
 
 class TwoWayAttentionBlock(nn.Module):
