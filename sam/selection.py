@@ -1,0 +1,47 @@
+"""Which of the decoder's four masks answers a prompt: the only home of that rule.
+
+Paper section A: one prompt is ambiguous, so the best of the three ambiguity masks by predicted
+IoU; more than one prompt is not, so the single mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sam.prompts import Decoded
+
+SINGLE_MASK = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One mask per prompt set: index (N,), low_res_logits (N, S/4, S/4), predicted_iou (N,)."""
+
+    index: Tensor
+    low_res_logits: Tensor
+    predicted_iou: Tensor
+
+
+def choose(decoded: Decoded, num_prompts: int | Tensor) -> Chosen:
+    """Pick one mask per prompt set.
+
+    num_prompts: clicks, boxes and an input mask count one each; one number for all or (N,).
+    """
+    iou = decoded.predicted_iou
+    best = 1 + iou[:, 1:].argmax(dim=1)
+    is_clear = torch.as_tensor(num_prompts, device=iou.device) > 1
+    return take(decoded, torch.where(is_clear, torch.full_like(best, SINGLE_MASK), best))
+
+
+def best_of_three(decoded: Decoded) -> Chosen:
+    """Pick the ambiguity mask with the highest predicted IoU."""
+    return take(decoded, 1 + decoded.predicted_iou[:, 1:].argmax(dim=1))
+
+
+def take(decoded: Decoded, index: Tensor) -> Chosen:
+    """Pick the mask with the given index (N,) in 0..3."""
+    rows = torch.arange(index.shape[0], device=index.device)
+    return Chosen(index, decoded.low_res_logits[rows, index], decoded.predicted_iou[rows, index])
