@@ -12,6 +12,8 @@ from enum import StrEnum
 CPU = "cpu"
 GPU = "gpu"
 QUEUES = (CPU, GPU)
+"""Two lanes: a person may be waiting for what is in `cpu` (seconds a job), nobody for `gpu`
+(minutes to hours). One queue for both would make an annotator's embedding wait for a training."""
 
 
 class JobKind(StrEnum):
@@ -44,12 +46,10 @@ class JobSpec:
 SPECS: Mapping[JobKind, JobSpec] = {
     JobKind.EXPORT_DECODER: JobSpec(queue=CPU, priority=5, args=frozenset({"model_version"})),
     JobKind.EMBED_IMAGE: JobSpec(
-        queue=GPU, priority=10, args=frozenset({"image", "model_version"})
+        queue=CPU, priority=10, args=frozenset({"image", "model_version"})
     ),
     JobKind.EXPORT: JobSpec(queue=CPU, priority=20, args=frozenset({"export"})),
-    JobKind.PRELABEL_IMAGE: JobSpec(
-        queue=GPU, priority=30, args=frozenset({"image", "stage"})
-    ),
+    JobKind.PRELABEL_IMAGE: JobSpec(queue=CPU, priority=30, args=frozenset({"image", "stage"})),
     JobKind.EVALUATE_SAM: JobSpec(
         queue=GPU, priority=40, args=frozenset({"model_version"}), lease_s=60, stall_s=600
     ),
