@@ -1,0 +1,60 @@
+/** What the editor shows at one moment, and what it starts from. Immutable values only. */
+
+import type { Camera } from "./camera";
+import type { Document, MaskItem } from "./document";
+import type { Size } from "./geometry";
+import { OPTIONS } from "./options";
+import type { Candidate } from "./prompts";
+import type { Told } from "./told";
+import type { GesturePreview, ToolId } from "./tools/tool";
+
+export interface EditorState {
+  readonly document: Document;
+  readonly camera: Camera;
+  readonly viewport: Size;
+  readonly toolId: ToolId;
+  readonly isPanHeld: boolean;
+  readonly brushDiameterPx: number;
+  readonly areMasksHidden: boolean;
+  readonly selectedMaskId: string | null;
+  readonly preview: GesturePreview | null;
+  /** What the model offers for the draft's prompts, best first; empty while it is thinking. */
+  readonly candidates: readonly Candidate[];
+  readonly isDecoding: boolean;
+  readonly decodeError: string | null;
+  readonly undoMark: string | null;
+  readonly redoMark: string | null;
+}
+
+export interface EditorStart {
+  readonly image: Size;
+  readonly author: string;
+  readonly masks: readonly MaskItem[];
+  /** The head revision of each of these masks on the server. */
+  readonly told: Iterable<readonly [string, Told]>;
+}
+
+export function initialState(document: Document): EditorState {
+  return {
+    document,
+    camera: { scale: 1, offsetX: 0, offsetY: 0 },
+    viewport: { widthPx: 0, heightPx: 0 },
+    toolId: "point",
+    isPanHeld: false,
+    brushDiameterPx: OPTIONS.brushDefaultPx,
+    areMasksHidden: false,
+    selectedMaskId: null,
+    preview: null,
+    candidates: [],
+    isDecoding: false,
+    decodeError: null,
+    undoMark: null,
+    redoMark: null,
+  };
+}
+
+export function nextBrushPx(diameterPx: number, step: 1 | -1): number {
+  const scaled = Math.round(diameterPx * OPTIONS.brushStepFactor ** step);
+  const next = scaled === diameterPx ? diameterPx + step : scaled;
+  return Math.min(OPTIONS.brushMaxPx, Math.max(OPTIONS.brushMinPx, next));
+}
