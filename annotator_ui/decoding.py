@@ -19,6 +19,7 @@ import onnxruntime
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from engine.domain.prompts import BoxPrompt, PointPrompt
 from masks.rle import Rle
 
 FloatArray = npt.NDArray[np.float32]
@@ -31,21 +32,6 @@ CACHED_SESSIONS = 2  # the serving decoder and the one being replaced
 
 class DecodingError(RuntimeError):
     """A stored decoder or embedding that cannot be used: our fault, not the caller's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PointPrompt:
-    x_px: float
-    y_px: float
-    label: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoxPrompt:
-    x0_px: float
-    y0_px: float
-    x1_px: float
-    y1_px: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,44 @@
+"""Immutable bytes out: strong ETag, conditional requests, one-year caching."""
+
+from __future__ import annotations
+
+from django.http import FileResponse, HttpRequest, HttpResponseBase, HttpResponseNotModified
+from django.utils.http import content_disposition_header, parse_etags
+
+from engine import storage
+from engine.domain.errors import NotFound
+
+IMMUTABLE = "private, max-age=31536000, immutable"
+CONTENT_TYPES = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".zip": "application/zip",
+}
+
+
+def matches(request: HttpRequest, etag: str) -> bool:
+    """Tell whether the client already holds these bytes (If-None-Match, weak comparison)."""
+    held = parse_etags(request.headers.get("If-None-Match", ""))
+    return "*" in held or etag in {tag.removeprefix("W/") for tag in held}
+
+
+def stored_file(request: HttpRequest, key: str, *, download_name: str = "") -> HttpResponseBase:
+    """Answer with a stored file, or 304 when the client holds it. NotFound if it is gone."""
+    path = storage.path_of(key)
+    etag = f'"{path.stem}"'  # stored files are named by their SHA-256
+    response: HttpResponseBase
+    if matches(request, etag):
+        response = HttpResponseNotModified()
+    elif not path.is_file():
+        raise NotFound("the stored file is missing")
+    else:
+        content_type = CONTENT_TYPES.get(path.suffix.lower(), "application/octet-stream")
+        response = FileResponse(path.open("rb"), content_type=content_type)
+    response.headers["ETag"] = etag
+    response.headers["Cache-Control"] = IMMUTABLE
+    if download_name and isinstance(response, FileResponse):
+        disposition = content_disposition_header(as_attachment=True, filename=download_name)
+        response.headers["Content-Disposition"] = disposition or "attachment"
+    return response

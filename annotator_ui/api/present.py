@@ -1,0 +1,175 @@
+"""Rows in, response shapes out."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from engine.services.masks import SavedMask
+
+from annotator_ui.api import schemas
+from annotator_ui.decoding import Candidate
+from annotator_ui.progress import eta_s, progress_line
+from engine.domain.errors import NotReady
+from engine.domain.states import ExportStatus, JobStatus, MaskStatus, ModelFamily
+from engine.models import Assignment, Export, Image, Job, Mask, ModelVersion
+from engine.selectors import models as model_versions
+from engine.selectors import queue
+from masks.rle import Rle
+
+NUM_UPCOMING = 3  # images whose bytes the page may fetch ahead
+
+
+def image_out(image: Image, *, encoder_sha256: str = "") -> schemas.ImageOut:
+    """`encoder_sha256`: which embedding to point at; empty for the serving model's."""
+    base = f"/api/images/{image.pk}"
+    asked = f"?encoder={encoder_sha256}" if encoder_sha256 else ""
+    return schemas.ImageOut(
+        id=image.pk,
+        file_name=image.file_name,
+        width_px=image.width_px,
+        height_px=image.height_px,
+        file_url=f"{base}/file",
+        thumbnail_url=f"{base}/thumbnail",
+        embedding_url=f"{base}/embedding{asked}",
+    )
+
+
+def model_out(version: ModelVersion) -> schemas.ModelOut:
+    config = version.config
+    return schemas.ModelOut(
+        id=version.pk,
+        number=version.number,
+        arch=version.arch,
+        encoder_sha256=version.encoder_sha256,
+        decoder_url=f"/api/model-versions/{version.pk}/decoder",
+        decoder_sha256=version.decoder_sha256,
+        image_size_px=config["image_size_px"],
+        embedding_stride_px=config["embedding_stride_px"],
+        low_res_stride_px=config["low_res_stride_px"],
+        embed_channels=config["embed_channels"],
+        high_res_channels=config["high_res_channels"],
+    )
+
+
+def mask_out(mask: Mask) -> schemas.MaskOut:
+    head, image = mask.head, mask.image
+    return schemas.MaskOut(
+        id=mask.pk,
+        revision_id=head.pk,
+        source=mask.source,
+        status=mask.status,
+        rle=schemas.RleOut(size=[image.height_px, image.width_px], counts=head.rle_counts),
+        bbox_xywh_px=list(head.bbox_xywh_px),
+        area_px=head.area_px,
+        predicted_iou=head.predicted_iou,
+        label=mask.label,
+        author=head.author.get_username() if head.author else None,
+    )
+
+
+def masks_of(image: Image, *, with_rejected: bool) -> list[schemas.MaskOut]:
+    rows = image.masks.select_related("head__author", "image")
+    if not with_rejected:
+        rows = rows.exclude(status=MaskStatus.REJECTED.value)
+    return [mask_out(mask) for mask in rows]
+
+
+def assignment_out(assignment: Assignment) -> schemas.AssignmentOut:
+    return schemas.AssignmentOut(
+        assignment_id=assignment.pk,
+        status=assignment.status,
+        lease_expires_at=assignment.lease_expires_at,
+    )
+
+
+def session_out(assignment: Assignment) -> schemas.SessionOut:
+    """Everything the labelling page needs to start on an image. NotReady without a model."""
+    image, project = assignment.image, assignment.image.project
+    serving = model_versions.serving(project, family=ModelFamily.SAM)
+    if serving is None:
+        raise NotReady("no model serves this project yet", code="no_model")
+    following = queue.next_images(project, assignment.annotator, NUM_UPCOMING + 1)
+    upcoming = [one for one in following if one.pk != image.pk][:NUM_UPCOMING]
+    encoder = serving.encoder_sha256
+    return schemas.SessionOut(
+        assignment_id=assignment.pk,
+        lease_expires_at=assignment.lease_expires_at,
+        stage=assignment.stage.kind,
+        image=image_out(image, encoder_sha256=encoder),
+        model=model_out(serving),
+        masks=masks_of(image, with_rejected=False),
+        upcoming=[image_out(one, encoder_sha256=encoder) for one in upcoming],
+    )
+
+
+def saved_mask_out(saved: SavedMask) -> schemas.SavedMaskOut:
+    revision = saved.revision
+    return schemas.SavedMaskOut(
+        mask_id=saved.mask.pk,
+        revision_id=revision.pk,
+        rle_sha256=revision.rle_sha256,
+        area_px=revision.area_px,
+        bbox_xywh_px=list(revision.bbox_xywh_px),
+        duplicate=saved.duplicate,
+        conflict=saved.conflict,
+    )
+
+
+def _rle_out(rle: Rle) -> schemas.RleOut:
+    return schemas.RleOut(size=[rle.height_px, rle.width_px], counts=rle.counts)
+
+
+def decode_out(candidates: list[Candidate]) -> schemas.DecodeOut:
+    offered = [
+        schemas.CandidateOut(rle=_rle_out(one.rle), predicted_iou=one.predicted_iou)
+        for one in candidates
+    ]
+    best = offered[0]
+    return schemas.DecodeOut(rle=best.rle, predicted_iou=best.predicted_iou, candidates=offered)
+
+
+def job_out(job: Job) -> schemas.JobOut:
+    remaining_s = eta_s(
+        progress_pct=job.progress_pct,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        now=timezone.now(),
+    )
+    return schemas.JobOut(
+        id=job.pk,
+        kind=job.kind,
+        status=job.status,
+        progress_pct=job.progress_pct,
+        progress_text=job.progress_text,
+        progress_line=progress_line(job.progress_pct, job.progress_text, remaining_s),
+        eta_s=remaining_s,
+        error=job.error,
+        attempts=job.attempts,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        can_cancel=job.status in (JobStatus.QUEUED, JobStatus.RUNNING),
+        can_retry=job.status in (JobStatus.FAILED, JobStatus.DEAD),
+    )
+
+
+def version_out(version: ModelVersion) -> schemas.VersionOut:
+    return schemas.VersionOut(
+        id=version.pk,
+        family=version.family,
+        number=version.number,
+        arch=version.arch,
+        status=version.status,
+    )
+
+
+def export_out(export: Export) -> schemas.ExportOut:
+    ready = export.status == ExportStatus.READY
+    return schemas.ExportOut(
+        id=export.pk,
+        format=export.format,
+        status=export.status,
+        num_masks=export.num_masks if ready else None,
+        sha256=export.sha256 if ready else None,
+        file_url=f"/api/exports/{export.pk}/file" if ready else None,
+        job=job_out(export.job) if export.job else None,
+    )

@@ -1,0 +1,280 @@
+"""Shapes of the JSON API. Input is strict: unknown fields, NaN and absurd sizes are refused."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import ConfigDict, Field, StringConstraints
+
+from engine.domain.policy import (
+    MAX_ANNOTATE_MS,
+    MAX_LABEL_CHARACTERS,
+    MAX_PROMPTS_PER_MASK,
+    MAX_RLE_CHARACTERS,
+)
+
+MAX_SIDE_PX = 65_535
+
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE_PX)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+
+
+class StrictIn(Schema):
+    """A request body: a field we do not know is a mistake worth telling."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RleIn(StrictIn):
+    size: Annotated[list[Side], Field(min_length=2, max_length=2)]
+    counts: Annotated[str, Field(max_length=MAX_RLE_CHARACTERS)]
+
+
+class PointIn(StrictIn):
+    type: Literal["point"]
+    x_px: Coordinate
+    y_px: Coordinate
+    label: Literal[0, 1]
+
+
+class BoxIn(StrictIn):
+    type: Literal["box"]
+    x0_px: Coordinate
+    y0_px: Coordinate
+    x1_px: Coordinate
+    y1_px: Coordinate
+
+
+class MaskPromptIn(StrictIn):
+    """The mask was refined from an existing one."""
+
+    type: Literal["mask"]
+
+
+class StrokesIn(StrictIn):
+    type: Literal["brush", "eraser"]
+    size_px: Annotated[int, Field(ge=1, le=16_384)]
+    strokes: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+Prompt = Annotated[PointIn | BoxIn | MaskPromptIn | StrokesIn, Field(discriminator="type")]
+DecodePrompt = Annotated[PointIn | BoxIn, Field(discriminator="type")]
+
+
+class MaskIn(StrictIn):
+    mask_id: UUID
+    revision_id: UUID
+    base_revision_id: UUID | None = None
+    rle: RleIn
+    prompts: Annotated[list[Prompt], Field(max_length=MAX_PROMPTS_PER_MASK)]
+    label: Annotated[
+        str, StringConstraints(strip_whitespace=True, max_length=MAX_LABEL_CHARACTERS)
+    ] = ""
+    annotate_ms: Annotated[int, Field(ge=0, le=MAX_ANNOTATE_MS)] | None = None
+    model_version_id: UUID | None = None
+
+
+class DecodeIn(StrictIn):
+    model_version_id: UUID
+    encoder_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    prompts: Annotated[list[DecodePrompt], Field(min_length=1, max_length=MAX_PROMPTS_PER_MASK)]
+
+
+class EncoderQuery(StrictIn):
+    encoder: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class NextIn(StrictIn):
+    image_id: UUID | None = None
+
+
+class SkipIn(StrictIn):
+    reason: Reason = ""
+
+
+class RetrainIn(StrictIn):
+    family: Literal["sam", "object_detector"]
+
+
+class ReasonIn(StrictIn):
+    reason: Reason = ""
+
+
+class PromoteIn(StrictIn):
+    model_version_id: UUID
+    reason: Reason = ""
+
+
+class ExportIn(StrictIn):
+    format: Literal["sa1b", "coco"]
+
+
+class ErrorOut(Schema):
+    code: str
+    message: str
+
+
+class FieldError(Schema):
+    field: str
+    message: str
+
+
+class InvalidOut(ErrorOut):
+    fields: list[FieldError] = []
+
+
+class RefusedFile(Schema):
+    file_name: str
+    message: str
+
+
+class RleOut(Schema):
+    size: list[int]
+    counts: str
+
+
+class ImageOut(Schema):
+    id: UUID
+    file_name: str
+    width_px: int
+    height_px: int
+    file_url: str
+    thumbnail_url: str
+    embedding_url: str
+
+
+class UploadOut(Schema):
+    images: list[ImageOut]
+
+
+class UploadRefusedOut(UploadOut):
+    code: str
+    message: str
+    refused: list[RefusedFile]
+
+
+class ModelOut(Schema):
+    id: UUID
+    number: int
+    arch: str
+    encoder_sha256: str
+    decoder_url: str
+    decoder_sha256: str
+    image_size_px: int
+    embedding_stride_px: int
+    low_res_stride_px: int
+    embed_channels: int
+    high_res_channels: int
+
+
+class MaskOut(Schema):
+    id: UUID
+    revision_id: UUID
+    source: Literal["human", "prefilled", "automatic"]
+    status: Literal["proposed", "accepted", "rejected"]
+    rle: RleOut
+    bbox_xywh_px: list[int]
+    area_px: int
+    predicted_iou: float | None
+    label: str
+    author: str | None
+
+
+class AssignmentOut(Schema):
+    assignment_id: UUID
+    status: Literal["leased", "submitted", "skipped", "released", "expired"]
+    lease_expires_at: datetime
+
+
+class SessionOut(Schema):
+    assignment_id: UUID
+    lease_expires_at: datetime
+    stage: str
+    image: ImageOut
+    model: ModelOut
+    masks: list[MaskOut]
+    upcoming: list[ImageOut]
+
+
+class SavedMaskOut(Schema):
+    mask_id: UUID
+    revision_id: UUID
+    rle_sha256: str
+    area_px: int
+    bbox_xywh_px: list[int]
+    duplicate: bool
+    conflict: bool
+
+
+class CandidateOut(Schema):
+    rle: RleOut
+    predicted_iou: float
+
+
+class DecodeOut(CandidateOut):
+    """The best mask, and every mask that was offered (best first, itself included)."""
+
+    candidates: list[CandidateOut]
+
+
+class JobOut(Schema):
+    id: UUID
+    kind: str
+    status: str
+    progress_pct: float
+    progress_text: str
+    progress_line: str
+    eta_s: float | None
+    error: str
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    can_cancel: bool
+    can_retry: bool
+
+
+class StageOut(Schema):
+    kind: str
+    ordinal: int
+    status: str
+    figures: dict[str, Any]
+
+
+class VersionOut(Schema):
+    id: UUID
+    family: str
+    number: int
+    arch: str
+    status: str
+
+
+class ProjectOut(Schema):
+    """Live figures of a project. `revision` changes when the page's tables need a fresh look."""
+
+    slug: str
+    name: str
+    revision: str
+    figures: dict[str, Any]
+    stage: StageOut
+    serving: list[VersionOut]
+    running_jobs: list[JobOut]
+
+
+class RetrainOut(Schema):
+    model_version: VersionOut
+    job: JobOut
+
+
+class ExportOut(Schema):
+    id: UUID
+    format: str
+    status: str
+    num_masks: int | None
+    sha256: str | None
+    file_url: str | None
+    job: JobOut | None

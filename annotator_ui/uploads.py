@@ -1,0 +1,57 @@
+"""Take a batch of uploaded photos: keep the good ones, say of each other what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+
+from engine.domain.errors import InvalidInput
+from engine.models import Image, Project, User
+from engine.services import images
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    file_name: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`added` counts photos the project did not have yet."""
+
+    images: list[Image]
+    added: int
+    refused: list[Refused]
+
+
+def take_files(project: Project, files: Iterable[UploadedFile], *, actor: User) -> Batch:
+    """Ingest each file in its own transaction, so that one bad file spoils nothing."""
+    kept: list[Image] = []
+    refused: list[Refused] = []
+    added = 0
+    for file in files:
+        name = file.name or "unnamed"
+        try:
+            image, created = images.ingest_image(
+                project, data=read(file), file_name=name, actor=actor
+            )
+        except InvalidInput as error:
+            refused.append(Refused(name, error.message))
+            continue
+        kept.append(image)
+        added += created
+    return Batch(kept, added, refused)
+
+
+def read(file: UploadedFile) -> bytes:
+    """The bytes of a file no larger than MAX_UPLOAD_BYTES; InvalidInput before reading others."""
+    if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
+        limit = settings.MAX_UPLOAD_BYTES // MEBIBYTE
+        raise InvalidInput(f"larger than {limit} MB")
+    return bytes(file.read())

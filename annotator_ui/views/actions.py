@@ -1,0 +1,123 @@
+"""The buttons of a project page: ask a service, then go back to the page with what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from annotator_ui import uploads
+from annotator_ui.lookups import job_by_id, project_by_slug, version_by_id
+from annotator_ui.permissions import page_for, user_of
+from annotator_ui.views.guard import domain_errors_as_pages, told_as_message
+from annotator_ui.wording import FAMILIES, FORMATS, STAGES
+from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.states import Role
+from engine.models import Project
+from engine.services import exports, jobs, model_versions, stages
+
+MAX_REASON_CHARACTERS = 500
+
+Action = Callable[[HttpRequest, Project], None]
+Page = Callable[..., HttpResponse]
+
+
+def project_action(action: Action) -> Page:
+    """A lead's POST on a project that ends on its page, refusals told as messages."""
+
+    @require_POST
+    @page_for(Role.LEAD)
+    @domain_errors_as_pages
+    def page(request: HttpRequest, slug: str) -> HttpResponse:
+        project = project_by_slug(slug)
+        with told_as_message(request):
+            action(request, project)
+        return redirect("project", slug=project.slug)
+
+    return page
+
+
+def reason_of(request: HttpRequest) -> str:
+    reason = request.POST.get("reason", "").strip()
+    if len(reason) > MAX_REASON_CHARACTERS:
+        raise InvalidInput(f"the reason is longer than {MAX_REASON_CHARACTERS} characters")
+    return reason
+
+
+@project_action
+def upload(request: HttpRequest, project: Project) -> None:
+    batch = uploads.take_files(project, request.FILES.getlist("file"), actor=user_of(request))
+    if batch.images:
+        known = len(batch.images) - batch.added
+        already = f", {known} already there" if known else ""
+        messages.success(request, f"Photos added: {batch.added}{already}.")
+    for refused in batch.refused:
+        messages.error(request, f"{refused.file_name}: {refused.message}")
+    if not batch.images and not batch.refused:
+        raise InvalidInput("choose at least one photo")
+
+
+@project_action
+def retrain(request: HttpRequest, project: Project) -> None:
+    family = request.POST.get("family", "")
+    if family not in FAMILIES:
+        raise InvalidInput("there is no such model family")
+    version, _ = model_versions.request_retrain(project, family=family, actor=user_of(request))
+    messages.success(request, f"{FAMILIES[family].title} v{version.number} is being trained.")
+
+
+@project_action
+def advance(request: HttpRequest, project: Project) -> None:
+    stage = stages.advance_stage(project, actor=user_of(request), reason=reason_of(request))
+    messages.success(request, f"Stage now: {STAGES[stage.kind].title}, {stage.status}.")
+
+
+@project_action
+def back(request: HttpRequest, project: Project) -> None:
+    stage = stages.go_back(project, actor=user_of(request), reason=reason_of(request))
+    messages.success(request, f"Stage now: {STAGES[stage.kind].title}, {stage.status}.")
+
+
+@project_action
+def promote(request: HttpRequest, project: Project) -> None:
+    try:
+        version = version_by_id(UUID(request.POST.get("model_version_id", "")))
+    except ValueError:
+        raise NotFound("there is no such model version") from None
+    if version.project_id != project.pk:
+        raise NotFound("there is no such model version in this project")
+    model_versions.promote(version, actor=user_of(request), reason=reason_of(request))
+    messages.success(request, f"{FAMILIES[version.family].title} v{version.number} serves now.")
+
+
+@project_action
+def export(request: HttpRequest, project: Project) -> None:
+    format_ = request.POST.get("format", "")
+    if format_ not in FORMATS:
+        raise InvalidInput("there is no such export format")
+    exports.request_export(project, format=format_, actor=user_of(request))
+    messages.success(request, f"The {FORMATS[format_]} export is being written.")
+
+
+@require_POST
+@page_for(Role.LEAD)
+@domain_errors_as_pages
+def cancel_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    job = job_by_id(job_id)
+    with told_as_message(request):
+        jobs.cancel(job, actor=user_of(request))
+    return redirect("project", slug=job.project.slug)
+
+
+@require_POST
+@page_for(Role.LEAD)
+@domain_errors_as_pages
+def retry_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    job = job_by_id(job_id)
+    with told_as_message(request):
+        jobs.retry(job, actor=user_of(request))
+    return redirect("project", slug=job.project.slug)

@@ -1,0 +1,62 @@
+"""The shell of the labelling page; the TypeScript app in frontend/ fills it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from annotator_ui.lookups import project_by_slug
+from annotator_ui.permissions import page_for, user_of
+from annotator_ui.views.errors import error_page
+from annotator_ui.views.guard import domain_errors_as_pages
+from engine.domain.states import Role
+
+ENTRY = "src/main.tsx"
+NOT_BUILT = "The front end is not built: run “make ui”, then restart the server."
+
+
+def front_end_is_built() -> bool:
+    """Tell whether the bundle's manifest exists and names the entry point."""
+    try:
+        manifest = json.loads(settings.DJANGO_VITE["default"]["manifest_path"].read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and ENTRY in manifest
+
+
+def asked_image(request: HttpRequest) -> str | None:
+    """The image of `?image=`, or None when it is absent or no id."""
+    try:
+        return str(UUID(request.GET.get("image", "")))
+    except ValueError:
+        return None
+
+
+@require_safe
+@page_for(Role.ANNOTATOR)
+@domain_errors_as_pages
+def label(request: HttpRequest, slug: str) -> HttpResponse:
+    """Hand the project, the person and the CSRF token to the app."""
+    project = project_by_slug(slug)
+    if not front_end_is_built():
+        return error_page(request, 503, message=NOT_BUILT)
+    user = user_of(request)
+    config: dict[str, Any] = {
+        "project_slug": project.slug,
+        "project_name": project.name,
+        "api_base": "/api",
+        "csrf_cookie_name": settings.CSRF_COOKIE_NAME,
+        "csrf_token": get_token(request),
+        "image_id": asked_image(request),
+        "user": {"name": user.get_username(), "role": user.role},
+        "static_ort_url": f"{settings.STATIC_URL}ui/ort/",
+    }
+    context = {"project": project, "config": config}
+    return render(request, "annotator_ui/label.html", context)

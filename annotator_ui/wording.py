@@ -1,0 +1,125 @@
+"""Words of the interface for values of the domain, and how figures are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.domain.jobs import JobKind
+from engine.domain.stages import SPECS, StageKind
+from engine.domain.states import (
+    ExportFormat,
+    ExportStatus,
+    JobStatus,
+    MaskSource,
+    ModelFamily,
+    ModelVersionStatus,
+)
+
+NOTHING = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class StageWords:
+    title: str
+    says: str
+
+
+STAGES: Mapping[str, StageWords] = {
+    StageKind.ASSISTED_MANUAL: StageWords(
+        SPECS[StageKind.ASSISTED_MANUAL].title,
+        "Annotators click; the model turns clicks into masks.",
+    ),
+    StageKind.SEMI_AUTOMATIC: StageWords(
+        SPECS[StageKind.SEMI_AUTOMATIC].title,
+        "The detector prefills what it is sure of; annotators add the rest.",
+    ),
+    StageKind.FULLY_AUTOMATIC: StageWords(
+        SPECS[StageKind.FULLY_AUTOMATIC].title,
+        "A grid of clicks over every photo; nobody has to label.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyWords:
+    """`metrics`: key in the evaluation and column heading."""
+
+    title: str
+    retrain_label: str
+    retrain_testid: str
+    caption: str
+    empty: str
+    metrics: tuple[tuple[str, str], ...]
+
+
+FAMILIES: Mapping[str, FamilyWords] = {
+    ModelFamily.SAM: FamilyWords(
+        title="Segmentation model (SAM)",
+        retrain_label="Retrain SAM",
+        retrain_testid="retrain-sam",
+        caption="Mean IoU on held-out photos after 1, 3 and 5 clicks, and from a box; "
+        "the small figure is the change against the model it was to replace.",
+        empty="A retrain starts from the shipped model.",
+        metrics=(
+            ("clicks_1_miou", "1 click"),
+            ("clicks_3_miou", "3 clicks"),
+            ("clicks_5_miou", "5 clicks"),
+            ("box_miou", "Box"),
+        ),
+    ),
+    ModelFamily.OBJECT_DETECTOR: FamilyWords(
+        title="Object detector",
+        retrain_label="Train detector",
+        retrain_testid="train-detector",
+        caption="Share of held-out objects whose box it finds.",
+        empty="It prefills masks in the semi-automatic stage.",
+        metrics=(("box_recall", "Box recall"),),
+    ),
+}
+
+FORMATS: Mapping[str, str] = {ExportFormat.SA1B: "SA-1B", ExportFormat.COCO: "COCO"}
+
+JOBS: Mapping[str, str] = {
+    JobKind.EMBED_IMAGE: "Embed image",
+    JobKind.EXPORT_DECODER: "Export decoder",
+    JobKind.PRELABEL_IMAGE: "Prefill image",
+    JobKind.AUTOMASK_IMAGE: "Mask image automatically",
+    JobKind.TRAIN_SAM: "Retrain SAM",
+    JobKind.TRAIN_DETECTOR: "Train detector",
+    JobKind.EVALUATE_SAM: "Evaluate SAM",
+    JobKind.EXPORT: "Export",
+}
+
+SOURCES: Mapping[str, str] = {
+    MaskSource.HUMAN: "drawn by people",
+    MaskSource.PREFILLED: "prefilled by the detector",
+    MaskSource.AUTOMATIC: "automatic",
+}
+
+TONES: Mapping[str, str] = {
+    JobStatus.QUEUED: "",
+    JobStatus.RUNNING: "busy",
+    JobStatus.SUCCEEDED: "good",
+    JobStatus.FAILED: "bad",
+    JobStatus.DEAD: "bad",
+    JobStatus.CANCELLED: "warn",
+    ModelVersionStatus.TRAINING: "busy",
+    ModelVersionStatus.TRAINED: "busy",
+    ModelVersionStatus.SERVING: "good",
+    ModelVersionStatus.REJECTED: "bad",
+    ModelVersionStatus.RETIRED: "",
+    ModelVersionStatus.EVALUATED: "warn",
+    ModelVersionStatus.PENDING: "",
+    ExportStatus.READY: "good",
+}
+
+
+def tone(status: str) -> str:
+    """The colour class of a status tag."""
+    return TONES.get(status, "")
+
+
+def decimal(value: float | None, places: int, unit: str = "") -> str:
+    """A figure with its unit, or a dash when it is not known yet."""
+    return NOTHING if value is None else f"{value:.{places}f}{unit}"
