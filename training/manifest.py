@@ -5,6 +5,7 @@ Read here and nowhere else; a bad record is reported and skipped, a useless mani
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -62,6 +63,16 @@ class Manifest:
     @property
     def num_masks(self) -> int:
         return sum(len(image.masks) for image in self.images)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what is learned from; where the files lie does not matter."""
+        digest = hashlib.sha256()
+        for image in self.images:
+            digest.update(json.dumps([image.image_id, image.side, image.source]).encode())
+            for mask in image.masks:
+                digest.update(json.dumps([mask.mask_id, mask.rle.sha256]).encode())
+        return digest.hexdigest()
 
     def on_side(self, side: Side) -> tuple[ImageRecord, ...]:
         """Return the images of one side, in the order of the manifest."""
