@@ -1,0 +1,179 @@
+"""The interactive loss: a simulated annotator clicks, looks, and corrects (paper section A).
+
+One image and its masks at a time; the encoder ran once, before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sam.features import ImageFeatures
+from sam.model import Sam
+from sam.prompts import BOX_LABELS, PADDING_LABEL, Decoded, Prompts
+from training.config import InteractiveConfig
+from training.losses import iou_loss, mask_iou, mask_loss
+from training.prompts import (
+    Pass,
+    boxes_of_masks,
+    corrections,
+    noised_boxes,
+    pass_schedule,
+    points_in,
+)
+
+SINGLE = slice(0, 1)
+AMBIGUITY = slice(1, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class InteractiveLoss:
+    """The summed loss of all passes, averaged over masks, and what it is made of.
+
+    iou_by_pass: mean IoU of the carried mask after each pass.
+    best_iou: mean IoU of the best of the three masks of the first pass.
+    """
+
+    total: Tensor
+    mask: float
+    iou: float
+    best_iou: float
+    iou_by_pass: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class _Session:
+    """What the simulated annotators have given so far, one row per mask."""
+
+    coords: Tensor
+    labels: Tensor
+    logits: Tensor | None = None
+    carried: list[float] = field(default_factory=list)
+
+    def click(self, points: Tensor, labels: Tensor) -> None:
+        self.coords = torch.cat([self.coords, points[:, None]], dim=1)
+        self.labels = torch.cat([self.labels, labels[:, None]], dim=1)
+
+    def prompts(self) -> Prompts:
+        return Prompts(self.coords, self.labels, self.logits)
+
+
+def interactive_loss(
+    model: Sam,
+    features: ImageFeatures,
+    masks_nss: Tensor,
+    config: InteractiveConfig,
+    generator: torch.Generator,
+) -> InteractiveLoss:
+    """Run the passes of one image's masks and return the loss to back-propagate.
+
+    features: of one image. masks_nss: (N, S, S) bool in the padded model frame, none empty.
+    The first pass trains the best of the three ambiguity masks, later ones the single mask;
+    the mask with the highest predicted IoU is carried on, its logits fed back detached.
+    """
+    if masks_nss.ndim != 3 or masks_nss.dtype != torch.bool or not len(masks_nss):
+        raise ValueError("interactive_loss takes boolean masks (N, S, S), N at least 1")
+    targets = low_res_targets(masks_nss, stride_px=model.config.low_res_stride_px)
+    session = _first_prompts(masks_nss, box_share=config.box_share, generator=generator)
+    mask_total, iou_total = targets.new_zeros(()), targets.new_zeros(())
+    best_iou = 0.0
+    for kind in _schedule(config, generator):
+        if kind is Pass.CORRECTION:
+            assert session.logits is not None
+            predicted = upscaled(session.logits, size_px=masks_nss.shape[-1])[:, 0] > 0
+            session.click(*corrections(predicted, masks_nss, generator=generator))
+        decoded = model.decode(features, session.prompts())
+        used = AMBIGUITY if kind is Pass.FIRST else SINGLE
+        outcome = _judge(decoded, targets, masks_nss, used=used, config=config)
+        mask_total = mask_total + outcome.mask_loss.mean()
+        iou_total = iou_total + outcome.iou_loss.mean()
+        if kind is Pass.FIRST:
+            best_iou = outcome.true_iou.amax(1).mean().item()
+        pick = decoded.predicted_iou[:, used].detach().argmax(1)
+        each = torch.arange(len(pick), device=pick.device)
+        session.logits = decoded.low_res_logits[:, used].detach()[each, pick].unsqueeze(1).float()
+        session.carried.append(outcome.true_iou[each, pick].mean().item())
+    return InteractiveLoss(
+        total=mask_total + config.iou_weight * iou_total,
+        mask=mask_total.item(),
+        iou=iou_total.item(),
+        best_iou=best_iou,
+        iou_by_pass=tuple(session.carried),
+    )
+
+
+def low_res_targets(masks_nss: Tensor, *, stride_px: int) -> Tensor:
+    """Return the covered share of each mask cell: (N, S, S) bool -> (N, S/4, S/4) float."""
+    return F.avg_pool2d(masks_nss.float().unsqueeze(1), stride_px).squeeze(1)
+
+
+def upscaled(low_res_logits: Tensor, *, size_px: int) -> Tensor:
+    """Return logits at model resolution, as the predictor sees them."""
+    return F.interpolate(
+        low_res_logits.float(), (size_px, size_px), mode="bilinear", align_corners=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    mask_loss: Tensor  # (N,)
+    iou_loss: Tensor  # (N,)
+    true_iou: Tensor  # (N, M) of the masks in use
+
+
+def _judge(
+    decoded: Decoded,
+    targets: Tensor,
+    masks_nss: Tensor,
+    *,
+    used: slice,
+    config: InteractiveConfig,
+) -> _Outcome:
+    logits = decoded.low_res_logits[:, used].float()
+    with torch.no_grad():
+        losses = _mask_losses(logits, targets[:, None], config)
+        winner = losses.argmin(1)
+        full = upscaled(logits, size_px=masks_nss.shape[-1])
+        true_iou = mask_iou(full, masks_nss[:, None])
+    each = torch.arange(len(winner), device=winner.device)
+    # Only the best mask's loss is built for gradients: the others would get none anyway.
+    best = _mask_losses(logits[each, winner], targets, config)
+    errors = iou_loss(decoded.predicted_iou[:, used].float(), true_iou)
+    iou = errors.mean(1) if config.supervise_all_ious else errors[each, winner]
+    return _Outcome(mask_loss=best, iou_loss=iou, true_iou=true_iou)
+
+
+def _mask_losses(logits: Tensor, targets: Tensor, config: InteractiveConfig) -> Tensor:
+    return mask_loss(
+        logits, targets, focal_weight=config.focal_weight, dice_weight=config.dice_weight
+    )
+
+
+def _schedule(config: InteractiveConfig, generator: torch.Generator) -> list[Pass]:
+    count = config.num_corrections
+    if config.min_corrections is not None:
+        low = min(config.min_corrections, count)
+        count = int(torch.randint(low, count + 1, (1,), generator=generator))
+    return pass_schedule(
+        num_corrections=count,
+        mask_only_passes=config.mask_only_passes if count else 0,
+        generator=generator,
+    )
+
+
+def _first_prompts(masks_nss: Tensor, *, box_share: float, generator: torch.Generator) -> _Session:
+    """Give each mask a foreground click and padding, or a noised box: two points either way."""
+    size = masks_nss.shape[-1]
+    device = masks_nss.device
+    points = points_in(masks_nss, generator=generator)
+    boxes = noised_boxes(boxes_of_masks(masks_nss), image_hw=(size, size), generator=generator)
+    is_box = (torch.rand(len(masks_nss), generator=generator) < box_share).to(device)
+    by_click = torch.stack([points, torch.zeros_like(points)], dim=1)
+    coords = torch.where(is_box[:, None, None], boxes.reshape(-1, 2, 2), by_click)
+    click_labels = torch.tensor([1, PADDING_LABEL], device=device)
+    box_labels = torch.tensor(BOX_LABELS, device=device)
+    labels = torch.where(is_box[:, None], box_labels, click_labels)
+    return _Session(coords=coords, labels=labels)
