@@ -180,9 +180,10 @@ def _character_codes(counts: str | bytes) -> Runs:
 
 def _runs_of(mask_hw: NDArray[np.bool_]) -> Runs:
     flat = mask_hw.ravel(order="F")
-    changes: Runs = np.flatnonzero(flat[1:] != flat[:-1]).astype(np.int64) + 1
-    runs: Runs = np.diff(changes, prepend=0, append=flat.size)
-    return np.concatenate([[0], runs]) if flat[0] else runs
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    first = [0, 0] if flat[0] else [0]  # the first run counts background and may be empty
+    edges = np.concatenate([first, changes, [flat.size]])
+    return np.diff(edges.astype(np.int64))
 
 
 def _canonical(runs: Runs) -> Runs:
