@@ -182,8 +182,8 @@ def _runs_of(mask_hw: NDArray[np.bool_]) -> Runs:
     flat = mask_hw.ravel(order="F")
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     first = [0, 0] if flat[0] else [0]  # the first run counts background and may be empty
-    edges = np.concatenate([first, changes, [flat.size]])
-    return np.diff(edges.astype(np.int64))
+    edges: Runs = np.concatenate([first, changes, [flat.size]]).astype(np.int64)
+    return np.diff(edges)
 
 
 def _canonical(runs: Runs) -> Runs:

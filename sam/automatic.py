@@ -1,0 +1,262 @@
+"""Segment everything: a grid of points, three masks each, filtered to the confident and stable.
+
+Steps and numbers: paper section B and the released SamAutomaticMaskGenerator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from masks.regions import fill_holes, keep_components, largest_component
+from masks.rle import Rle
+from sam.coordinates import Frame, as_tensor
+from sam.crops import Crop, grid_points, make_crops, touches_inner_edge
+from sam.features import ImageFeatures
+from sam.model import Sam, check_image, image_hw_of
+from sam.nms import box_nms
+from sam.prompts import Prompts
+
+Progress = Callable[[float, str], None]
+_UPSCALE_BATCH = 8  # photo-sized float maps held at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutomaticSettings:
+    """How to look and what to keep; the defaults are the released generator's.
+
+    points_per_batch: decoded at once; it bounds memory and changes no result.
+    edge_margin_px: how near to an inner crop border a mask is taken as cut off.
+    max_area_share: masks covering this share of the photo or more are dropped; None keeps them.
+    min_region_area_px: smaller islands go and smaller holes are filled; 0 leaves masks alone.
+    drop_tiny_masks: drop a mask whose largest island is smaller than that, else keep the island.
+    """
+
+    points_per_side: int = 32
+    points_per_batch: int = 16
+    crop_layers: int = 0
+    crop_points_downscale: int = 1
+    crop_overlap_ratio: float = 512 / 1500
+    pred_iou_thresh: float = 0.88
+    stability_thresh: float = 0.95
+    stability_offset_logit: float = 1.0
+    nms_iou_thresh: float = 0.7
+    crop_nms_iou_thresh: float = 0.7
+    edge_margin_px: int = 20
+    max_area_share: float | None = None
+    min_region_area_px: int = 0
+    drop_tiny_masks: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.points_per_side, self.points_per_batch, self.crop_points_downscale) < 1:
+            raise ValueError("points per side, per batch and the crop downscale are at least 1")
+        if self.crop_layers < 0 or self.min_region_area_px < 0 or self.edge_margin_px < 0:
+            raise ValueError("crop layers, region area and edge margin cannot be negative")
+        if not 0 <= self.crop_overlap_ratio < 1:
+            raise ValueError("the crop overlap ratio lies between 0 and 1")
+
+    def points_in_layer(self, layer: int) -> int:
+        """Return the points per side used in crops of a layer."""
+        divisor = int(self.crop_points_downscale**layer)
+        return max(1, self.points_per_side // divisor)
+
+
+RELEASED = AutomaticSettings()
+PAPER_ENGINE = AutomaticSettings(
+    crop_layers=2,
+    crop_points_downscale=2,
+    edge_margin_px=0,
+    max_area_share=0.95,
+    min_region_area_px=100,
+    drop_tiny_masks=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticMask:
+    """One mask in the photo's frame, with the point and crop it came from."""
+
+    rle: Rle
+    predicted_iou: float
+    stability_score: float
+    crop_box_xywh_px: tuple[int, int, int, int]
+    point_xy_px: tuple[float, float]
+    bbox_xywh_px: tuple[int, int, int, int]
+    area_px: int
+
+
+@torch.inference_mode()
+def generate(
+    model: Sam,
+    image_hwc_u8: NDArray[np.uint8],
+    settings: AutomaticSettings = RELEASED,
+    *,
+    features: ImageFeatures | None = None,
+    on_progress: Progress | None = None,
+) -> list[AutomaticMask]:
+    """Return every mask that passes, best first within the most zoomed-in crops.
+
+    features: of the whole photo, when already encoded. Equal input gives equal output.
+    Raises ImageError when the array is no photo.
+    """
+    check_image(image_hwc_u8)
+    model.eval()
+    image_hw = image_hw_of(image_hwc_u8)
+    crops = make_crops(
+        image_hw, num_layers=settings.crop_layers, overlap_ratio=settings.crop_overlap_ratio
+    )
+    num_points = [settings.points_in_layer(crop.layer) ** 2 for crop in crops]
+    done, found = 0, list[AutomaticMask]()
+    for crop, num in zip(crops, num_points, strict=True):
+        whole = features if crop.layer == 0 else None
+        in_crop: list[AutomaticMask] = []
+        for num_done, masks in _masks_of_crop(model, image_hwc_u8, crop, settings, whole):
+            in_crop += masks
+            if on_progress is not None:
+                share = (done + num_done) / sum(num_points)
+                on_progress(share, f"{done + num_done} of {sum(num_points)} points")
+        found += _suppress(in_crop, settings.nms_iou_thresh)
+        done += num
+    if len(crops) > 1:
+        found = _suppress(found, settings.crop_nms_iou_thresh, prefer_small_crops=True)
+    return _clean(found, settings) if settings.min_region_area_px else found
+
+
+def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = 1.0) -> Tensor:
+    """Return the IoU of (..., H, W) logits cut at threshold + offset and at threshold - offset.
+
+    A mask that is empty at the lower cut scores 0.
+    """
+    inner = (logits > threshold + offset).sum(dim=(-2, -1), dtype=torch.int64)
+    outer = (logits > threshold - offset).sum(dim=(-2, -1), dtype=torch.int64)
+    return inner / outer.clamp(min=1)
+
+
+def _masks_of_crop(
+    model: Sam,
+    image_hwc_u8: NDArray[np.uint8],
+    crop: Crop,
+    settings: AutomaticSettings,
+    features: ImageFeatures | None,
+) -> Iterator[tuple[int, list[AutomaticMask]]]:
+    """Yield the number of points answered so far and the masks that pass."""
+    if features is None:
+        pixels = np.ascontiguousarray(image_hwc_u8[crop.rows, crop.columns])
+        features = model.encode(model.preprocess(pixels))
+    else:
+        features = features.to(device=model.device, dtype=torch.float32)
+    look = _Look(model, features, crop, image_hw_of(image_hwc_u8), settings)
+    grid = grid_points(settings.points_in_layer(crop.layer))
+    points = grid * np.array([crop.width_px, crop.height_px])
+    for start in range(0, len(points), settings.points_per_batch):
+        batch = points[start : start + settings.points_per_batch]
+        yield start + len(batch), look.masks_at(batch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One encoded crop and what to keep from it."""
+
+    model: Sam
+    features: ImageFeatures
+    crop: Crop
+    image_hw: tuple[int, int]
+    settings: AutomaticSettings
+
+    @property
+    def frame(self) -> Frame:
+        hw = (self.crop.height_px, self.crop.width_px)
+        return Frame(hw, self.model.config.image_size_px)
+
+    def masks_at(self, points_xy_crop: NDArray[np.float64]) -> list[AutomaticMask]:
+        """Prompt with (M, 2) points; upscale only what the model itself trusts."""
+        coords = as_tensor(self.frame.to_model(points_xy_crop), device=self.model.device)
+        labels = torch.ones(len(points_xy_crop), 1, dtype=torch.int64, device=self.model.device)
+        decoded = self.model.decode(self.features, Prompts.make(coords[:, None], labels))
+        iou = decoded.predicted_iou[:, 1:].flatten()
+        logits = decoded.low_res_logits[:, 1:].flatten(0, 1)
+        kept = (iou > self.settings.pred_iou_thresh).nonzero().flatten()
+        masks: list[AutomaticMask] = []
+        for rows in torch.split(kept, _UPSCALE_BATCH):
+            photo = self.frame.to_image_logits(logits[rows].unsqueeze(1)).squeeze(1)
+            scores = stability_score(photo, 0.0, self.settings.stability_offset_logit)
+            for index, row in enumerate(rows.tolist()):
+                if float(scores[index]) >= self.settings.stability_thresh:
+                    in_crop = (photo[index] > 0).cpu().numpy()
+                    point = points_xy_crop[row // 3]
+                    masks += self._record(in_crop, point, float(iou[row]), float(scores[index]))
+        return masks
+
+    def _record(
+        self, in_crop: NDArray[np.bool_], point: NDArray[np.float64], iou: float, stability: float
+    ) -> list[AutomaticMask]:
+        """Return the mask in the photo's frame, or nothing when a filter drops it."""
+        crop, settings = self.crop, self.settings
+        mask = np.zeros(self.image_hw, dtype=bool)
+        mask[crop.y_px : crop.y_px + crop.height_px, crop.x_px : crop.x_px + crop.width_px] = (
+            in_crop
+        )
+        area = int(mask.sum())
+        limit = np.inf if settings.max_area_share is None else settings.max_area_share * mask.size
+        if area == 0 or area >= limit:
+            return []
+        rle = Rle.encode(mask)
+        bbox = rle.bbox_xywh_px
+        if touches_inner_edge(
+            bbox, crop, image_hw=self.image_hw, margin_px=settings.edge_margin_px
+        ):
+            return []
+        xy = (float(point[0]) + crop.x_px, float(point[1]) + crop.y_px)
+        return [AutomaticMask(rle, iou, stability, crop.xywh_px, xy, bbox, area)]
+
+
+def _suppress(
+    masks: Sequence[AutomaticMask], iou_thresh: float, *, prefer_small_crops: bool = False
+) -> list[AutomaticMask]:
+    """Drop near-equal boxes: rank by crop size if asked, predicted IoU, area, then order."""
+
+    def rank(index: int) -> tuple[float, float, int, int]:
+        mask = masks[index]
+        crop_area = mask.crop_box_xywh_px[2] * mask.crop_box_xywh_px[3]
+        return (crop_area if prefer_small_crops else 0, -mask.predicted_iou, -mask.area_px, index)
+
+    ranked = [masks[index] for index in sorted(range(len(masks)), key=rank)]
+    return [ranked[index] for index in _kept(ranked, iou_thresh)]
+
+
+def _kept(ranked: Sequence[AutomaticMask], iou_thresh: float) -> list[int]:
+    boxes = np.array([mask.bbox_xywh_px for mask in ranked], dtype=np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return [int(i) for i in box_nms(boxes, -np.arange(len(ranked)), iou_thresh)]
+
+
+def _clean(masks: Sequence[AutomaticMask], settings: AutomaticSettings) -> list[AutomaticMask]:
+    """Fill small holes, drop small islands, then suppress again: untouched masks win."""
+    cleaned, was_changed = [], []
+    for mask in masks:
+        result = _clean_one(mask, settings)
+        if result is not None:
+            cleaned.append(result)
+            was_changed.append(result.rle != mask.rle)
+    order = sorted(range(len(cleaned)), key=lambda index: (was_changed[index], index))
+    ranked = [cleaned[index] for index in order]
+    thresh = max(settings.nms_iou_thresh, settings.crop_nms_iou_thresh)
+    kept = {order[index] for index in _kept(ranked, thresh)}
+    return [mask for index, mask in enumerate(cleaned) if index in kept]
+
+
+def _clean_one(mask: AutomaticMask, settings: AutomaticSettings) -> AutomaticMask | None:
+    area = settings.min_region_area_px
+    pixels = fill_holes(mask.rle.decode(), area - 1)
+    islands = keep_components(pixels, area)
+    if not islands.any():
+        if settings.drop_tiny_masks:
+            return None
+        islands = largest_component(pixels)
+    rle = Rle.encode(islands)
+    return replace(mask, rle=rle, bbox_xywh_px=rle.bbox_xywh_px, area_px=rle.area_px)
