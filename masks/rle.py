@@ -66,10 +66,11 @@ class Rle:
             )
         counts = obj["counts"]
         num_pixels = height_px * width_px
+        max_runs = 2 * num_pixels + 2  # others may write empty runs between
         if isinstance(counts, str | bytes):
-            runs = string_to_counts(counts, max_runs=num_pixels + 1)
+            runs = string_to_counts(counts, max_runs=max_runs)
         else:
-            runs = _read_run_list(counts, max_runs=num_pixels + 1)
+            runs = _read_run_list(counts, max_runs=max_runs)
         _check_runs(runs, num_pixels=num_pixels)
         return cls(height_px, width_px, counts_to_string(_canonical(runs)))
 
@@ -149,7 +150,7 @@ def string_to_counts(counts: str | bytes, *, max_runs: int) -> Runs:
         raise RleError("the counts string ends in the middle of a number")
     ends = np.flatnonzero(is_last)
     if ends.size > max_runs:
-        raise RleError(f"the counts hold {ends.size} runs, more than the mask has pixels")
+        raise RleError(f"the counts hold {ends.size} runs, too many for the mask's pixels")
     num_chars = np.diff(ends, prepend=-1)
     if num_chars.max() > _MAX_CHARACTERS:
         where = int(num_chars.argmax())
@@ -190,9 +191,8 @@ def _canonical(runs: Runs) -> Runs:
     if not np.any(runs[1:] == 0):
         return runs
     # An empty run joins its two neighbours, which have the same value: keep the true changes only.
-    values = np.arange(runs.size) % 2
-    keep = runs > 0
-    values, lengths = values[keep], runs[keep]
+    filled = np.flatnonzero(runs)
+    values, lengths = filled % 2, runs[filled]
     starts = np.flatnonzero(np.diff(values, prepend=-1) != 0)
     merged = np.add.reduceat(lengths, starts)
     return np.concatenate([[0], merged]) if values[0] == 1 else merged
@@ -230,7 +230,7 @@ def _read_run_list(counts: object, *, max_runs: int) -> Runs:
     if len(counts) == 0:
         raise RleError("the counts are empty")
     if len(counts) > max_runs:
-        raise RleError(f"the counts hold {len(counts)} runs, more than the mask has pixels")
+        raise RleError(f"the counts hold {len(counts)} runs, too many for the mask's pixels")
     for index, run in enumerate(counts):
         if isinstance(run, bool) or not isinstance(run, int | np.integer):
             raise RleError(f"run {index} of the counts is not a whole number")

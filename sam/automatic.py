@@ -202,8 +202,7 @@ class _Look:
             in_crop
         )
         area = int(mask.sum())
-        limit = np.inf if settings.max_area_share is None else settings.max_area_share * mask.size
-        if area == 0 or area >= limit:
+        if area == 0 or _is_huge(area, mask.size, settings):
             return []
         rle = Rle.encode(mask)
         bbox = rle.bbox_xywh_px
@@ -259,4 +258,11 @@ def _clean_one(mask: AutomaticMask, settings: AutomaticSettings) -> AutomaticMas
             return None
         islands = largest_component(pixels)
     rle = Rle.encode(islands)
+    if _is_huge(rle.area_px, islands.size, settings):  # by the holes just filled
+        return None
     return replace(mask, rle=rle, bbox_xywh_px=rle.bbox_xywh_px, area_px=rle.area_px)
+
+
+def _is_huge(area_px: int, photo_px: int, settings: AutomaticSettings) -> bool:
+    share = settings.max_area_share
+    return share is not None and area_px >= share * photo_px
