@@ -92,10 +92,6 @@ class RunFolder:
         text = "".join(f"{line}\n" for line in kept)
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
-    def forget_state(self) -> None:
-        """Remove the state of a finished run: it is large and nothing will resume from it."""
-        (self.path / STATE_NAME).unlink(missing_ok=True)
-
 
 def open_run(path: Path, *, identity: Mapping[str, Any]) -> RunFolder:
     """Open or make the folder of the run that `identity` (plain JSON values) describes.

@@ -1,0 +1,230 @@
+"""Evaluation: clicks, boxes and baselines are measured as an annotator would meet them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from masks.rle import Rle
+from sam import checkpoints
+from sam.coordinates import Frame
+from sam.features import ImageFeatures
+from sam.model import Decoded, Prompts, Sam, build
+from tests.training.blobs import write_blobs
+from training.evaluate import drawn_masks, evaluate, iou, next_click
+from training.manifest import ManifestError, read_manifest
+from training.metrics import MaskScore, Metrics, bootstrap_interval, paired_difference
+from training.targets import model_masks
+
+
+class Oracle(Sam):
+    """A model that knows the truth: it answers every prompt with the mask under its first click.
+
+    Its logits are drawn on the fly from `truths`; mask 2 of 4 is the right one.
+    """
+
+    truths: torch.Tensor  # (M, S/4, S/4) bool
+    good_index = 2
+    seen: list[Prompts]
+
+    def decode(self, features: ImageFeatures, prompts: Prompts) -> Decoded:
+        self.seen.append(prompts)
+        num = len(prompts)
+        logits = torch.full((num, 4, 32, 32), -10.0)
+        predicted_iou = torch.full((num, 4), 0.1)
+        for row in range(num):
+            truth = self._truth_at(prompts, row)
+            logits[row, self.good_index][truth] = 10.0
+            logits[row, 0][truth] = 10.0
+        predicted_iou[:, 1] = 0.9 if self.good_index != 1 else 0.1
+        return Decoded(logits, predicted_iou)
+
+    def _truth_at(self, prompts: Prompts, row: int) -> torch.Tensor:
+        first, second = prompts.point_coords[row, :2] / 4
+        is_box = bool((prompts.point_labels[row] == 2).any())
+        x, y = (first + second) / 2 if is_box else first
+        inside = self.truths[:, int(y), int(x)]
+        return self.truths[int(inside.int().argmax())]
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Path:
+    return write_blobs(tmp_path / "data", num_train=0, num_holdout=1)
+
+
+def oracle(manifest: Path) -> Oracle:
+    (image,) = read_manifest(manifest).images
+    frame = Frame(image.image_hw, 128)
+    masks = model_masks([mask.rle for mask in image.masks], frame=frame)
+    model = Oracle(build("tiny", seed=0).config)
+    model.truths = masks[:, 2::4, 2::4]
+    model.seen = []
+    return model.eval()
+
+
+def test_a_model_that_knows_the_truth_scores_high_where_its_own_rule_picks_it(blobs: Path) -> None:
+    metrics = evaluate(oracle(blobs), blobs)
+
+    # After one click the rule trusts the predicted IoU, which points at the empty mask 1.
+    assert metrics.mean("clicks_1") == 0.0
+    assert metrics.mean("oracle_1") > 0.8
+    # From the second click on the single mask (index 0) counts, and it is right.
+    assert metrics.mean("clicks_3") > 0.8
+    # An exact box is one prompt: again the wrong one of three.
+    assert metrics.mean("box") == 0.0
+
+
+def test_clicks_follow_the_errors_and_the_logits_are_fed_back(blobs: Path) -> None:
+    model = oracle(blobs)
+
+    evaluate(model, blobs, clicks=(1, 2))
+
+    first, second, box = model.seen
+    assert first.point_labels.tolist() == [[1, -1]] * 3
+    assert first.low_res_logits is None
+    # The first answer was empty: the deepest missed point is the first click again.
+    assert second.point_labels.tolist() == [[1, 1, -1]] * 3
+    assert torch.equal(second.point_coords[:, 0], second.point_coords[:, 1])
+    assert second.low_res_logits is not None
+    assert second.low_res_logits.shape == (3, 1, 32, 32)
+    assert box.point_labels.tolist() == [[2, 3]] * 3
+
+
+def test_masks_are_measured_in_batches_of_one_image(blobs: Path) -> None:
+    model = oracle(blobs)
+
+    metrics = evaluate(model, blobs, max_masks_per_image=2)
+
+    assert metrics.num_masks == 2
+    assert all(len(prompts) == 2 for prompts in model.seen)
+
+
+def test_the_next_click_is_the_deepest_error() -> None:
+    truth = np.zeros((20, 20), dtype=bool)
+    truth[0:9, 0:9] = True
+    missed = truth.copy()
+    missed[0:3, 0:3] = False  # 3 x 3 missed
+    spilled = missed.copy()
+    spilled[12:19, 12:19] = True  # 7 x 7 too much
+
+    assert next_click(truth, missed) == (1, 1, 1)
+    assert next_click(truth, spilled) == (15, 15, 0)
+    assert next_click(truth, truth) is None
+
+
+def test_iou_of_masks() -> None:
+    left = np.zeros((4, 4), dtype=bool)
+    left[:, :2] = True
+    top = np.zeros((4, 4), dtype=bool)
+    top[:2] = True
+
+    assert iou(left, top) == pytest.approx(4 / 12)
+    assert iou(np.zeros((4, 4), dtype=bool), np.zeros((4, 4), dtype=bool)) == 1.0
+
+
+def test_filling_the_box_is_measured_beside_the_model(blobs: Path) -> None:
+    (image,) = read_manifest(blobs).images
+    expected = []
+    for mask in image.masks:
+        _, _, width_px, height_px = mask.rle.bbox_xywh_px
+        expected.append(mask.rle.area_px / (width_px * height_px))
+
+    metrics = evaluate(oracle(blobs), blobs)
+
+    assert [score.ious["fill_box"] for score in metrics.scores] == expected
+
+
+def test_drawn_masks_are_the_same_whatever_their_order(blobs: Path) -> None:
+    from dataclasses import replace
+
+    (image,) = read_manifest(blobs).images
+    turned = replace(image, masks=image.masks[::-1])
+
+    assert drawn_masks(image, max_masks=2) == drawn_masks(turned, max_masks=2)
+    assert drawn_masks(image, max_masks=5) == image.masks
+
+
+def test_a_checkpoint_file_is_measured_on_its_held_out_side(tmp_path: Path) -> None:
+    manifest = write_blobs(tmp_path / "data", num_train=1, num_holdout=2)
+    checkpoints.save(build("tiny", seed=0), tmp_path / "model.safetensors")
+    heard: list[float] = []
+
+    metrics = evaluate(
+        tmp_path / "model.safetensors",
+        manifest,
+        on_progress=lambda fraction, message, **figures: heard.append(fraction),
+    )
+
+    document = metrics.to_json()
+    assert (document["num_images"], document["num_masks"]) == (2, 6)
+    assert set(document) >= {"clicks_1_miou", "clicks_3_miou", "clicks_5_miou", "box_miou"}
+    assert set(document["sources"]) == {"even", "odd"}
+    assert 0 <= document["clicks_5_miou"] <= 1
+    assert heard == [0.5, 1.0]
+    assert Metrics.from_json(metrics.to_json(with_masks=True)) == metrics
+
+
+def test_a_manifest_without_the_side_is_refused(tmp_path: Path) -> None:
+    manifest = write_blobs(tmp_path / "data", num_train=1)
+
+    with pytest.raises(ManifestError, match="no usable image on the holdout side"):
+        evaluate(build("tiny", seed=0), manifest)
+
+
+def scores(values: dict[str, list[float]], *, source: str = "s") -> Metrics:
+    return Metrics(
+        scores=tuple(
+            MaskScore(image_id=image, mask_id=str(i), source=source, ious={"clicks_1": value})
+            for image, ious in values.items()
+            for i, value in enumerate(ious)
+        )
+    )
+
+
+def test_macro_means_weigh_sources_alike() -> None:
+    many = scores({"a": [0.0, 0.0, 0.0]}, source="grains").scores
+    one = scores({"b": [1.0]}, source="photos").scores
+
+    metrics = Metrics(scores=(*many, *one))
+
+    assert metrics.mean("clicks_1") == 0.25
+    assert metrics.macro("clicks_1") == 0.5
+
+
+def test_intervals_resample_images_not_masks() -> None:
+    values = np.array([0.0] * 50 + [1.0] * 50)
+
+    few_images = bootstrap_interval(values, groups=["a"] * 50 + ["b"] * 50)
+    many_images = bootstrap_interval(values, groups=[str(i) for i in range(100)])
+
+    assert few_images == (0.0, 1.0)
+    assert 0.35 < many_images[0] < 0.45
+    assert 0.55 < many_images[1] < 0.65
+
+
+def test_two_checkpoints_are_compared_mask_by_mask() -> None:
+    before = scores({"a": [0.1, 0.9], "b": [0.5], "c": [0.3]})
+    after = scores({"a": [0.2, 1.0], "b": [0.6], "d": [0.0]})
+
+    difference = paired_difference(before, after)
+
+    assert difference.num_masks == 3
+    assert difference.mean == pytest.approx(0.1)
+    assert difference.low == pytest.approx(0.1)
+    assert difference.high == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="no mask in common"):
+        paired_difference(before, scores({"z": [1.0]}))
+
+
+def test_masks_enter_the_model_frame_as_the_photo_does() -> None:
+    mask = np.zeros((100, 200), dtype=bool)
+    mask[:50, 100:] = True
+
+    (framed,) = model_masks([Rle.encode(mask)], frame=Frame((100, 200), 128))
+
+    assert framed.shape == (128, 128)
+    assert framed[:32, 64:].all()
+    assert int(framed.sum()) == 32 * 64

@@ -1,0 +1,95 @@
+"""The frozen encoder's features of training images: read, or computed once and kept.
+
+Features always pass through their fp16 file, so a resumed run sees the same bits as the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+
+from sam import embeddings
+from sam.checkpoints import encoder_sha256, write_atomically
+from sam.features import ImageFeatures
+from sam.model import Sam
+from training.manifest import ImageRecord, ManifestError
+
+
+def load_rgb(path: Path) -> NDArray[np.uint8]:
+    """Return a photo as (H, W, 3) uint8; ManifestError when its pixels cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ManifestError(f"cannot read the image {path}: {error}") from error
+
+
+class FeatureStore:
+    """Features of images by one model's encoder, in evaluation mode and without gradients."""
+
+    def __init__(self, model: Sam, *, cache_dir: Path | None) -> None:
+        self.model = model
+        self.encoder_sha256 = encoder_sha256(model)
+        self.cache_dir = cache_dir
+
+    def get(self, image: ImageRecord) -> ImageFeatures:
+        """Return the features of one image (float32, batch axis of 1).
+
+        The file the manifest names is used when this encoder made it; else the cache; else the
+        image is encoded, and kept when there is a cache.
+        """
+        if image.features_path is not None and self._is_ours(image.features_path):
+            return self._read(image.features_path.read_bytes())
+        if self.cache_dir is None:
+            return self._read(self._encode(image))
+        cached = self.cache_dir / f"{self._cache_key(image)}.safetensors"
+        if not self._is_ours(cached):
+            write_atomically(cached, self._encode(image))
+        return self._read(cached.read_bytes())
+
+    def prepare(
+        self,
+        images: Sequence[ImageRecord],
+        *,
+        on_image: Callable[[int], object],
+        should_stop: Callable[[], bool],
+    ) -> bool:
+        """Fill the cache, telling how many images are done; False when asked to stop."""
+        for index, image in enumerate(images, start=1):
+            if should_stop():
+                return False
+            self.get(image)
+            on_image(index)
+        return True
+
+    def _is_ours(self, path: Path) -> bool:
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+        except (OSError, SafetensorError):
+            return False
+        return metadata.get("encoder_sha256") == self.encoder_sha256
+
+    def _read(self, data: bytes) -> ImageFeatures:
+        features = embeddings.from_bytes(data)
+        return features.to(device=self.model.device, dtype=torch.float32)
+
+    @torch.no_grad()
+    def _encode(self, image: ImageRecord) -> bytes:
+        was_training = self.model.training
+        self.model.eval()
+        features = self.model.encode(self.model.preprocess(load_rgb(image.image_path)))
+        self.model.train(was_training)
+        return embeddings.to_bytes(features, encoder_sha256=self.encoder_sha256)
+
+    def _cache_key(self, image: ImageRecord) -> str:
+        status = image.image_path.stat()
+        text = f"{self.encoder_sha256}:{image.image_path.absolute()}:{status.st_size}:"
+        return hashlib.sha256(f"{text}{status.st_mtime_ns}".encode()).hexdigest()

@@ -1,0 +1,278 @@
+"""Train the one-class object detector on the frozen encoder of a SAM (paper section 4, stage 2).
+
+Files in, files out: a manifest and checkpoints become a run folder with `model.safetensors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from masks.boxes import xywh_to_xyxy
+from sam import checkpoints, object_detector
+from sam.coordinates import Frame
+from sam.features import ImageFeatures
+from sam.object_detector import ObjectDetector
+from training.detector_config import FINE_TUNE_SHARE, DetectorTrainConfig, steps_for
+from training.detector_loss import assign_targets, detection_loss, flatten_levels
+from training.detector_metrics import MAX_BOXES, ImageDetections, detection_metrics
+from training.features import FeatureStore
+from training.loop import (
+    LoopSettings,
+    OnProgress,
+    ParameterGroup,
+    TrainStopped,
+    never_stop,
+    no_progress,
+    run_loop,
+)
+from training.manifest import ImageRecord, Manifest, open_dataset
+from training.run_folder import RunFolder, TrainError, file_sha256, open_run
+from training.sampling import draw_images, image_weights
+
+FEATURES_SHARE = 0.3  # of the progress bar
+MEASURE_SHARE = 0.1
+EVALUATION_SCORE_THRESH = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorResult:
+    """A finished run. Metrics are held-out: `recall_50_at_100`, `ap_50`, the same two with
+    `start_` for the start detector, and counts; empty when nothing is held out."""
+
+    checkpoint_path: Path
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Example:
+    image: ImageRecord
+    boxes_xyxy: Tensor  # (M, 4) model px
+    input_hw: tuple[int, int]
+
+
+def train_detector(
+    config: DetectorTrainConfig,
+    manifest_path: Path,
+    sam_checkpoint: Path,
+    start_detector: Path | None,
+    out_dir: Path,
+    *,
+    on_progress: OnProgress = no_progress,
+    should_stop: Callable[[], bool] = never_stop,
+) -> DetectorResult:
+    """Train from `start_detector`, or from scratch, and measure both on the held-out side.
+
+    The same call on the same `out_dir` resumes a run that was killed or stopped. Raises
+    ManifestError, CheckpointError, TrainError, and TrainStopped after saving the state.
+    """
+    manifest = open_dataset(Path(manifest_path), side="train")
+    train_images = manifest.require_side("train")
+    model = checkpoints.load(sam_checkpoint)
+    store = FeatureStore(model, cache_dir=Path(out_dir) / "features")
+    detector = _start(config, start_detector, store=store)
+    run = open_run(
+        Path(out_dir),
+        identity={
+            "kind": "detector",
+            "config": asdict(config),
+            "manifest": manifest.fingerprint,
+            "sam_sha256": file_sha256(Path(sam_checkpoint)),
+            "start_sha256": None if start_detector is None else file_sha256(Path(start_detector)),
+        },
+    )
+
+    def on_image(done: int) -> None:
+        fraction = FEATURES_SHARE * done / len(train_images)
+        on_progress(fraction, f"encoded {done} of {len(train_images)} images")
+
+    if not store.prepare(train_images, on_image=on_image, should_stop=should_stop):
+        raise TrainStopped("stopped while encoding images; what is encoded is kept")
+    _optimise(
+        detector,
+        config=config,
+        examples=_examples(train_images, store=store, config=config),
+        store=store,
+        run=run,
+        fine_tune=start_detector is not None,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    metrics = _measure(detector, start_detector, manifest=manifest, store=store, config=config)
+    noted = {"metrics": metrics, "num_images": len(train_images), "config": asdict(config)}
+    object_detector.save(detector, run.model_path, noted)
+    on_progress(1.0, "detector trained", **metrics)
+    return DetectorResult(checkpoint_path=run.model_path, metrics=metrics)
+
+
+def measure_detector(
+    detector: ObjectDetector,
+    *,
+    images: Sequence[ImageRecord],
+    store: FeatureStore,
+    max_area_share: float,
+    on_image: Callable[[int], object] = lambda done: None,
+) -> dict[str, float]:
+    """Return `recall_50_at_100`, `ap_50` and counts of a detector on images with masks."""
+    detector.eval()
+    found: list[ImageDetections] = []
+    for index, image in enumerate(images, start=1):
+        detections = detector.detect(
+            store.get(image),
+            Frame(image.image_hw, store.model.config.image_size_px),
+            score_thresh=EVALUATION_SCORE_THRESH,
+            max_boxes=MAX_BOXES,
+        )
+        found.append(
+            ImageDetections(
+                boxes_xyxy_px=detections.boxes_xyxy_px,
+                scores=detections.scores,
+                truth_xyxy_px=truth_boxes(image, max_area_share=max_area_share),
+            )
+        )
+        on_image(index)
+    return detection_metrics(found)
+
+
+def truth_boxes(image: ImageRecord, *, max_area_share: float) -> NDArray[np.float64]:
+    """Return the (M, 4) xyxy boxes of an image's masks, without masks of nearly everything."""
+    limit_px = max_area_share * image.image_hw[0] * image.image_hw[1]
+    boxes = [m.rle.bbox_xywh_px for m in image.masks if m.rle.area_px <= limit_px]
+    return np.asarray(xywh_to_xyxy(np.array(boxes, dtype=np.float64).reshape(-1, 4)))
+
+
+def _start(
+    config: DetectorTrainConfig, start_detector: Path | None, *, store: FeatureStore
+) -> ObjectDetector:
+    shape = object_detector.config_for(store.model)
+    if start_detector is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            return ObjectDetector(
+                replace(shape, width=config.width, tower_layers=config.tower_layers)
+            )
+    detector = object_detector.load(start_detector)
+    if detector.config.encoder_sha256 != store.encoder_sha256:
+        raise TrainError(f"{start_detector} reads another encoder than the given SAM's")
+    return detector
+
+
+def _examples(
+    images: Sequence[ImageRecord], *, store: FeatureStore, config: DetectorTrainConfig
+) -> list[_Example]:
+    examples = []
+    for image in images:
+        frame = Frame(image.image_hw, store.model.config.image_size_px)
+        boxes = truth_boxes(image, max_area_share=config.max_area_share)
+        scaled = torch.tensor(boxes * np.tile(frame.scale_xy, 2), dtype=torch.float32)
+        if len(scaled):
+            examples.append(_Example(image=image, boxes_xyxy=scaled, input_hw=frame.input_hw))
+    if not examples:
+        raise TrainError("every mask of the manifest covers nearly its whole image")
+    return examples
+
+
+def _optimise(
+    detector: ObjectDetector,
+    *,
+    config: DetectorTrainConfig,
+    examples: Sequence[_Example],
+    store: FeatureStore,
+    run: RunFolder,
+    fine_tune: bool,
+    on_progress: OnProgress,
+    should_stop: Callable[[], bool],
+) -> None:
+    weights = image_weights([example.image.source for example in examples])
+
+    def compute_gradients(*, step: int, generator: torch.Generator) -> dict[str, float]:
+        drawn = draw_images(weights, num=config.images_per_step, generator=generator)
+        return _gradients(detector, [examples[i] for i in drawn], store=store, config=config)
+
+    def on_step(fraction: float, message: str, **figures: float) -> None:
+        share = 1.0 - FEATURES_SHARE - MEASURE_SHARE
+        on_progress(FEATURES_SHARE + share * fraction, message, **figures)
+
+    detector.train()
+    run_loop(
+        {"detector": detector},
+        groups=[ParameterGroup(parameters=list(detector.parameters()))],
+        settings=LoopSettings(
+            num_steps=steps_for(len(examples), config=config),
+            learning_rate=config.learning_rate * (FINE_TUNE_SHARE if fine_tune else 1.0),
+            weight_decay=config.weight_decay,
+            warmup_steps=config.warmup_steps,
+            clip_norm=config.clip_norm,
+            checkpoint_every_steps=config.checkpoint_every_steps,
+            seed=config.seed,
+        ),
+        run=run,
+        compute_gradients=compute_gradients,
+        on_progress=on_step,
+        should_stop=should_stop,
+    )
+    detector.eval()
+
+
+def _gradients(
+    detector: ObjectDetector,
+    examples: Sequence[_Example],
+    *,
+    store: FeatureStore,
+    config: DetectorTrainConfig,
+) -> dict[str, float]:
+    features = _batch([store.get(example.image) for example in examples])
+    output = flatten_levels(detector(features))
+    targets = [
+        assign_targets(
+            output,
+            boxes_xyxy=example.boxes_xyxy,
+            input_hw=example.input_hw,
+            unknown_weight=config.unknown_weight,
+        )
+        for example in examples
+    ]
+    parts = detection_loss(
+        output, targets=targets, boxes_xyxy=[example.boxes_xyxy for example in examples]
+    )
+    parts["loss"].backward()  # type: ignore[no-untyped-call]
+    return {name: float(value) for name, value in parts.items()}
+
+
+def _batch(features: Sequence[ImageFeatures]) -> ImageFeatures:
+    high = [one.high_res_features for one in features]
+    return ImageFeatures(
+        torch.cat([one.image_embeddings for one in features]),
+        torch.cat([h for h in high if h is not None]) if high[0] is not None else None,
+    )
+
+
+def _measure(
+    detector: ObjectDetector,
+    start_detector: Path | None,
+    *,
+    manifest: Manifest,
+    store: FeatureStore,
+    config: DetectorTrainConfig,
+) -> dict[str, float]:
+    images = manifest.on_side("holdout")
+    if not images:
+        return {}
+    measured = measure_detector(
+        detector, images=images, store=store, max_area_share=config.max_area_share
+    )
+    if start_detector is None:
+        return measured
+    start = measure_detector(
+        object_detector.load(start_detector),
+        images=images,
+        store=store,
+        max_area_share=config.max_area_share,
+    )
+    return measured | {f"start_{k}": start[k] for k in ("recall_50_at_100", "ap_50")}
