@@ -6,3 +6,10 @@ from django.apps import AppConfig
 class EngineConfig(AppConfig):
     name = "engine"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from engine import checks
+        from engine.services import outcomes
+
+        checks.register()
+        outcomes.register()

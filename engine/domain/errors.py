@@ -3,6 +3,8 @@
 HTTP statuses live in annotator_ui; exit codes live in the commands.
 """
 
+# ruff: noqa: N818 - named after what happened, as a caller reads them
+
 from __future__ import annotations
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from engine.domain.errors import InvalidInput
 
+_FRACTIONS = ("_iou", "_score", "_fraction", "_tolerance")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -20,9 +22,12 @@ class Policy:
     """An untouched image goes back to the queue after this long; every save starts it anew."""
 
     min_predicted_iou: float = 0.88
-    """Drop proposals the model itself rates lower. Paper section B; released default agrees."""
+    """Drop automatic masks the model itself rates lower. Paper section B and released default."""
     min_stability_score: float = 0.95
-    """Drop proposals whose outline depends on the threshold. Paper section B."""
+    """Drop automatic masks whose outline depends on the threshold. Paper section B."""
+    prefill_min_predicted_iou: float = 0.5
+    """The same for prefilled masks; low, as a person confirms each. The paper gives no number."""
+    prefill_min_stability_score: float = 0.8
     max_area_fraction: float = 0.95
     """Drop proposals covering this much of the image or more. Paper section B."""
     min_area_px: int = 100
@@ -42,9 +47,9 @@ class Policy:
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise InvalidInput(f"policy: {field.name} must be a number, not {value!r}")
-        for name in ("min_predicted_iou", "min_stability_score", "max_area_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InvalidInput(f"policy: {name} must lie between 0 and 1")
+        for field in fields(self):
+            if field.name.endswith(_FRACTIONS) and not 0 <= getattr(self, field.name) <= 1:
+                raise InvalidInput(f"policy: {field.name} must lie between 0 and 1")
         if not 30 <= self.lease_s <= 86_400:
             raise InvalidInput("policy: lease_s must lie between 30 and 86400")
         if not 1 <= self.holdout_first <= self.holdout_every:

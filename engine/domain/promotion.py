@@ -14,7 +14,7 @@ Metrics = Mapping[str, Any]
 
 DECIDING_METRICS: Mapping[ModelFamily, tuple[str, ...]] = {
     ModelFamily.SAM: ("clicks_1_miou", "clicks_3_miou", "clicks_5_miou"),
-    ModelFamily.OBJECT_DETECTOR: ("box_recall",),
+    ModelFamily.OBJECT_DETECTOR: ("recall_50_at_100",),
 }
 """The mean of these decides; both models are measured on the same held-out images."""
 
@@ -26,6 +26,8 @@ class Candidate:
     family: ModelFamily
     has_checkpoint: bool
     has_decoder: bool
+    fits_encoder: bool
+    """A detector reads the features of one encoder: the serving SAM's must be that one."""
     metrics: Metrics | None
     is_something_serving: bool
     serving_metrics: Metrics | None
@@ -38,6 +40,8 @@ def missing_parts(candidate: Candidate) -> list[str]:
         missing.append("it has no checkpoint")
     if candidate.family == ModelFamily.SAM and not candidate.has_decoder:
         missing.append("its decoder has not been exported for the browser")
+    if not candidate.fits_encoder:
+        missing.append("it was made for another encoder than the serving model's")
     return missing
 
 
@@ -56,7 +60,9 @@ def promotion_blockers(candidate: Candidate, *, policy: Policy) -> list[str]:
         return [*blockers, "the serving model has not been evaluated on the same images"]
     if score < serving_score - policy.promotion_tolerance:
         names = " / ".join(DECIDING_METRICS[candidate.family])
-        blockers.append(f"mean of {names} is {score:.4f}, the serving model has {serving_score:.4f}")
+        blockers.append(
+            f"mean of {names} is {score:.4f}, the serving model has {serving_score:.4f}"
+        )
     return blockers
 
 

@@ -9,7 +9,7 @@ from engine.domain.states import Role
 from engine.models.base import SHA256_CHARACTERS, Row, one_of
 
 
-class User(Row, AbstractUser):  # type: ignore[django-manager-missing]
+class User(Row, AbstractUser):
     """A person who signs in."""
 
     role = models.CharField(max_length=16, default=Role.ANNOTATOR.value)

@@ -1,0 +1,33 @@
+"""The sidecar with what strict readers of a format would stumble over: who, when, by which model."""
+
+from __future__ import annotations
+
+import json
+from typing import IO
+
+from engine.exporters.records import ImageRecord
+
+FILE_NAME = "provenance.jsonl"
+
+
+def write_lines(file: IO[str], record: ImageRecord) -> None:
+    """Write one line a mask; `annotation_id` is its id in the export's own files."""
+    for mask in record.masks:
+        line = {
+            "annotation_id": mask.number,
+            "image_number": record.number,
+            "image_id": record.image_id,
+            "image_file_name": record.file_name,
+            "side": record.side,
+            "mask_id": mask.mask_id,
+            "revision_id": mask.revision_id,
+            "source": mask.source,
+            "stage": mask.stage,
+            "confirmed_by_a_person": mask.confirmed,
+            "author": mask.author,
+            "model_version": mask.model_version,
+            "annotate_ms": mask.annotate_ms,
+            "label": mask.label,
+            "prompts": mask.prompts,
+        }
+        file.write(json.dumps(line, sort_keys=True) + "\n")

@@ -1,0 +1,160 @@
+"""Decode one untrusted image in a process of its own: bytes on stdin, clean photo on stdout.
+
+Run as a script in isolated mode by services/photos.py. No Django, no secrets, little memory.
+Answer: one line of JSON, then the photo's bytes, then the thumbnail's.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import warnings
+from typing import Any
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
+MAX_PIXELS = 64_000_000
+MIN_SIDE_PX, MAX_SIDE_PX = 8, 16_384
+MAX_LOSSLESS_PIXELS = 4_000_000
+"""Larger photos are kept as JPEG: a 64-megapixel PNG takes ten seconds and 100 MB."""
+LOSSLESS_FORMATS = ("PNG", "TIFF")
+JPEG_QUALITY = 95
+THUMBNAIL_SIDE_PX = 320
+BACKGROUND_RGB = (255, 255, 255)
+"""What shows through transparent pixels."""
+MEMORY_BYTES = 1_600_000_000
+CPU_S = 30
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """The bytes are not a photo we take; the message says why."""
+
+
+def limit_this_process() -> None:
+    """Bound memory, processor time and written files, where the system knows such limits."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    for what, amount in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, CPU_S),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
+        try:
+            resource.setrlimit(what, (amount, amount))
+        except (ValueError, OSError):  # macOS knows no address space limit
+            continue
+
+
+def decode(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
+    """Return the facts, the photo and its thumbnail, both re-encoded from pixels alone."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    try:
+        image: Any = Image.open(io.BytesIO(data), formats=FORMATS)
+        check_header(image)
+        source_format = str(image.format)
+        image.load()
+        image = ImageOps.exif_transpose(image)  # once, before any coordinate exists
+        photo = to_rgb(image)
+    except UnidentifiedImageError:
+        raise Refused("it is not a JPEG, PNG, WebP or TIFF image") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Refused(f"it has more than {MAX_PIXELS // 1_000_000} million pixels") from None
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
+        raise Refused(f"it is damaged or cut off ({first_line(error)})") from None
+    lossless = source_format in LOSSLESS_FORMATS and photo.width * photo.height <= (
+        MAX_LOSSLESS_PIXELS
+    )
+    thumbnail = photo.copy()
+    thumbnail.thumbnail((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX))
+    facts = {
+        "width_px": photo.width,
+        "height_px": photo.height,
+        "suffix": ".png" if lossless else ".jpg",
+    }
+    return facts, encoded(photo, lossless=lossless), encoded(thumbnail, lossless=False, quality=85)
+
+
+def check_header(image: Any) -> None:
+    """Refuse by what the header says, before a pixel is decoded."""
+    width_px, height_px = image.size
+    if width_px * height_px > MAX_PIXELS:
+        raise Refused(f"it has more than {MAX_PIXELS // 1_000_000} million pixels")
+    if min(image.size) < MIN_SIDE_PX or max(image.size) > MAX_SIDE_PX:
+        raise Refused(
+            f"it is {width_px} x {height_px} px; sides must have {MIN_SIDE_PX} to {MAX_SIDE_PX} px"
+        )
+    # A camera's MPO is a JPEG with extra views behind the photo; the first is the photo.
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise Refused("it is animated or has several pages; hand in single pictures")
+
+
+def to_rgb(image: Any) -> Any:
+    """Convert any mode to 8-bit RGB: full range kept, transparency laid on white."""
+    if image.mode.startswith(("I", "F")):
+        return scaled_grey(image).convert("RGB")
+    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+        from PIL import Image
+
+        layer = image.convert("RGBA")
+        background = Image.new("RGBA", layer.size, (*BACKGROUND_RGB, 255))
+        return Image.alpha_composite(background, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def scaled_grey(image: Any) -> Any:
+    """Scale deep grey to 8 bits. Pillow's own convert() cuts every value above 255 to white.
+
+    Whole numbers are divided by the bit depth they use (8 to 16 or more), so black and relative
+    brightness stay; floats are stretched from minimum to maximum.
+    """
+    floats = image.convert("F")
+    low, high = floats.getextrema()
+    if low != low or high != high or abs(low) == float("inf") or abs(high) == float("inf"):
+        raise Refused("it holds values that are no numbers")
+    if not image.mode.startswith("F") and low >= 0:
+        low, high = 0.0, float(2 ** max(int(high).bit_length(), 8) - 1)
+    scale = 255.0 / (high - low) if high > low else 0.0
+    # In mode F, point() takes only `value * scale + offset`. + 0.5 rounds, as convert() truncates.
+    return floats.point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
+
+
+def encoded(image: Any, *, lossless: bool, quality: int = JPEG_QUALITY) -> bytes:
+    """Encode pixels only; whatever else the file carried is gone."""
+    from PIL import Image
+
+    bare = Image.frombytes(image.mode, image.size, image.tobytes())
+    buffer = io.BytesIO()
+    if lossless:
+        bare.save(buffer, "PNG", compress_level=4)
+    else:
+        bare.save(buffer, "JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
+def first_line(error: BaseException) -> str:
+    """Return a short description of the decoder's complaint."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+def main() -> None:
+    """Answer on stdout; a refusal is an answer, anything worse is a dead process."""
+    limit_this_process()
+    photo = thumbnail = b""
+    facts: dict[str, Any]
+    try:
+        facts, photo, thumbnail = decode(sys.stdin.buffer.read())
+    except Refused as refusal:
+        facts = {"refused": str(refusal)}
+    except MemoryError:
+        facts = {"refused": "it needs too much memory to decode"}
+    header = {**facts, "photo_bytes": len(photo), "thumbnail_bytes": len(thumbnail)}
+    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + photo + thumbnail)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Questions about images."""
+
+from __future__ import annotations
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+
+from engine.domain.states import AssignmentStatus, MaskStatus, ModelFamily
+from engine.models import Assignment, Embedding, Image, Project
+from engine.selectors.models import serving_version
+
+
+def for_project(project: Project) -> QuerySet[Image]:
+    """All images, oldest first, each with `num_masks`, `has_embedding` and `is_held`. Two queries.
+
+    num_masks counts accepted ones; has_embedding is about the serving model.
+    """
+    version = serving_version(project, family=ModelFamily.SAM)
+    embedded = Embedding.objects.filter(
+        image=OuterRef("pk"), encoder_sha256=version.encoder_sha256 if version else ""
+    )
+    held = Assignment.objects.filter(image=OuterRef("pk"), status=AssignmentStatus.LEASED.value)
+    return project.images.annotate(
+        num_masks=Count("masks", filter=Q(masks__status=MaskStatus.ACCEPTED.value)),
+        has_embedding=Exists(embedded),
+        is_held=Exists(held),
+    ).order_by("created_at", "id")

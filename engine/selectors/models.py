@@ -1,0 +1,34 @@
+"""Questions about model versions."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from engine.domain.states import ModelFamily, ModelVersionStatus
+from engine.models import ModelVersion, Project
+
+
+def for_project(project: Project) -> QuerySet[ModelVersion]:
+    """All versions, newest first, with their evaluations."""
+    return project.model_versions.prefetch_related("evaluations").order_by("family", "-number")
+
+
+def serving_version(project: Project, *, family: ModelFamily) -> ModelVersion | None:
+    """The version of a family that serves, if any."""
+    return project.model_versions.filter(
+        family=family.value, status=ModelVersionStatus.SERVING.value
+    ).first()
+
+
+def missing_parts(project: Project) -> list[str]:
+    """Say in sentences what keeps people from labelling with a model."""
+    sam = serving_version(project, family=ModelFamily.SAM)
+    if sam is None:
+        return [
+            "No segmentation model serves this project: the starter model's files are missing. "
+            "Put starter.safetensors into the starter folder (SEGLOOP_STARTER_DIR), then run "
+            "manage.py create_demo or create a new project."
+        ]
+    if not sam.decoder_key:
+        return ["The decoder for the browser is still being exported; start a runner if none runs."]
+    return []

@@ -1,0 +1,156 @@
+"""How far a project is and what a mask costs. Always computed from the masks, never stored."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, QuerySet
+
+from engine.domain.prompts import num_clicks
+from engine.domain.stages import StageKind, exit_blockers
+from engine.domain.states import ImageStatus, MaskSource, MaskStatus
+from engine.models import EngineStage, Mask, MaskRevision, Project
+from engine.selectors.stages import active_stage, readiness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionFigures:
+    """What people needed with one model version. `number` is None for masks made without one."""
+
+    number: int | None
+    num_masks: int
+    seconds_per_mask: float | None
+    clicks_per_mask: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Accepted masks; time and clicks count only revisions made by people, with time measured."""
+
+    num_images: int
+    num_images_done: int
+    num_images_with_masks: int
+    num_masks: int
+    num_human_masks: int
+    num_prefilled_masks: int
+    num_automatic_masks: int
+    num_proposed_masks: int
+    masks_per_image: float | None
+    seconds_per_mask: float | None
+    clicks_per_mask: float | None
+    by_model_version: list[VersionFigures]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFigures:
+    """One stay in a stage."""
+
+    stage: EngineStage
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectFigures:
+    """A project, its stages in order, and what is missing before the next stage."""
+
+    figures: Figures
+    stages: list[StageFigures]
+    exit_blockers: list[str]
+
+
+def project_figures(project: Project) -> ProjectFigures:
+    """Compute the figures of a project and of each of its stages."""
+    stage = active_stage(project)
+    blockers = exit_blockers(StageKind(stage.kind), readiness(project)) if stage else []
+    masks = Mask.objects.filter(image__project=project)
+    return ProjectFigures(
+        figures=_figures(project, masks=masks),
+        stages=[
+            StageFigures(stage=one, figures=stage_figures(one)) for one in project.stages.all()
+        ],
+        exit_blockers=blockers,
+    )
+
+
+def stage_figures(stage: EngineStage) -> Figures:
+    """Compute the figures of the masks made in one stage."""
+    return _figures(stage.project, masks=Mask.objects.filter(stage=stage))
+
+
+def _figures(project: Project, *, masks: QuerySet[Mask]) -> Figures:
+    masks = masks.exclude(image__status=ImageStatus.REJECTED.value)
+    accepted = masks.filter(status=MaskStatus.ACCEPTED.value)
+    by_source = dict(accepted.values_list("source").annotate(Count("pk")))
+    num_masks = sum(by_source.values())
+    num_with_masks = accepted.values("image").distinct().count()
+    work = [_Work.of(row) for row in _human_revisions(accepted)]
+    images = project.images.exclude(status=ImageStatus.REJECTED.value)
+    return Figures(
+        num_images=images.count(),
+        num_images_done=images.filter(status=ImageStatus.DONE.value).count(),
+        num_images_with_masks=num_with_masks,
+        num_masks=num_masks,
+        num_human_masks=by_source.get(MaskSource.HUMAN.value, 0),
+        num_prefilled_masks=by_source.get(MaskSource.PREFILLED.value, 0),
+        num_automatic_masks=by_source.get(MaskSource.AUTOMATIC.value, 0),
+        num_proposed_masks=masks.filter(status=MaskStatus.PROPOSED.value).count(),
+        masks_per_image=num_masks / num_with_masks if num_with_masks else None,
+        seconds_per_mask=_seconds_per_mask(work),
+        clicks_per_mask=_clicks_per_mask(work),
+        by_model_version=_by_version(work),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A person's effort on one mask: all its revisions together."""
+
+    mask_id: object
+    number: int | None
+    milliseconds: int | None
+    clicks: int
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> _Work:
+        return cls(
+            row["mask_id"],
+            row["model_version__number"],
+            row["annotate_ms"],
+            num_clicks(row["prompts"]),
+        )
+
+
+def _human_revisions(accepted: QuerySet[Mask]) -> QuerySet[MaskRevision, dict[str, Any]]:
+    return MaskRevision.objects.filter(mask__in=accepted, author__isnull=False).values(
+        "mask_id", "model_version__number", "annotate_ms", "prompts"
+    )
+
+
+def _seconds_per_mask(work: Iterable[_Work]) -> float | None:
+    timed = [one for one in work if one.milliseconds is not None]
+    num_masks = len({one.mask_id for one in timed})
+    return sum(one.milliseconds or 0 for one in timed) / 1000 / num_masks if num_masks else None
+
+
+def _clicks_per_mask(work: Iterable[_Work]) -> float | None:
+    work = list(work)
+    num_masks = len({one.mask_id for one in work})
+    return sum(one.clicks for one in work) / num_masks if num_masks else None
+
+
+def _by_version(work: Iterable[_Work]) -> list[VersionFigures]:
+    groups: dict[int | None, list[_Work]] = defaultdict(list)
+    for one in work:
+        groups[one.number].append(one)
+    return [
+        VersionFigures(
+            number=number,
+            num_masks=len({one.mask_id for one in group}),
+            seconds_per_mask=_seconds_per_mask(group),
+            clicks_per_mask=_clicks_per_mask(group),
+        )
+        for number, group in sorted(groups.items(), key=lambda item: item[0] or 0)
+    ]

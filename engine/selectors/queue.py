@@ -1,0 +1,34 @@
+"""Which image an annotator gets next, and why."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from engine.domain.states import AssignmentStatus, ImageStatus, MaskStatus
+from engine.models import Assignment, Image, Mask, Project, User
+from engine.selectors.stages import active_stage
+
+
+def next_images(project: Project, annotator: User, limit: int) -> list[Image]:
+    """The images this annotator would be given next, in order. One query."""
+    return list(waiting_images(project, annotator=annotator)[:limit])
+
+
+def waiting_images(project: Project, *, annotator: User) -> QuerySet[Image]:
+    """Ready images nobody holds and this annotator has not finished or skipped in this stage.
+
+    Images without an accepted mask come first, then the oldest.
+    """
+    held = Assignment.objects.filter(image=OuterRef("pk"), status=AssignmentStatus.LEASED.value)
+    finished = Assignment.objects.filter(
+        image=OuterRef("pk"),
+        annotator=annotator,
+        stage=active_stage(project),
+        status__in=[AssignmentStatus.SUBMITTED.value, AssignmentStatus.SKIPPED.value],
+    )
+    accepted = Mask.objects.filter(image=OuterRef("pk"), status=MaskStatus.ACCEPTED.value)
+    return (
+        project.images.filter(~Exists(held), ~Exists(finished), status=ImageStatus.READY.value)
+        .annotate(has_masks=Exists(accepted))
+        .order_by("has_masks", "created_at", "id")
+    )

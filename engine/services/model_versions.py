@@ -1,0 +1,251 @@
+"""Model versions: ask for training, keep what comes out, decide which one serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from engine import storage
+from engine.domain.errors import Conflict, InvalidInput, NotReady
+from engine.domain.jobs import JobKind
+from engine.domain.policy import Policy
+from engine.domain.promotion import Candidate, missing_parts
+from engine.domain.promotion import promotion_blockers as blockers_of
+from engine.domain.states import ModelFamily, ModelVersionStatus
+from engine.models import Evaluation, Job, ModelVersion, Project, Snapshot, User
+from engine.selectors.models import serving_version
+from engine.selectors.stages import active_stage
+from engine.services import embeddings, jobs, proposals, snapshots
+from engine.services.json_values import json_safe
+from engine.services.roles import require_lead
+from engine.services.starters import register_starters
+from engine.services.text import clean_line
+from engine.services.transitions import move
+
+__all__ = [
+    "attach_decoder",
+    "fail",
+    "mark_training",
+    "promote",
+    "promotion_blockers",
+    "record_evaluation",
+    "register_checkpoint",
+    "register_starters",
+    "reject",
+    "request_retrain",
+]
+
+TRAIN_JOB = {
+    ModelFamily.SAM: JobKind.TRAIN_SAM,
+    ModelFamily.OBJECT_DETECTOR: JobKind.TRAIN_DETECTOR,
+}
+IN_WORK = (
+    ModelVersionStatus.PENDING.value,
+    ModelVersionStatus.TRAINING.value,
+    ModelVersionStatus.TRAINED.value,
+)
+CHECKPOINT_KIND = "checkpoints"
+DECODER_KIND = "decoders"
+
+
+@transaction.atomic
+def request_retrain(project: Project, *, family: str, actor: User) -> tuple[ModelVersion, Job]:
+    """Freeze what is labelled and queue a training that starts from the serving version.
+
+    Conflict while one of the family is in work; InvalidInput says what to label first; NotReady
+    when no SAM serves (a detector may start from nothing, but reads a serving SAM's features).
+    """
+    require_lead(actor, to="start a training")
+    if family not in list(ModelFamily):
+        raise InvalidInput(f"family must be one of {', '.join(ModelFamily)}, not {family!r}")
+    family = ModelFamily(family)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # numbers one by one
+    if serving_version(project, family=ModelFamily.SAM) is None:
+        raise NotReady("no segmentation model serves this project yet", code="no_model")
+    running = project.model_versions.filter(family=family.value, status__in=IN_WORK).first()
+    if running is not None:
+        raise Conflict(
+            f"version {running.number} is {running.status} already", code="already_training"
+        )
+    version = ModelVersion.objects.create(
+        project=project,
+        family=family.value,
+        number=next_number(project, family=family),
+        parent=serving_version(project, family=family),
+        snapshot=snapshots.freeze_snapshot(project),
+    )
+    job = jobs.enqueue(
+        TRAIN_JOB[family],
+        project=project,
+        args={"model_version": version.pk},
+        idem_key=f"train:{version.pk}",
+    )
+    return version, job
+
+
+def next_number(project: Project, *, family: ModelFamily) -> int:
+    """Return the number of the family's next version; the caller has locked the project."""
+    last = project.model_versions.filter(family=family.value).aggregate(last=Max("number"))["last"]
+    return int(last or 0) + 1
+
+
+def mark_training(version: ModelVersion) -> None:
+    """Say that a worker trains it now; saying so again, after a restart, changes nothing."""
+    version.refresh_from_db()
+    if version.status == ModelVersionStatus.PENDING:
+        move(version, ModelVersionStatus.TRAINING)
+
+
+@transaction.atomic
+def register_checkpoint(
+    version: ModelVersion,
+    *,
+    checkpoint: Path,
+    decoder: Path | None = None,
+    encoder_sha256: str,
+    config: Mapping[str, Any],
+) -> ModelVersion:
+    """Keep the files of a finished training; the version is trained afterwards."""
+    key = storage.put_file(CHECKPOINT_KIND, checkpoint, ".safetensors")
+    changes: dict[str, Any] = {
+        "checkpoint_key": key,
+        "checkpoint_sha256": storage.sha256_of(key),
+        "encoder_sha256": encoder_sha256,
+        "config": json_safe(config),
+        "arch": str(config.get("arch", ""))[:40],
+        "error": "",
+    }
+    if decoder is not None:
+        changes.update(_decoder_columns(decoder))
+    mark_training(version)
+    move(version, ModelVersionStatus.TRAINED, changes=changes)
+    return version
+
+
+def attach_decoder(version: ModelVersion, *, decoder: Path) -> ModelVersion:
+    """Keep the decoder for browsers of a version that has none; a second one changes nothing."""
+    columns = _decoder_columns(decoder)
+    ModelVersion.objects.filter(pk=version.pk, decoder_key="").update(**columns)
+    version.refresh_from_db()
+    return version
+
+
+@transaction.atomic
+def record_evaluation(
+    version: ModelVersion, *, snapshot: Snapshot, metrics: Mapping[str, Any]
+) -> Evaluation:
+    """Keep what a version measured on the held-out side of a snapshot (the last measure counts)."""
+    evaluation, _ = Evaluation.objects.update_or_create(
+        model_version=version, snapshot=snapshot, defaults={"metrics": json_safe(metrics)}
+    )
+    version.refresh_from_db()
+    if version.status == ModelVersionStatus.TRAINED:
+        move(version, ModelVersionStatus.EVALUATED)
+    return evaluation
+
+
+def promotion_blockers(version: ModelVersion) -> list[str]:
+    """Say why the version should not serve, in sentences a lead reads; empty when it may."""
+    policy = active_policy(version.project)
+    return blockers_of(_candidate(version), policy=policy)
+
+
+@transaction.atomic
+def promote(version: ModelVersion, *, actor: User | None, reason: str = "") -> ModelVersion:
+    """Let the version serve and retire the one that did, in one transaction.
+
+    actor None: the automatic promotion of a job. A person may overrule figures, with a reason,
+    but not missing files. Going back to a retired version needs no new figures.
+    Conflict lists what speaks against it. Another encoder queues all embeddings anew.
+    """
+    if actor is not None:
+        require_lead(actor, to="promote a model")
+    reason = clean_line(reason, what="the reason", max_characters=1_000)
+    Project.objects.select_for_update(no_key=True).get(pk=version.project_id)
+    version.refresh_from_db()
+    if version.status == ModelVersionStatus.SERVING:
+        return version
+    _require_promotable(version, is_overruled=actor is not None and bool(reason))
+    family = ModelFamily(version.family)
+    before = serving_version(version.project, family=family)
+    if before is not None:  # the old one first: only one may serve at any time
+        move(before, ModelVersionStatus.RETIRED, actor=actor, reason=reason)
+    move(version, ModelVersionStatus.SERVING, actor=actor, reason=reason)
+    if family == ModelFamily.SAM:
+        embeddings.request_all(version.project)
+    proposals.request_for_project(version.project)
+    return version
+
+
+@transaction.atomic
+def reject(version: ModelVersion, *, actor: User | None = None, reason: str) -> ModelVersion:
+    """Put an evaluated version aside; a lead may still promote it with a reason."""
+    move(version, ModelVersionStatus.REJECTED, actor=actor, reason=reason)
+    return version
+
+
+@transaction.atomic
+def fail(version: ModelVersion, error: str) -> ModelVersion:
+    """Say that the training came to nothing; a version that is past training stays as it is."""
+    version.refresh_from_db()
+    if version.status in IN_WORK:
+        text = error.replace("\x00", "")[: jobs.MAX_ERROR_CHARACTERS]
+        move(version, ModelVersionStatus.FAILED, reason="training", changes={"error": text})
+    return version
+
+
+def active_policy(project: Project) -> Policy:
+    """Return the thresholds of the project's present stage."""
+    stage = active_stage(project)
+    return Policy.from_json(stage.policy if stage else {})
+
+
+def _require_promotable(version: ModelVersion, *, is_overruled: bool) -> None:
+    promotable = (
+        ModelVersionStatus.EVALUATED,
+        ModelVersionStatus.RETIRED,
+        ModelVersionStatus.REJECTED,
+    )
+    if version.state not in promotable:
+        raise Conflict(f"version {version.number} is {version.status}, not evaluated")
+    blockers = missing_parts(_candidate(version))
+    if not blockers and version.status != ModelVersionStatus.RETIRED and not is_overruled:
+        blockers = promotion_blockers(version)
+    if blockers:
+        raise Conflict(
+            f"version {version.number} should not serve: {'; '.join(blockers)}",
+            code="promotion_blocked",
+            blockers=blockers,
+        )
+
+
+def _candidate(version: ModelVersion) -> Candidate:
+    """Collect what promotion looks at: both versions on the candidate's latest snapshot."""
+    family = ModelFamily(version.family)
+    serving = serving_version(version.project, family=family)
+    sam = serving_version(version.project, family=ModelFamily.SAM)
+    latest = version.evaluations.order_by("created_at").last()
+    serving_too = (
+        serving.evaluations.filter(snapshot=latest.snapshot_id).first()
+        if serving is not None and latest is not None
+        else None
+    )
+    return Candidate(
+        family=family,
+        has_checkpoint=bool(version.checkpoint_key),
+        has_decoder=bool(version.decoder_key),
+        fits_encoder=family == ModelFamily.SAM
+        or (sam is not None and sam.encoder_sha256 == version.encoder_sha256),
+        metrics=latest.metrics if latest else None,
+        is_something_serving=serving is not None and serving.pk != version.pk,
+        serving_metrics=serving_too.metrics if serving_too else None,
+    )
+
+
+def _decoder_columns(decoder: Path) -> dict[str, str]:
+    key = storage.put_file(DECODER_KIND, decoder, ".onnx")
+    return {"decoder_key": key, "decoder_sha256": storage.sha256_of(key)}

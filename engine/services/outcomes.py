@@ -1,0 +1,43 @@
+"""What else changes when a job is given up or tried again: its model version, its export.
+
+Loaded once by the app's configuration; jobs.py itself knows no other table.
+"""
+
+from __future__ import annotations
+
+from engine.domain.jobs import JobKind
+from engine.domain.states import ExportStatus, ModelVersionStatus
+from engine.models import Export, Job, ModelVersion
+from engine.services import jobs, model_versions
+from engine.services.transitions import move
+
+
+def register() -> None:
+    """Connect every job kind that leaves something behind."""
+    training = jobs.Hooks(given_up=_fail_version, tried_again=_reopen_version)
+    for kind in (JobKind.TRAIN_SAM, JobKind.TRAIN_DETECTOR):
+        jobs.hook(kind, training)
+    jobs.hook(JobKind.EXPORT, jobs.Hooks(given_up=_fail_export, tried_again=_reopen_export))
+
+
+def _fail_version(job: Job) -> None:
+    if version := ModelVersion.objects.filter(pk=job.args["model_version"]).first():
+        model_versions.fail(version, job.error or f"the training was {job.status}")
+
+
+def _reopen_version(job: Job) -> None:
+    version = ModelVersion.objects.filter(pk=job.args["model_version"]).first()
+    if version is not None and version.status == ModelVersionStatus.FAILED:
+        move(version, ModelVersionStatus.PENDING, reason="retried", changes={"error": ""})
+
+
+def _fail_export(job: Job) -> None:
+    export = Export.objects.filter(pk=job.args["export"]).first()
+    if export is not None and export.status == ExportStatus.PENDING:
+        move(export, ExportStatus.FAILED, reason=job.status)
+
+
+def _reopen_export(job: Job) -> None:
+    export = Export.objects.filter(pk=job.args["export"]).first()
+    if export is not None and export.status == ExportStatus.FAILED:
+        move(export, ExportStatus.PENDING, reason="retried")

@@ -1,0 +1,37 @@
+"""Projects: their birth with a first stage and the starter models."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils.text import slugify
+
+from engine.domain.ids import uuid7
+from engine.domain.stages import ORDER
+from engine.models import Project, User
+from engine.models.base import NAME_CHARACTERS
+from engine.services import model_versions, stages
+from engine.services.roles import require_lead
+from engine.services.text import clean_line
+
+MAX_SLUG_CHARACTERS = 60
+
+
+@transaction.atomic
+def create_project(name: str, *, actor: User) -> Project:
+    """Create a project in its first stage, served by the shipped starter models.
+
+    Works without the starter files too; selectors.models.missing_parts then says what to do.
+    """
+    require_lead(actor, to="create projects")
+    name = clean_line(name, what="the name", max_characters=NAME_CHARACTERS, required=True)
+    project = Project.objects.create(name=name, slug=_free_slug(name), created_by=actor)
+    stages.open_first(project, kind=ORDER[0], actor=actor)
+    model_versions.register_starters(project)
+    return project
+
+
+def _free_slug(name: str) -> str:
+    slug = slugify(name)[:MAX_SLUG_CHARACTERS].strip("-") or "project"
+    if not Project.objects.filter(slug=slug).exists():
+        return slug
+    return f"{slug}-{uuid7().hex[-6:]}"

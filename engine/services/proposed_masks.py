@@ -1,0 +1,134 @@
+"""Keep what models propose. A person's mask is never touched, and a second run writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from engine.domain.errors import InvalidInput, NotReady
+from engine.domain.ids import derived_id
+from engine.domain.policy import MAX_MASKS_PER_IMAGE, Policy
+from engine.domain.proposals import Proposal, worth_showing
+from engine.domain.states import ImageStatus, MaskSource, MaskStatus, RevisionKind
+from engine.models import EngineStage, Image, Mask, MaskRevision, ModelVersion
+from engine.selectors.stages import active_stage
+from engine.services.json_values import json_safe
+from engine.services.shapes import checked_rle, rle_of, shape_columns
+from engine.services.transitions import move
+
+FIRST_STATUS = {
+    MaskSource.PREFILLED: MaskStatus.PROPOSED,
+    MaskSource.AUTOMATIC: MaskStatus.ACCEPTED,
+}
+
+
+@transaction.atomic
+def record_proposals(
+    image: Image,
+    *,
+    source: MaskSource,
+    model_version: ModelVersion,
+    proposals: Sequence[Proposal],
+    idem_key: str,
+) -> list[Mask]:
+    """Store the proposals worth showing; return the image's masks that this run made.
+
+    Their ids follow from idem_key and their place, so repeating the run stores nothing twice.
+    Older proposals of the same source that nobody touched are rejected; those a person rejected,
+    accepted or changed stay, and new ones that merely repeat a kept mask are left out.
+    """
+    source = MaskSource(source)
+    if source not in FIRST_STATUS:
+        raise InvalidInput("people's masks are saved by save_mask")
+    image = Image.objects.select_for_update(no_key=True).get(pk=image.pk)
+    stage = active_stage(image.project)
+    if stage is None:
+        raise NotReady("this project has no open stage", code="no_stage")
+    ids = [derived_id(idem_key, "mask", index) for index in range(len(proposals))]
+    made = Mask.objects.filter(pk__in=ids).select_related("head")
+    if made.exists() or image.status == ImageStatus.REJECTED:
+        return list(made)
+    _reject_untouched(image, source=source, model_version=model_version)
+    kept = _kept(image, source=source, proposals=proposals, policy=Policy.from_json(stage.policy))
+    _write(
+        [(ids[index], derived_id(idem_key, "revision", index), proposals[index]) for index in kept],
+        image=image,
+        stage=stage,
+        source=source,
+        model_version=model_version,
+    )
+    return list(made.all())
+
+
+def _reject_untouched(image: Image, *, source: MaskSource, model_version: ModelVersion) -> None:
+    for mask in _untouched(image, source=source):
+        move(
+            mask,
+            MaskStatus.REJECTED,
+            reason=f"replaced by model version {model_version.number}",
+        )
+
+
+def _untouched(image: Image, *, source: MaskSource) -> QuerySet[Mask]:
+    return image.masks.filter(
+        source=source.value,
+        status=FIRST_STATUS[source].value,
+        reviewed_by__isnull=True,
+        head__kind=RevisionKind.PROPOSAL.value,
+    )
+
+
+def _kept(
+    image: Image, *, source: MaskSource, proposals: Sequence[Proposal], policy: Policy
+) -> list[int]:
+    """Choose the proposals to store: sound, new, and not what a person already rejected."""
+    by_people = image.masks.exclude(status=MaskStatus.REJECTED.value) | image.masks.filter(
+        status=MaskStatus.REJECTED.value, reviewed_by__isnull=False
+    )
+    existing = [
+        rle_of(counts, image=image)
+        for counts in by_people.values_list("head__rle_counts", flat=True)
+    ]
+    kept = worth_showing(proposals, existing=existing, source=source, policy=policy)
+    return kept[:MAX_MASKS_PER_IMAGE]
+
+
+def _write(
+    chosen: Sequence[tuple[UUID, UUID, Proposal]],
+    *,
+    image: Image,
+    stage: EngineStage,
+    source: MaskSource,
+    model_version: ModelVersion,
+) -> None:
+    first = image.masks.count()
+    masks, revisions = [], []
+    for place, (mask_id, revision_id, proposal) in enumerate(chosen):
+        masks.append(
+            Mask(
+                pk=mask_id,
+                image=image,
+                stage=stage,
+                source=source.value,
+                status=FIRST_STATUS[source].value,
+                head_id=revision_id,
+                order=first + place,
+            )
+        )
+        revisions.append(
+            MaskRevision(
+                pk=revision_id,
+                mask_id=mask_id,
+                kind=RevisionKind.PROPOSAL.value,
+                model_version=model_version,
+                predicted_iou=json_safe(float(proposal.predicted_iou)),
+                stability_score=json_safe(proposal.stability_score),
+                prompts=json_safe(list(proposal.prompts)),
+                **shape_columns(checked_rle(proposal.rle, image=image)),
+            )
+        )
+    Mask.objects.bulk_create(masks, ignore_conflicts=True)
+    MaskRevision.objects.bulk_create(revisions, ignore_conflicts=True)

@@ -1,0 +1,110 @@
+"""Files by content address under DATA_DIR/files: `<kind>/<aa>/<sha256><suffix>`.
+
+Immutable: the same bytes have the same key, so writing twice is harmless. Users never name a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+
+from engine.domain.errors import NotFound
+
+CHUNK_BYTES = 1 << 20
+_KEY = re.compile(r"[a-z_]{1,32}/([0-9a-f]{2})/\1[0-9a-f]{62}(\.[a-z0-9]{1,12}){0,2}")
+_KIND = re.compile(r"[a-z_]{1,32}")
+
+
+def put_bytes(kind: str, data: bytes, suffix: str) -> str:
+    """Store bytes durably and return their key."""
+    key = _key(kind, hashlib.sha256(data).hexdigest(), suffix)
+    target = _root() / key
+    if not target.exists():
+        with _temporary(target.parent) as file:
+            file.write(data)
+            _publish(file, target)
+    return key
+
+
+def put_file(kind: str, path: Path, suffix: str) -> str:
+    """Store a copy of a file durably and return its key. Reads the file once, in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as source, _temporary(_root() / _checked_kind(kind)) as copy:
+        while chunk := source.read(CHUNK_BYTES):
+            digest.update(chunk)
+            copy.write(chunk)
+        key = _key(kind, digest.hexdigest(), suffix)
+        _publish(copy, _root() / key)
+    return key
+
+
+def path_of(key: str) -> Path:
+    """Return where the bytes of a key lie. NotFound for a malformed key or a missing file."""
+    path = _root() / key
+    if not _KEY.fullmatch(key) or not path.is_file():
+        raise NotFound(f"there is no stored file {key!r}", code="file_missing")
+    return path
+
+
+def read_bytes(key: str) -> bytes:
+    """Return the stored bytes."""
+    return path_of(key).read_bytes()
+
+
+def sha256_of(key: str) -> str:
+    """Return the SHA-256 that is part of the key."""
+    return key.rsplit("/", 1)[1][:64]
+
+
+def _root() -> Path:
+    return Path(settings.DATA_DIR) / "files"
+
+
+def _checked_kind(kind: str) -> str:
+    if not _KIND.fullmatch(kind):
+        raise ValueError(f"not a kind of file: {kind!r}")
+    return kind
+
+
+def _key(kind: str, sha256: str, suffix: str) -> str:
+    key = f"{_checked_kind(kind)}/{sha256[:2]}/{sha256}{suffix}"
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"not a suffix of a stored file: {suffix!r}")
+    return key
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[IO[bytes]]:
+    """Open a scratch file beside its final place; it is gone afterwards unless published."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".tmp-", delete=False) as file:
+        try:
+            yield file
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+
+def _publish(file: IO[bytes], target: Path) -> None:
+    file.flush()
+    os.fchmod(file.fileno(), 0o644)  # scratch files are 0600; another user may serve these
+    os.fsync(file.fileno())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Path(file.name).replace(target)
+    for folder in (target.parent, target.parent.parent):
+        _fsync_folder(folder)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
