@@ -33,3 +33,13 @@ def progress_line(progress_pct: float, text: str, remaining_s: float | None) -> 
     if remaining_s is not None:
         parts.append(f"about {duration(remaining_s)} left")
     return " · ".join(part for part in parts if part)
+
+
+def ago(then: datetime, *, now: datetime) -> str:
+    """Say how long ago something was; older than a day, the date."""
+    seconds = (now - then).total_seconds()
+    if seconds < 10:
+        return "just now"
+    if seconds < 86_400:
+        return f"{duration(seconds)} ago"
+    return f"{then:%Y-%m-%d}"

@@ -42,7 +42,7 @@ def take_files(project: Project, files: Iterable[UploadedFile], *, actor: User) 
                 project, data=read(file), file_name=name, actor=actor
             )
         except InvalidInput as error:
-            refused.append(Refused(name, error.message))
+            refused.append(Refused(name, error.message.removeprefix(f"{name}: ")))
             continue
         kept.append(image)
         added += created

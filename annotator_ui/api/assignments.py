@@ -18,11 +18,11 @@ router = Router()
 
 @router.post("/projects/{slug}/assignments/next", response={200: schemas.SessionOut, 204: None})
 def take_next(
-    request: HttpRequest, slug: str, body: schemas.NextIn
+    request: HttpRequest, slug: str, body: schemas.NextIn | None = None
 ) -> schemas.SessionOut | Status[None]:
     """Lease the asked or the next image; 204 when nothing is left."""
     project = project_by_slug(slug)
-    if body.image_id is not None:
+    if body is not None and body.image_id is not None:
         image = image_by_id(body.image_id)
         if image.project_id != project.pk:
             raise NotFound("there is no such image in this project")
@@ -52,5 +52,5 @@ def submit(request: HttpRequest, assignment_id: UUID) -> schemas.AssignmentOut:
 @router.post("/assignments/{uuid:assignment_id}/skip", response=schemas.AssignmentOut)
 def skip(request: HttpRequest, assignment_id: UUID, body: schemas.SkipIn) -> schemas.AssignmentOut:
     assignment = assignment_by_id(assignment_id)
-    assignments.skip(assignment, actor=user_of(request), reason=body.reason)
+    assignments.skip(assignment, actor=user_of(request), reason=body.reason if body else "")
     return present.assignment_out(assignment)

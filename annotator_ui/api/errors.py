@@ -15,7 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from annotator_ui.permissions import CsrfError, SignInNeededError, RoleTooLowError
+from annotator_ui.permissions import CsrfError, RoleTooLowError, SignInNeededError
 from engine.domain.errors import Conflict, DomainError, InvalidInput, NotAllowed, NotFound, NotReady
 from masks.rle import RleError
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from django.http import FileResponse, HttpRequest, HttpResponseBase, HttpResponseNotModified
 from django.utils.http import content_disposition_header, parse_etags
 
 from engine import storage
-from engine.domain.errors import NotFound
 
 IMMUTABLE = "private, max-age=31536000, immutable"
 CONTENT_TYPES = {
@@ -26,19 +27,22 @@ def matches(request: HttpRequest, etag: str) -> bool:
 
 def stored_file(request: HttpRequest, key: str, *, download_name: str = "") -> HttpResponseBase:
     """Answer with a stored file, or 304 when the client holds it. NotFound if it is gone."""
-    path = storage.path_of(key)
-    etag = f'"{path.stem}"'  # stored files are named by their SHA-256
+    etag = f'"{storage.sha256_of(key)}"'
     response: HttpResponseBase
     if matches(request, etag):
         response = HttpResponseNotModified()
-    elif not path.is_file():
-        raise NotFound("the stored file is missing")
     else:
-        content_type = CONTENT_TYPES.get(path.suffix.lower(), "application/octet-stream")
-        response = FileResponse(path.open("rb"), content_type=content_type)
+        response = _file_response(storage.path_of(key), download_name=download_name)
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = IMMUTABLE
-    if download_name and isinstance(response, FileResponse):
-        disposition = content_disposition_header(as_attachment=True, filename=download_name)
-        response.headers["Content-Disposition"] = disposition or "attachment"
+    return response
+
+
+def _file_response(path: Path, *, download_name: str) -> FileResponse:
+    content_type = CONTENT_TYPES.get(path.suffix.lower(), "application/octet-stream")
+    response = FileResponse(path.open("rb"), content_type=content_type)
+    disposition = content_disposition_header(
+        as_attachment=bool(download_name), filename=download_name or path.name
+    )
+    response.headers["Content-Disposition"] = disposition or "attachment"
     return response

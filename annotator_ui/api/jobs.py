@@ -17,12 +17,16 @@ from engine.selectors import jobs as job_rows
 from engine.services import exports, jobs
 
 router = Router(auth=lead)
+NUM_JOBS = 200
 
 
 @router.get("/projects/{slug}/jobs", response=list[schemas.JobOut])
 def of_project(request: HttpRequest, slug: str) -> list[schemas.JobOut]:
-    """List the newest jobs, live ones first."""
-    return [present.job_out(job) for job in job_rows.for_project(project_by_slug(slug))]
+    """List the live jobs, then those that ended last, at most 200 in all."""
+    project = project_by_slug(slug)
+    live = list(job_rows.live(project)[:NUM_JOBS])
+    over = job_rows.for_project(project).exclude(status__in=job_rows.LIVE)
+    return [present.job_out(job) for job in [*live, *over[: NUM_JOBS - len(live)]]]
 
 
 @router.get("/jobs/{uuid:job_id}", response=schemas.JobOut)

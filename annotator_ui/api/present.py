@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from django.utils import timezone
-from engine.services.masks import SavedMask
 
 from annotator_ui.api import schemas
 from annotator_ui.decoding import Candidate
+from annotator_ui.live import figures_of, revision_of
 from annotator_ui.progress import eta_s, progress_line
 from engine.domain.errors import NotReady
-from engine.domain.states import ExportStatus, JobStatus, MaskStatus, ModelFamily
-from engine.models import Assignment, Export, Image, Job, Mask, ModelVersion
+from engine.domain.states import (
+    ExportStatus,
+    JobStatus,
+    MaskStatus,
+    ModelFamily,
+    ModelVersionStatus,
+)
+from engine.models import Assignment, Export, Image, Job, Mask, ModelVersion, Project
+from engine.selectors import jobs as job_rows
+from engine.selectors import masks as mask_rows
 from engine.selectors import models as model_versions
 from engine.selectors import queue
+from engine.selectors.progress import Figures, ProjectFigures
+from engine.selectors.stages import active_stage
+from engine.services.masks import SavedMask
 from masks.rle import Rle
 
 NUM_UPCOMING = 3  # images whose bytes the page may fetch ahead
@@ -67,7 +80,7 @@ def mask_out(mask: Mask) -> schemas.MaskOut:
 
 
 def masks_of(image: Image, *, with_rejected: bool) -> list[schemas.MaskOut]:
-    rows = image.masks.select_related("head__author", "image")
+    rows = mask_rows.for_image(image).select_related("image")
     if not with_rejected:
         rows = rows.exclude(status=MaskStatus.REJECTED.value)
     return [mask_out(mask) for mask in rows]
@@ -84,9 +97,9 @@ def assignment_out(assignment: Assignment) -> schemas.AssignmentOut:
 def session_out(assignment: Assignment) -> schemas.SessionOut:
     """Everything the labelling page needs to start on an image. NotReady without a model."""
     image, project = assignment.image, assignment.image.project
-    serving = model_versions.serving(project, family=ModelFamily.SAM)
-    if serving is None:
-        raise NotReady("no model serves this project yet", code="no_model")
+    serving = model_versions.serving_version(project, family=ModelFamily.SAM)
+    if serving is None or not serving.decoder_key:
+        raise NotReady(" ".join(model_versions.missing_parts(project)), code="no_model")
     following = queue.next_images(project, assignment.annotator, NUM_UPCOMING + 1)
     upcoming = [one for one in following if one.pk != image.pk][:NUM_UPCOMING]
     encoder = serving.encoder_sha256
@@ -172,4 +185,43 @@ def export_out(export: Export) -> schemas.ExportOut:
         sha256=export.sha256 if ready else None,
         file_url=f"/api/exports/{export.pk}/file" if ready else None,
         job=job_out(export.job) if export.job else None,
+    )
+
+
+def stage_out(project: Project) -> schemas.StageOut | None:
+    """The stage the project is in now, with its figures."""
+    return _stage_out(project, figures_of(project, revision=revision_of(project)))
+
+
+def _stage_out(project: Project, figures: ProjectFigures) -> schemas.StageOut | None:
+    stage = active_stage(project)
+    if stage is None:
+        return None
+    stay = next(one for one in figures.stages if one.stage.pk == stage.pk)
+    return schemas.StageOut(
+        kind=stage.kind,
+        ordinal=stage.ordinal,
+        status=stage.status,
+        figures=_figures_out(stay.figures),
+        exit_blockers=figures.exit_blockers,
+    )
+
+
+def _figures_out(figures: Figures) -> schemas.FiguresOut:
+    return schemas.FiguresOut.model_validate(asdict(figures))
+
+
+def project_out(project: Project) -> schemas.ProjectOut:
+    revision = revision_of(project)
+    figures = figures_of(project, revision=revision)
+    serving = project.model_versions.filter(status=ModelVersionStatus.SERVING.value)
+    running = job_rows.live(project).filter(status=JobStatus.RUNNING.value)
+    return schemas.ProjectOut(
+        slug=project.slug,
+        name=project.name,
+        revision=revision,
+        figures=_figures_out(figures.figures),
+        stage=_stage_out(project, figures),
+        serving=[version_out(version) for version in serving],
+        running_jobs=[job_out(job) for job in running],
     )

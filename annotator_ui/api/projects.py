@@ -8,7 +8,6 @@ from ninja.files import UploadedFile
 
 from annotator_ui import uploads
 from annotator_ui.api import present, schemas
-from annotator_ui.api.live import project_out
 from annotator_ui.lookups import project_by_slug
 from annotator_ui.permissions import lead, user_of
 from engine.services import stages
@@ -18,7 +17,7 @@ router = Router()
 
 @router.get("/projects/{slug}", response=schemas.ProjectOut)
 def project(request: HttpRequest, slug: str) -> schemas.ProjectOut:
-    return project_out(project_by_slug(slug))
+    return present.project_out(project_by_slug(slug))
 
 
 @router.post(
@@ -49,10 +48,11 @@ def upload_images(
 @router.post("/projects/{slug}/advance", auth=lead, response=schemas.StageOut)
 def advance(request: HttpRequest, slug: str, body: schemas.ReasonIn) -> schemas.StageOut:
     stage = stages.advance_stage(project_by_slug(slug), actor=user_of(request), reason=body.reason)
-    return present.stage_out(stage)
+    return present.stage_out(stage.project)
 
 
 @router.post("/projects/{slug}/back", auth=lead, response=schemas.StageOut)
-def back(request: HttpRequest, slug: str, body: schemas.ReasonIn) -> schemas.StageOut:
-    stage = stages.go_back(project_by_slug(slug), actor=user_of(request), reason=body.reason)
-    return present.stage_out(stage)
+def back(request: HttpRequest, slug: str, body: schemas.ReasonIn) -> schemas.StageOut | None:
+    project = project_by_slug(slug)
+    stages.go_back(project, actor=user_of(request), reason=body.reason)
+    return present.stage_out(project)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from ninja import Schema
@@ -15,6 +15,7 @@ from engine.domain.policy import (
     MAX_PROMPTS_PER_MASK,
     MAX_RLE_CHARACTERS,
 )
+from engine.domain.states import AssignmentStatus, MaskSource, MaskStatus
 
 MAX_SIDE_PX = 65_535
 
@@ -174,8 +175,8 @@ class ModelOut(Schema):
 class MaskOut(Schema):
     id: UUID
     revision_id: UUID
-    source: Literal["human", "prefilled", "automatic"]
-    status: Literal["proposed", "accepted", "rejected"]
+    source: MaskSource
+    status: MaskStatus
     rle: RleOut
     bbox_xywh_px: list[int]
     area_px: int
@@ -186,7 +187,7 @@ class MaskOut(Schema):
 
 class AssignmentOut(Schema):
     assignment_id: UUID
-    status: Literal["leased", "submitted", "skipped", "released", "expired"]
+    status: AssignmentStatus
     lease_expires_at: datetime
 
 
@@ -238,11 +239,38 @@ class JobOut(Schema):
     can_retry: bool
 
 
+class ModelCostOut(Schema):
+    """What people needed with one model version; number None: masks made without a model."""
+
+    number: int | None
+    num_masks: int
+    seconds_per_mask: float | None
+    clicks_per_mask: float | None
+
+
+class FiguresOut(Schema):
+    num_images: int
+    num_images_done: int
+    num_images_with_masks: int
+    num_masks: int
+    num_human_masks: int
+    num_prefilled_masks: int
+    num_automatic_masks: int
+    num_proposed_masks: int
+    masks_per_image: float | None
+    seconds_per_mask: float | None
+    clicks_per_mask: float | None
+    by_model_version: list[ModelCostOut]
+
+
 class StageOut(Schema):
+    """`figures` of this stay; `exit_blockers`: what usually should be there before leaving it."""
+
     kind: str
     ordinal: int
     status: str
-    figures: dict[str, Any]
+    figures: FiguresOut
+    exit_blockers: list[str]
 
 
 class VersionOut(Schema):
@@ -259,8 +287,8 @@ class ProjectOut(Schema):
     slug: str
     name: str
     revision: str
-    figures: dict[str, Any]
-    stage: StageOut
+    figures: FiguresOut
+    stage: StageOut | None
     serving: list[VersionOut]
     running_jobs: list[JobOut]
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from annotator_ui import decoding
 from annotator_ui.decoding import DecoderFrame
-from engine.domain.prompts import BoxPrompt, PointPrompt
+from engine.domain.prompts import BoxPrompt, PointPrompt, parse_prompts
+from masks.rle import Rle
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -71,3 +74,52 @@ def test_one_prompt_offers_the_three_ambiguity_masks_best_first() -> None:
 
     assert decoding.choose_masks(scores, num_prompts=1) == [2, 3, 1]
     assert decoding.choose_masks(scores, num_prompts=2) == [0]
+
+
+def _golden(name: str) -> list[dict[str, Any]]:
+    cases = json.loads((GOLDEN / f"{name}.json").read_text())
+    assert cases
+    return cases
+
+
+def test_coordinates_are_the_golden_ones() -> None:
+    for case in _golden("coordinates"):
+        frame = DecoderFrame(tuple(case["image_hw"]), case["image_size_px"])
+
+        assert list(frame.input_hw) == case["input_hw"]
+        found = [frame.to_model(x_px, y_px) for x_px, y_px in case["points_xy_px"]]
+        np.testing.assert_allclose(found, case["points_xy_model"], rtol=1e-9)
+
+
+def test_feeds_are_the_golden_ones() -> None:
+    for case in _golden("feeds"):
+        if case["has_mask_input"]:
+            continue  # the server decodes without an earlier mask
+        height, width = case["image_hw"]
+        prompts = parse_prompts(case["prompts"], width_px=width, height_px=height)
+        points = [prompt for prompt in prompts if isinstance(prompt, PointPrompt)]
+        boxes = [prompt for prompt in prompts if isinstance(prompt, BoxPrompt)]
+        frame = DecoderFrame((height, width), case["image_size_px"])
+
+        coords, labels = decoding.build_prompts(points, boxes[0] if boxes else None, frame=frame)
+
+        np.testing.assert_allclose(coords[0], case["point_coords"], rtol=1e-6, atol=1e-6)
+        assert labels[0].tolist() == case["point_labels"], case["name"]
+
+
+def test_the_offered_mask_is_the_golden_one() -> None:
+    for case in _golden("selection"):
+        scores = np.array(case["predicted_iou"], np.float32)
+
+        chosen = decoding.choose_masks(scores, num_prompts=case["num_prompts"])
+
+        assert chosen[0] == case["index"]
+
+
+def test_upscaled_masks_are_the_golden_ones() -> None:
+    for case in _golden("upscale"):
+        frame = DecoderFrame(tuple(case["image_hw"]), case["image_size_px"])
+
+        mask = decoding.to_image_mask(np.array(case["low_res_logits"], np.float32), frame=frame)
+
+        assert Rle.encode(mask).to_coco() == case["rle"]

@@ -123,6 +123,7 @@ export function stringToRuns(counts: string): number[] {
       const group = counts.charCodeAt(i) - 48;
       if (group < 0 || group > 63) throw new RleError(`Character ${i} of the counts is not of the RLE alphabet.`);
       i += 1;
+      if (shift > 30) throw new RleError(`Run ${runs.length} is longer than any photo.`);
       value |= (group & 0x1f) << shift;
       shift += 5;
       if ((group & 0x20) === 0) {
@@ -138,6 +139,9 @@ export function stringToRuns(counts: string): number[] {
 function checkedRuns(rle: Rle): readonly number[] {
   const known = runsCache.get(rle);
   if (known !== undefined) return known;
+  if (rle.widthPx < 1 || rle.heightPx < 1) {
+    throw new RleError(`A mask of ${rle.heightPx} x ${rle.widthPx} pixels has no pixel.`);
+  }
   const runs = stringToRuns(rle.counts);
   const negative = runs.findIndex((run) => run < 0);
   if (negative >= 0) throw new RleError(`Run ${negative} is negative.`);

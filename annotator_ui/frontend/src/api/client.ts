@@ -1,0 +1,132 @@
+/** Typed calls to the server; every failure is an ApiError that says what can be done about it. */
+
+import type { PromptRecord } from "../core/document";
+import type { DecodeOut, MaskIn, MaskOut, SavedMaskOut, SessionOut } from "./types";
+
+/** `network`, `server`: try again. `signed_out`: sign in, then try again. `not_ready`: wait.
+ * `refused`: the request itself is wrong, repeating it changes nothing. */
+export type ApiErrorKind = "network" | "server" | "signed_out" | "not_ready" | "refused";
+
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+
+  constructor(
+    readonly kind: ApiErrorKind,
+    message: string,
+    readonly details: { readonly status: number; readonly code: string; readonly retryAfterS: number | null },
+  ) {
+    super(message);
+  }
+}
+
+export interface ApiOptions {
+  readonly base: string;
+  /** Read at each call: the cookie changes when the person signs in again in another tab. */
+  readonly csrfToken: () => string;
+  readonly fetch: typeof fetch;
+}
+
+const TIME_LIMITS = { jsonMs: 30_000, bytesMs: 120_000 } as const;
+const NOT_READY_CODES = new Set(["not_ready", "embedding_not_ready"]);
+
+export class ApiClient {
+  readonly #options: ApiOptions;
+
+  constructor(options: ApiOptions) {
+    this.#options = options;
+  }
+
+  /** Lease the next image, or the given one; null when nothing is left to label. */
+  async takeNext(projectSlug: string, imageId: string | null): Promise<SessionOut | null> {
+    const body = imageId === null ? {} : { image_id: imageId };
+    return this.#json<SessionOut | null>("POST", `/projects/${encodeURIComponent(projectSlug)}/assignments/next`, body);
+  }
+
+  async extendLease(assignmentId: string): Promise<void> {
+    await this.#json("POST", `/assignments/${assignmentId}/extend`, {});
+  }
+
+  async submit(assignmentId: string): Promise<void> {
+    await this.#json("POST", `/assignments/${assignmentId}/submit`, {});
+  }
+
+  async skip(assignmentId: string, reason: string): Promise<void> {
+    await this.#json("POST", `/assignments/${assignmentId}/skip`, { reason });
+  }
+
+  saveMask(assignmentId: string, mask: MaskIn): Promise<SavedMaskOut> {
+    return this.#json("POST", `/assignments/${assignmentId}/masks`, mask);
+  }
+
+  setMaskStatus(maskId: string, to: "accepted" | "rejected"): Promise<MaskOut> {
+    return this.#json("POST", `/masks/${maskId}/${to === "accepted" ? "accept" : "reject"}`, {});
+  }
+
+  decode(
+    imageId: string,
+    question: { model_version_id: string; encoder_sha256: string; prompts: readonly PromptRecord[] },
+  ): Promise<DecodeOut> {
+    return this.#json("POST", `/images/${imageId}/decode`, question);
+  }
+
+  /** Photo, embedding or decoder bytes from an address the server gave. */
+  async bytes(url: string): Promise<ArrayBuffer> {
+    const response = await this.#send("GET", url, null, TIME_LIMITS.bytesMs);
+    return this.#read(() => response.arrayBuffer());
+  }
+
+  async blob(url: string): Promise<Blob> {
+    const response = await this.#send("GET", url, null, TIME_LIMITS.bytesMs);
+    return this.#read(() => response.blob());
+  }
+
+  async #json<Answer>(method: "GET" | "POST", path: string, body: object): Promise<Answer> {
+    const response = await this.#send(method, this.#options.base + path, JSON.stringify(body), TIME_LIMITS.jsonMs);
+    // 204 is the one answer without a body; only `takeNext` can get it.
+    if (response.status === 204) return null as Answer;
+    return this.#read(async () => (await response.json()) as Answer);
+  }
+
+  async #send(method: string, url: string, body: string | null, limitMs: number): Promise<Response> {
+    const { fetch: send, csrfToken } = this.#options;
+    const headers: Record<string, string> = { Accept: "application/json" };
+    if (method !== "GET") {
+      headers["Content-Type"] = "application/json";
+      headers["X-CSRFToken"] = csrfToken();
+    }
+    const response = await this.#read(() =>
+      send(url, { method, headers, body, credentials: "same-origin", signal: AbortSignal.timeout(limitMs) }),
+    );
+    if (!response.ok) throw await failureOf(response);
+    return response;
+  }
+
+  /** A body cut off half way is the same trouble as a server that cannot be reached. */
+  async #read<Value>(receive: () => Promise<Value>): Promise<Value> {
+    try {
+      return await receive();
+    } catch (error) {
+      const reason = error instanceof DOMException && error.name === "TimeoutError" ? "did not answer in time" : "cannot be reached";
+      throw new ApiError("network", `The server ${reason}.`, { status: 0, code: "network", retryAfterS: null });
+    }
+  }
+}
+
+async function failureOf(response: Response): Promise<ApiError> {
+  const said = (await response.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
+  const code = typeof said.code === "string" ? said.code : `http_${response.status}`;
+  const message = typeof said.message === "string" ? said.message : `The server answered ${response.status}.`;
+  const retryAfter = Number(response.headers.get("Retry-After") ?? NaN);
+  return new ApiError(kindOf(response.status, code), message, {
+    status: response.status,
+    code,
+    retryAfterS: Number.isFinite(retryAfter) ? retryAfter : null,
+  });
+}
+
+function kindOf(status: number, code: string): ApiErrorKind {
+  if (status === 401 || code === "csrf_failed") return "signed_out";
+  if (status >= 500 || status === 408 || status === 429) return "server";
+  if (status === 409 && NOT_READY_CODES.has(code)) return "not_ready";
+  return "refused";
+}

@@ -1,0 +1,26 @@
+/** What the page and the decoder's worker say to each other. Every question has an id, every id one reply. */
+
+import type { Size } from "../core/geometry";
+import type { Candidate, Prompt } from "../core/prompts";
+
+export type Question =
+  | { readonly type: "open"; readonly decoder: ArrayBuffer; readonly ortUrl: string; readonly numThreads: number }
+  | {
+      readonly type: "image";
+      readonly imageId: string;
+      readonly embedding: ArrayBuffer;
+      readonly image: Size;
+      readonly imageSizePx: number;
+    }
+  | {
+      readonly type: "decode";
+      readonly imageId: string;
+      readonly prompts: readonly Prompt[];
+      readonly feedback: Float32Array | null;
+    };
+
+export type Request = Question & { readonly id: number };
+
+export type Reply =
+  | { readonly id: number; readonly ok: true; readonly candidates: readonly Candidate[]; readonly tookMs: number }
+  | { readonly id: number; readonly ok: false; readonly message: string };

@@ -1,0 +1,56 @@
+import { expect, it } from "vitest";
+import { imagePoint } from "../core/geometry";
+import { modelFrame } from "../core/mask";
+import { areaPx } from "../core/rle";
+import type { FloatTensor } from "./embedding";
+import { decodePrompts } from "./session";
+
+const SIDE = 8;
+const frame = modelFrame({ widthPx: 32, heightPx: 32 }, 32);
+const embedding = {
+  imageEmbeddings: { data: new Float32Array(3 * 4), dims: [1, 3, 2, 2] },
+  highResFeatures: null,
+};
+
+/** Mask k is on in k + 1 rows of the low-resolution square. */
+function fakeNetwork(seen: Readonly<Record<string, FloatTensor>>[]) {
+  const masks = Float32Array.from({ length: 4 * SIDE * SIDE }, (_, i) => {
+    const [mask, row] = [Math.floor(i / (SIDE * SIDE)), Math.floor((i % (SIDE * SIDE)) / SIDE)];
+    return row <= mask ? 1 : -1;
+  });
+  return (feeds: Readonly<Record<string, FloatTensor>>) => {
+    seen.push(feeds);
+    return Promise.resolve({
+      lowResMasks: { data: masks, dims: [1, 4, SIDE, SIDE] },
+      iouPredictions: { data: Float32Array.of(0.99, 0.2, 0.8, 0.5), dims: [1, 4] },
+    });
+  };
+}
+
+it("offers the three ambiguity masks for one click, best first, in the photo's frame", async () => {
+  const seen: Readonly<Record<string, FloatTensor>>[] = [];
+  const prompts = [{ kind: "point", at: imagePoint(5, 5), label: 1 }] as const;
+
+  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame, prompts, feedback: null });
+
+  expect(candidates.map((one) => one.predictedIou)).toEqual([0.8, 0.5, 0.2].map(Math.fround));
+  // Mask 2 is on in 3 of 8 rows: 3 * 4 px of 32 rows, each 32 px wide; the edge lies between two cells.
+  expect(areaPx(candidates[0]!.rle)).toBe(3 * 4 * 32);
+  expect(candidates[0]!.lowResLogits).toHaveLength(SIDE * SIDE);
+  expect(Object.keys(seen[0]!)).not.toContain("high_res_features");
+});
+
+it("offers the single mask once a second prompt says what is meant, and feeds the shown mask back", async () => {
+  const seen: Readonly<Record<string, FloatTensor>>[] = [];
+  const feedback = new Float32Array(SIDE * SIDE).fill(3);
+  const prompts = [
+    { kind: "point", at: imagePoint(5, 5), label: 1 },
+    { kind: "point", at: imagePoint(9, 9), label: 0 },
+  ] as const;
+
+  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame, prompts, feedback });
+
+  expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
+  expect(seen[0]!["mask_input"]?.data[0]).toBe(3);
+  expect(seen[0]!["has_mask_input"]?.data[0]).toBe(1);
+});

@@ -1,0 +1,170 @@
+/** Gets masks for prompts: the decoder in this browser, or the server when that does not work. */
+
+import { ApiError } from "../api/client";
+import type { ApiClient } from "../api/client";
+import { candidatesFromApi } from "../api/mapping";
+import type { ModelOut, SessionOut } from "../api/types";
+import { EMPTY_DRAFT, promptRecords } from "../core/document";
+import type { Candidate, PromptStep } from "../core/prompts";
+import { DecoderFailure } from "../decoder/client";
+import type { DecoderClient } from "../decoder/client";
+import type { Prefetch } from "./prefetch";
+import { ValueStore } from "./store";
+
+/** `preparing`: the server is still computing this photo's embedding. `server`: it also decodes. */
+export type DecodingKind = "loading" | "preparing" | "ready" | "server" | "failed";
+
+export interface DecodingState {
+  readonly kind: DecodingKind;
+  readonly message: string;
+  readonly lastDecodeMs: number | null;
+}
+
+export interface DecodingPorts {
+  readonly api: ApiClient;
+  readonly prefetch: Prefetch;
+  readonly ortUrl: string;
+  readonly numThreads: number;
+  newDecoder(): DecoderClient;
+  sleep(ms: number): Promise<void>;
+}
+
+/** The model changed while the page was open: the session must be taken again. */
+export class OutdatedModel extends Error {
+  override readonly name = "OutdatedModel";
+}
+
+const POLL = { firstMs: 700, factor: 1.3, longestMs: 4_000 } as const;
+
+export class Decoding extends ValueStore<DecodingState> {
+  readonly #ports: DecodingPorts;
+  #decoder: { readonly sha256: string; readonly client: DecoderClient } | null = null;
+  /** Why this browser does not decode, once it has failed to. */
+  #whyServer: string | null = null;
+  #session: SessionOut | null = null;
+  /** Settles when the photo's load has, well or badly: prompts given early wait for it. */
+  #loaded: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: DecodingPorts) {
+    super({ kind: "loading", message: "Loading the model", lastDecodeMs: null });
+    this.#ports = ports;
+  }
+
+  /** Make ready for a photo. Throws OutdatedModel; other trouble is shown in the state. */
+  load(session: SessionOut): Promise<void> {
+    const loading = this.#load(session);
+    this.#loaded = loading.catch(() => undefined);
+    return loading;
+  }
+
+  async #load(session: SessionOut): Promise<void> {
+    this.#session = session;
+    this.update({ kind: "loading", message: "Loading the model", lastDecodeMs: null });
+    try {
+      const [, embedding] = await Promise.all([this.#open(session.model), this.#embedding(session)]);
+      if (this.#session !== session || embedding === null) return;
+      await this.#setImage(session, embedding);
+      if (this.#session === session) this.#showReady();
+    } catch (error) {
+      if (error instanceof OutdatedModel) throw error;
+      if (this.#session === session) this.update({ kind: "failed", message: messageOf(error) });
+    }
+  }
+
+  /** Masks for the prompts; null when newer prompts took their place. */
+  async decode(steps: readonly PromptStep[]): Promise<readonly Candidate[] | null> {
+    const session = this.#session;
+    if (session === null) throw new Error("No image is open.");
+    await this.#loaded;
+    if (this.#session !== session) return null;
+    if (this.#whyServer === null && this.#decoder !== null && this.state().kind === "ready") {
+      try {
+        const prompts = steps.map((step) => step.prompt);
+        const feedback = steps.at(-1)?.feedback ?? null;
+        const outcome = await this.#decoder.client.decode(session.image.id, prompts, feedback);
+        if (outcome.kind === "superseded") return null;
+        this.update({ lastDecodeMs: outcome.tookMs });
+        return outcome.candidates;
+      } catch (error) {
+        if (this.#session !== session) return null;
+        this.#giveUpOnBrowser(error);
+        this.#showReady();
+      }
+    }
+    return this.#decodeOnServer(session, steps);
+  }
+
+  async #decodeOnServer(session: SessionOut, steps: readonly PromptStep[]): Promise<readonly Candidate[]> {
+    const answer = await this.#ports.api.decode(session.image.id, {
+      model_version_id: session.model.id,
+      encoder_sha256: session.model.encoder_sha256,
+      prompts: promptRecords({ ...EMPTY_DRAFT, steps }),
+    });
+    return candidatesFromApi(answer);
+  }
+
+  async #open(model: ModelOut): Promise<void> {
+    if (this.#whyServer !== null || this.#decoder?.sha256 === model.decoder_sha256) return;
+    this.#decoder?.client.close();
+    this.#decoder = null;
+    const bytes = await this.#ports.api.bytes(model.decoder_url);
+    const client = this.#ports.newDecoder();
+    this.#decoder = { sha256: model.decoder_sha256, client };
+    try {
+      await client.open(bytes, { ortUrl: this.#ports.ortUrl, numThreads: this.#ports.numThreads });
+    } catch (error) {
+      this.#giveUpOnBrowser(error);
+    }
+  }
+
+  /** Poll until the server has the embedding; null when another image was opened meanwhile. */
+  async #embedding(session: SessionOut): Promise<ArrayBuffer | null> {
+    const { image, model } = session;
+    const url = image.embedding_url ?? `/api/images/${image.id}/embedding?encoder=${model.encoder_sha256}`;
+    for (let pauseMs: number = POLL.firstMs; this.#session === session; ) {
+      try {
+        return await this.#ports.prefetch.embedding(url);
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        if (error.details.code === "outdated_embedding") throw new OutdatedModel(error.message);
+        if (error.kind === "refused" || error.kind === "signed_out") throw error;
+        const message = error.kind === "not_ready" ? "Preparing this image" : error.message;
+        if (this.#isCurrent(session)) this.update({ kind: "preparing", message });
+      }
+      await this.#ports.sleep(pauseMs);
+      pauseMs = Math.min(POLL.longestMs, pauseMs * POLL.factor);
+    }
+    return null;
+  }
+
+  async #setImage(session: SessionOut, embedding: ArrayBuffer): Promise<void> {
+    if (this.#whyServer !== null || this.#decoder === null) return;
+    const { image, model } = session;
+    const size = { widthPx: image.width_px, heightPx: image.height_px };
+    try {
+      await this.#decoder.client.setImage(image.id, embedding, size, model.image_size_px);
+    } catch (error) {
+      this.#giveUpOnBrowser(error);
+    }
+  }
+
+  #giveUpOnBrowser(error: unknown): void {
+    if (!(error instanceof DecoderFailure)) throw error;
+    this.#whyServer = error.message;
+    this.#decoder?.client.close();
+    this.#decoder = null;
+  }
+
+  #showReady(): void {
+    if (this.#whyServer === null) this.update({ kind: "ready", message: "Ready" });
+    else this.update({ kind: "server", message: `Decoding on the server, because: ${this.#whyServer}` });
+  }
+
+  #isCurrent(session: SessionOut): boolean {
+    return this.#session === session;
+  }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,234 @@
+/** The page without its looks: takes images, opens the editor on them, and moves on. */
+
+import { ApiError } from "../api/client";
+import type { ApiClient } from "../api/client";
+import { maskFromApi, maskInFrom, toldFromApi } from "../api/mapping";
+import type { SaveQueue } from "../api/saveQueue";
+import type { PageConfig, SessionOut } from "../api/types";
+import { Editor } from "../core/editor";
+import type { EditorEffect } from "../core/events";
+import { isEmptyDraft } from "../core/document";
+import { messageOf, OutdatedModel } from "./decoding";
+import type { Decoding } from "./decoding";
+import type { Prefetch } from "./prefetch";
+import { ValueStore } from "./store";
+
+export interface OpenImage {
+  readonly session: SessionOut;
+  readonly editor: Editor;
+  /** Null until the photo's bytes are here. */
+  readonly photo: ImageBitmap | null;
+}
+
+export interface PageState {
+  /** `stopped`: nothing can be labelled until the person does something about `message`. */
+  readonly phase: "taking" | "labelling" | "nothing_left" | "stopped";
+  readonly open: OpenImage | null;
+  readonly message: string;
+  /** A passing word, e.g. why the image cannot be finished yet. */
+  readonly notice: string;
+  readonly isLeaving: boolean;
+  readonly needsSignIn: boolean;
+}
+
+export interface PagePorts {
+  readonly config: PageConfig;
+  readonly api: ApiClient;
+  readonly queue: SaveQueue;
+  readonly decoding: Decoding;
+  readonly prefetch: Prefetch;
+  newId(): string;
+  nowMs(): number;
+  sleep(ms: number): Promise<void>;
+  readPhoto(blob: Blob): Promise<ImageBitmap>;
+}
+
+const REPLAY_LIMIT_MS = 3_000;
+
+export class LabelPage extends ValueStore<PageState> {
+  readonly ports: PagePorts;
+  /** Refused masks do not hold the image for ever: a second press of "finish" goes on without them. */
+  #warnedFor: string | null = null;
+
+  constructor(ports: PagePorts) {
+    super({ phase: "taking", open: null, message: "", notice: "", isLeaving: false, needsSignIn: false });
+    this.ports = ports;
+  }
+
+  /** Send what an earlier visit left, so that the server's masks are complete, then take an image. */
+  async start(): Promise<void> {
+    const { queue, sleep, config } = this.ports;
+    await queue.restore();
+    await Promise.race([queue.drained(), sleep(REPLAY_LIMIT_MS)]);
+    await this.take(config.image_id);
+  }
+
+  async take(imageId: string | null): Promise<void> {
+    this.update({ phase: "taking", message: "", needsSignIn: false });
+    let session: SessionOut | null;
+    try {
+      session = await this.ports.api.takeNext(this.ports.config.project_slug, imageId);
+    } catch (error) {
+      const needsSignIn = error instanceof ApiError && error.kind === "signed_out";
+      this.update({ phase: "stopped", open: null, message: messageOf(error), needsSignIn, isLeaving: false });
+      return;
+    }
+    if (session === null) this.update({ phase: "nothing_left", open: null, isLeaving: false });
+    else this.#open(session);
+  }
+
+  /** Submit the image once everything is saved, then take the next one. */
+  async finish(): Promise<void> {
+    await this.#leave("submit", (assignmentId) => this.ports.api.submit(assignmentId));
+  }
+
+  async skip(reason: string): Promise<void> {
+    await this.#leave("skip", (assignmentId) => this.ports.api.skip(assignmentId, reason));
+  }
+
+  async extendLease(): Promise<void> {
+    const { open } = this.state();
+    if (open === null) return;
+    try {
+      await this.ports.api.extendLease(open.session.assignment_id);
+    } catch (error) {
+      // Masks are kept whoever holds the image; losing it is worth a word, not a stop.
+      if (error instanceof ApiError && error.kind === "refused") this.notify(error.message);
+    }
+  }
+
+  notify(notice: string): void {
+    this.update({ notice });
+  }
+
+  async #leave(how: "submit" | "skip", close: (assignmentId: string) => Promise<void>): Promise<void> {
+    const { open, isLeaving } = this.state();
+    if (open === null || isLeaving || !this.#mayLeave(how, open)) return;
+    this.update({ isLeaving: true, notice: "" });
+    await this.ports.queue.drained();
+    if (!this.#areAllSaved(open)) {
+      this.update({ isLeaving: false });
+      return;
+    }
+    let notice = "";
+    try {
+      await close(open.session.assignment_id);
+    } catch (error) {
+      notice = messageOf(error);
+      if (!(error instanceof ApiError) || error.kind !== "refused") {
+        this.update({ isLeaving: false, notice });
+        return;
+      }
+    }
+    this.update({ notice });
+    await this.take(null);
+  }
+
+  #mayLeave(how: "submit" | "skip", open: OpenImage): boolean {
+    if (how === "skip" || isEmptyDraft(open.editor.state().document.draft)) return true;
+    this.notify("The mask on screen is not accepted yet: Enter keeps it, Esc drops it.");
+    return false;
+  }
+
+  #areAllSaved(open: OpenImage): boolean {
+    const imageId = open.session.image.id;
+    const numRefused = this.ports.queue.state().refused.filter((op) => op.imageId === imageId).length;
+    if (numRefused === 0 || this.#warnedFor === imageId) return true;
+    this.#warnedFor = imageId;
+    this.notify(`${numRefused} of this image's masks could not be saved. Press again to go on without them.`);
+    return false;
+  }
+
+  #open(session: SessionOut): void {
+    const items = session.masks.map(maskFromApi);
+    const editor = new Editor(
+      {
+        image: { widthPx: session.image.width_px, heightPx: session.image.height_px },
+        author: this.ports.config.user.name,
+        masks: items,
+        told: session.masks.map((mask, i) => toldFromApi(mask, items[i] ?? maskFromApi(mask))),
+      },
+      {
+        newId: () => this.ports.newId(),
+        nowMs: () => this.ports.nowMs(),
+        emit: (effect) => this.#obey(editor, effect),
+      },
+    );
+    this.update({ phase: "labelling", open: { session, editor, photo: null }, isLeaving: false });
+    void this.#loadPhoto(session);
+    void this.#loadModel(session).then(() => this.ports.prefetch.expect(session.upcoming));
+  }
+
+  async #loadPhoto(session: SessionOut): Promise<void> {
+    const { image } = session;
+    try {
+      const photo = await this.ports.readPhoto(await this.ports.prefetch.photo(image.file_url));
+      if (photo.width !== image.width_px || photo.height !== image.height_px) {
+        throw new Error(`The photo is ${photo.width} x ${photo.height} px, not ${image.width_px} x ${image.height_px}.`);
+      }
+      const { open } = this.state();
+      if (open?.session.image.id === image.id) this.update({ open: { ...open, photo } });
+    } catch (error) {
+      this.notify(`The photo could not be shown: ${messageOf(error)}`);
+    }
+  }
+
+  async #loadModel(session: SessionOut): Promise<void> {
+    try {
+      await this.ports.decoding.load(session);
+    } catch (error) {
+      if (!(error instanceof OutdatedModel)) throw error;
+      await this.#renewSession(session);
+    }
+  }
+
+  /** A new model serves since the image was opened: same image, same editor, new model. */
+  async #renewSession(old: SessionOut): Promise<void> {
+    try {
+      const session = await this.ports.api.takeNext(this.ports.config.project_slug, old.image.id);
+      const { open } = this.state();
+      if (session === null || open?.session.image.id !== session.image.id) return;
+      this.update({ open: { ...open, session } });
+      await this.ports.decoding.load(session);
+    } catch (error) {
+      this.notify(messageOf(error));
+    }
+  }
+
+  #obey(editor: Editor, effect: EditorEffect): void {
+    const session = this.state().open?.session;
+    if (session === undefined) return;
+    const { image } = session;
+    switch (effect.type) {
+      case "decode":
+        this.ports.decoding.decode(effect.steps).then(
+          (candidates) => {
+            if (candidates !== null) editor.dispatch({ type: "decoded", steps: effect.steps, candidates });
+          },
+          (error: unknown) =>
+            editor.dispatch({ type: "decode_failed", steps: effect.steps, message: messageOf(error) }),
+        );
+        return;
+      case "save_mask":
+        void this.ports.queue.enqueue({
+          kind: "save",
+          id: effect.revisionId,
+          imageId: image.id,
+          imageName: image.file_name,
+          maskId: effect.mask.id,
+          assignmentId: session.assignment_id,
+          body: maskInFrom(effect, session.model.id),
+        });
+        return;
+      case "set_status":
+        void this.ports.queue.enqueue({
+          kind: "status",
+          id: this.ports.newId(),
+          imageId: image.id,
+          imageName: image.file_name,
+          maskId: effect.maskId,
+          to: effect.to,
+        });
+    }
+  }
+}

@@ -1,0 +1,163 @@
+"""Tables of background jobs and of exports."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.utils import timezone
+
+from annotator_ui.progress import ago, eta_s, progress_line
+from annotator_ui.wording import FORMATS, JOBS, tone
+from engine.domain.jobs import JobKind
+from engine.domain.states import ExportStatus, JobStatus
+from engine.models import Export, Image, Job, ModelVersion, Project
+
+NUM_RECENT = 8
+NUM_RUNNING = 8
+NUM_BROKEN = 8
+NUM_EXPORTS = 10
+PER_IMAGE = (JobKind.EMBED_IMAGE, JobKind.PRELABEL_IMAGE, JobKind.AUTOMASK_IMAGE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    id: UUID
+    kind: str
+    title: str
+    subject: str
+    status: str
+    tone: str
+    running: bool
+    progress_pct: float
+    progress_line: str
+    summary: str
+    error: str
+    attempts: int
+    when: str
+    can_cancel: bool
+    can_retry: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRow:
+    id: UUID
+    format: str
+    title: str
+    status: str
+    tone: str
+    num_masks: int
+    sha256: str
+    error: str
+    when: str
+    file_url: str
+
+
+def shown_jobs(project: Project) -> list[Job]:
+    """Running jobs, then broken ones, then other waiting ones, then what ended last.
+
+    Finished and waiting work on single images is left out: there may be thousands.
+    """
+    jobs = project.jobs.order_by("-created_at")
+    other = jobs.exclude(kind__in=[kind.value for kind in PER_IMAGE])
+    live = jobs.filter(status=JobStatus.RUNNING.value).order_by("started_at")[:NUM_RUNNING]
+    broken = jobs.filter(status__in=[JobStatus.FAILED.value, JobStatus.DEAD.value])[:NUM_BROKEN]
+    queued = other.filter(status=JobStatus.QUEUED.value)[:NUM_RECENT]
+    over = other.filter(status__in=[JobStatus.SUCCEEDED.value, JobStatus.CANCELLED.value])
+    return [*live, *broken, *queued, *over.order_by("-finished_at")[:NUM_RECENT]]
+
+
+def job_rows(project: Project) -> list[JobRow]:
+    jobs = shown_jobs(project)
+    subjects = _subjects(jobs)
+    now = timezone.now()
+    return [_job_row(job, subject=subjects.get(job.pk, ""), now=now) for job in jobs]
+
+
+def waiting_phrases(project: Project) -> list[str]:
+    """How much work on single images is still queued: "embed image (12)"."""
+    queued = project.jobs.filter(
+        status=JobStatus.QUEUED.value, kind__in=[kind.value for kind in PER_IMAGE]
+    )
+    counts = Counter(queued.values_list("kind", flat=True))
+    return [f"{JOBS[kind].lower()} ({number})" for kind, number in sorted(counts.items())]
+
+
+def _job_row(job: Job, *, subject: str, now: datetime) -> JobRow:
+    status = JobStatus(job.status)
+    remaining_s = eta_s(
+        progress_pct=job.progress_pct,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        now=now,
+    )
+    stopping = status == JobStatus.RUNNING and job.cancel_requested_at is not None
+    return JobRow(
+        id=job.pk,
+        kind=job.kind,
+        title=JOBS[job.kind],
+        subject=subject,
+        status="stopping" if stopping else job.status,
+        tone=tone(job.status),
+        running=status == JobStatus.RUNNING,
+        progress_pct=job.progress_pct,
+        progress_line=progress_line(job.progress_pct, job.progress_text, remaining_s),
+        summary=_summary(job),
+        error=job.error if status in (JobStatus.FAILED, JobStatus.DEAD, JobStatus.QUEUED) else "",
+        attempts=job.attempts,
+        when=ago(job.started_at, now=now) if job.started_at else "",
+        can_cancel=status in (JobStatus.QUEUED, JobStatus.RUNNING) and not stopping,
+        can_retry=status in (JobStatus.FAILED, JobStatus.DEAD),
+    )
+
+
+def _summary(job: Job) -> str:
+    if job.status == JobStatus.QUEUED:
+        return "waiting for a worker"
+    if job.status == JobStatus.SUCCEEDED and job.started_at and job.finished_at:
+        return f"took {max((job.finished_at - job.started_at).total_seconds(), 0):.0f} s"
+    return ""
+
+
+def _subjects(jobs: Sequence[Job]) -> dict[UUID, str]:
+    """What each job works on, in words: a file name, a version, a format."""
+    images = Image.objects.in_bulk([job.args["image"] for job in jobs if "image" in job.args])
+    asked = [job.args["model_version"] for job in jobs if "model_version" in job.args]
+    versions = ModelVersion.objects.in_bulk(asked)
+    formats = Export.objects.in_bulk([job.args["export"] for job in jobs if "export" in job.args])
+    subjects = {}
+    for job in jobs:
+        ids = {name: UUID(value) for name, value in job.args.items()}
+        if image := images.get(ids.get("image", job.pk)):
+            subjects[job.pk] = image.file_name
+        elif version := versions.get(ids.get("model_version", job.pk)):
+            subjects[job.pk] = f"v{version.number}"
+        elif export := formats.get(ids.get("export", job.pk)):
+            subjects[job.pk] = FORMATS[export.format]
+    return subjects
+
+
+def export_rows(project: Project) -> list[ExportRow]:
+    now = timezone.now()
+    exports = project.exports.select_related("job").order_by("-created_at")[:NUM_EXPORTS]
+    return [_export_row(export, now=now) for export in exports]
+
+
+def _export_row(export: Export, *, now: datetime) -> ExportRow:
+    ready = export.status == ExportStatus.READY
+    failed = export.status == ExportStatus.FAILED
+    return ExportRow(
+        id=export.pk,
+        format=export.format,
+        title=FORMATS[export.format],
+        status=export.status,
+        tone=tone(export.status),
+        num_masks=export.num_masks,
+        sha256=export.sha256,
+        error=export.job.error if failed and export.job else "",
+        when=ago(export.created_at, now=now),
+        file_url=f"/api/exports/{export.pk}/file" if ready else "",
+    )

@@ -1,0 +1,167 @@
+"""Tables of model versions: what each measured, against which, and what a lead may do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from annotator_ui import wording
+from annotator_ui.wording import FAMILIES, NOTHING, FamilyWords
+from engine.domain.states import ModelVersionStatus
+from engine.models import Evaluation, ModelVersion, Project
+from engine.selectors import models as version_rows
+from engine.services.model_versions import promotion_blockers
+
+IN_THE_MAKING = {
+    ModelVersionStatus.PENDING: "waiting to be trained",
+    ModelVersionStatus.TRAINING: "being trained",
+    ModelVersionStatus.TRAINED: "being evaluated",
+}
+NOTICEABLE = 0.0005  # half of the last digit shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricCell:
+    key: str
+    value: str
+    delta: str = ""
+    direction: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRow:
+    """`action`: Promote, Roll back or nothing; `needs_reason` when the figures speak against it."""
+
+    id: UUID
+    number: int
+    arch: str
+    status: str
+    tone: str
+    trained_on: str
+    metrics: Sequence[MetricCell]
+    verdict: str
+    error: str
+    action: str
+    action_testid: str
+    needs_reason: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyPanel:
+    family: str
+    title: str
+    caption: str
+    empty: str
+    retrain_label: str
+    retrain_testid: str
+    metric_names: Sequence[str]
+    serving: int | None
+    versions: Sequence[VersionRow]
+
+
+def family_panels(project: Project) -> list[FamilyPanel]:
+    """One panel a family, newest version first."""
+    versions = list(
+        version_rows.for_project(project)
+        .select_related("parent", "snapshot")
+        .prefetch_related("parent__evaluations")
+    )
+    return [
+        _panel(family, words, [one for one in versions if one.family == family])
+        for family, words in FAMILIES.items()
+    ]
+
+
+def _panel(family: str, words: FamilyWords, versions: Sequence[ModelVersion]) -> FamilyPanel:
+    serving = next((one for one in versions if one.status == ModelVersionStatus.SERVING), None)
+    return FamilyPanel(
+        family=family,
+        title=words.title,
+        caption=words.caption,
+        empty=words.empty,
+        retrain_label=words.retrain_label,
+        retrain_testid=words.retrain_testid,
+        metric_names=[name for _, name in words.metrics],
+        serving=serving.number if serving else None,
+        versions=[_row(version, words=words) for version in versions],
+    )
+
+
+def _row(version: ModelVersion, *, words: FamilyWords) -> VersionRow:
+    evaluation = _newest(version)
+    blockers = _blockers(version)
+    action = _action(version)
+    snapshot = version.snapshot
+    return VersionRow(
+        id=version.pk,
+        number=version.number,
+        arch=version.arch,
+        status=version.status,
+        tone=wording.tone(version.status),
+        trained_on=(
+            f"{snapshot.num_masks} masks, {snapshot.num_images} images" if snapshot else "shipped"
+        ),
+        metrics=_cells(words, evaluation, _baseline(version, evaluation)),
+        verdict=_verdict(version, blockers),
+        error=version.error,
+        action=action,
+        action_testid="rollback-version" if action == "Roll back" else "promote-version",
+        needs_reason=bool(action and blockers),
+    )
+
+
+def _newest(version: ModelVersion) -> Evaluation | None:
+    return max(version.evaluations.all(), key=lambda one: one.created_at, default=None)
+
+
+def _baseline(version: ModelVersion, evaluation: Evaluation | None) -> Mapping[str, float]:
+    """What the version it started from measured on the very same images."""
+    if evaluation is None or version.parent is None:
+        return {}
+    for other in version.parent.evaluations.all():
+        if other.snapshot_id == evaluation.snapshot_id:
+            return dict(other.metrics)
+    return {}
+
+
+def _cells(
+    words: FamilyWords, evaluation: Evaluation | None, baseline: Mapping[str, float]
+) -> list[MetricCell]:
+    metrics = evaluation.metrics if evaluation else {}
+    return [_cell(key, metrics.get(key), baseline.get(key)) for key, _ in words.metrics]
+
+
+def _cell(key: str, value: float | None, before: float | None) -> MetricCell:
+    if not isinstance(value, int | float):
+        return MetricCell(key=key, value=NOTHING)
+    if not isinstance(before, int | float):
+        return MetricCell(key=key, value=f"{value:.3f}")
+    change = value - before
+    direction = "" if abs(change) < NOTICEABLE else ("up" if change > 0 else "down")
+    return MetricCell(key=key, value=f"{value:.3f}", delta=f"{change:+.3f}", direction=direction)
+
+
+def _blockers(version: ModelVersion) -> list[str]:
+    if version.status in (ModelVersionStatus.EVALUATED, ModelVersionStatus.REJECTED):
+        return promotion_blockers(version)
+    return []
+
+
+def _verdict(version: ModelVersion, blockers: Sequence[str]) -> str:
+    status = ModelVersionStatus(version.status)
+    if version.error:
+        return version.error
+    if blockers:
+        return "Kept back: " + "; ".join(blockers)
+    if status in (ModelVersionStatus.EVALUATED, ModelVersionStatus.REJECTED):
+        return "Not worse than the serving model"
+    return IN_THE_MAKING.get(status, "")
+
+
+def _action(version: ModelVersion) -> str:
+    if version.status == ModelVersionStatus.RETIRED:
+        return "Roll back"
+    if version.status in (ModelVersionStatus.EVALUATED, ModelVersionStatus.REJECTED):
+        return "Promote"
+    return ""

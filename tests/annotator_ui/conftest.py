@@ -1,0 +1,165 @@
+"""People, photos and a tiny starter model; files lie in tmp_path, rows in the test database."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from django.test import Client
+from pytest_django.fixtures import SettingsWrapper
+
+from engine.domain.ids import uuid7
+from engine.models import Assignment, Image, Project, User
+from engine.services import assignments, images, masks, projects, users
+from masks.rle import Rle
+
+PASSWORD = "a long enough phrase"
+HEIGHT_PX, WIDTH_PX = 48, 64
+
+
+@pytest.fixture(scope="session")
+def starter_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A starter folder as shipped, with a tiny untrained model and its decoder."""
+    from sam import checkpoints, onnx_export
+    from sam.model import build
+
+    folder = tmp_path_factory.mktemp("starter")
+    model = build("tiny", seed=0)
+    metadata = {"encoder_sha256": checkpoints.encoder_sha256(model)}
+    checkpoints.save(model, folder / "starter.safetensors", metadata)
+    onnx_export.export_decoder(model, folder / "decoder.onnx")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_folders(settings: SettingsWrapper, tmp_path: Path, starter_dir: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STATIC_ROOT.mkdir()
+    settings.STARTER_DIR = starter_dir
+    settings.WHITENOISE_USE_FINDERS = True
+    settings.WHITENOISE_AUTOREFRESH = True
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def lead(db: None) -> User:
+    return users.create_user("lena", role="lead", password=PASSWORD)
+
+
+@pytest.fixture
+def annotator(db: None) -> User:
+    return users.create_user("anna", role="annotator", password=PASSWORD)
+
+
+def client_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def as_lead(lead: User) -> Client:
+    return client_of(lead)
+
+
+@pytest.fixture
+def as_annotator(annotator: User) -> Client:
+    return client_of(annotator)
+
+
+@pytest.fixture
+def project(lead: User) -> Project:
+    return projects.create_project("Roof tiles", actor=lead)
+
+
+def photo_bytes(seed: int = 0, *, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (height_px, width_px, 3), np.uint8)
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, "JPEG")
+    return file.getvalue()
+
+
+AddImage = Callable[..., Image]
+
+
+@pytest.fixture
+def add_image(project: Project, lead: User) -> AddImage:
+    def add(seed: int = 0) -> Image:
+        image, _ = images.ingest_image(
+            project, data=photo_bytes(seed), file_name=f"photo-{seed}.jpg", actor=lead
+        )
+        return image
+
+    return add
+
+
+@pytest.fixture
+def image(add_image: AddImage) -> Image:
+    return add_image()
+
+
+@pytest.fixture
+def assignment(image: Image, annotator: User) -> Assignment:
+    return assignments.lease_image(image, annotator=annotator)
+
+
+def square(top: int = 5, left: int = 7, side: int = 20, **size: int) -> Rle:
+    mask = np.zeros((size.get("height_px", HEIGHT_PX), size.get("width_px", WIDTH_PX)), bool)
+    mask[top : top + side, left : left + side] = True
+    return Rle.encode(mask)
+
+
+def mask_body(rle: Rle | None = None, **changes: Any) -> dict[str, Any]:
+    """A MaskIn of one positive click, as the page sends it."""
+    return {
+        "mask_id": str(uuid7()),
+        "revision_id": str(uuid7()),
+        "rle": (rle or square()).to_coco(),
+        "prompts": [{"type": "point", "x_px": 12.5, "y_px": 10.0, "label": 1}],
+        "annotate_ms": 4200,
+        **changes,
+    }
+
+
+def save_mask(assignment: Assignment, rle: Rle | None = None) -> masks.SavedMask:
+    return masks.save_mask(
+        assignment,
+        actor=assignment.annotator,
+        mask_id=uuid7(),
+        revision_id=uuid7(),
+        rle=rle or square(),
+        prompts=[],
+    )
+
+
+def post(client: Client, path: str, body: object = None) -> Any:
+    """POST JSON; `body` None sends an empty object."""
+    data = json.dumps({} if body is None else body)
+    return client.post(path, data, content_type="application/json")
+
+
+@pytest.fixture
+def embedding_bytes() -> Callable[[Image], bytes]:
+    """What a worker would store for an image, made by the tiny starter model."""
+    from sam import checkpoints, embeddings
+    from sam.model import build
+
+    model = build("tiny", seed=0)
+
+    def make(image: Image) -> bytes:
+        import torch
+
+        pixels = np.zeros((image.height_px, image.width_px, 3), np.uint8)
+        pixels[10:30, 10:30] = 200
+        with torch.no_grad():
+            features = model.encode(model.preprocess(pixels))
+        return embeddings.to_bytes(features, encoder_sha256=checkpoints.encoder_sha256(model))
+
+    return make
