@@ -1,0 +1,80 @@
+"""Automatic masks of a whole photo, and with which settings a version makes them.
+
+The algorithm and its presets live in sam.automatic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import storage
+from engine.domain.policy import DEFAULT_POLICY, Policy
+from engine.domain.proposals import Proposal
+from engine.models import ModelVersion
+from sam import checkpoints
+from sam.automatic import PAPER_ENGINE, AutomaticMask, AutomaticSettings, generate
+from sam.features import ImageFeatures
+from sam.model import Sam
+
+# The paper's filters on the whole photo. Its 20 crops cost 20 more encoder passes a photo, which
+# the shipped model's processors would pay in minutes; a checkpoint may recommend them.
+BASE_SETTINGS = replace(PAPER_ENGINE, crop_layers=0)
+_FIELDS = {field.name for field in fields(AutomaticSettings)}
+
+
+def settings_for(version: ModelVersion, *, policy: Policy) -> AutomaticSettings:
+    """Return the settings of a version: paper, then what its checkpoint recommends, then the lead.
+
+    A model rates its own masks, so thresholds belong to a model family: the shipped model's file
+    names its own (`metadata["automatic"]`) and retrained versions inherit them. A threshold that
+    the lead changed from the default wins over both.
+    """
+    settings = replace(BASE_SETTINGS, **_recommended(version))
+    if policy.min_predicted_iou != DEFAULT_POLICY.min_predicted_iou:
+        settings = replace(settings, pred_iou_thresh=policy.min_predicted_iou)
+    if policy.min_stability_score != DEFAULT_POLICY.min_stability_score:
+        settings = replace(settings, stability_thresh=policy.min_stability_score)
+    return replace(
+        settings,
+        max_area_share=policy.max_area_fraction,
+        min_region_area_px=policy.min_area_px,
+    )
+
+
+def propose(
+    model: Sam,
+    image_hwc_u8: NDArray[np.uint8],
+    *,
+    features: ImageFeatures,
+    settings: AutomaticSettings,
+    on_progress: Callable[[float, str], None],
+) -> list[Proposal]:
+    """Return every automatic mask of a photo, best first."""
+    found = generate(model, image_hwc_u8, settings, features=features, on_progress=on_progress)
+    return [_as_proposal(mask) for mask in found]
+
+
+def _recommended(version: ModelVersion) -> Mapping[str, Any]:
+    """Return what the nearest ancestor's checkpoint recommends; empty when none does."""
+    ancestor: ModelVersion | None = version
+    while ancestor is not None and ancestor.checkpoint_key:
+        metadata = checkpoints.read_header(storage.path_of(ancestor.checkpoint_key)).metadata
+        if recommended := metadata.get("automatic"):
+            return {name: value for name, value in recommended.items() if name in _FIELDS}
+        ancestor = ancestor.parent
+    return {}
+
+
+def _as_proposal(mask: AutomaticMask) -> Proposal:
+    x_px, y_px = mask.point_xy_px
+    return Proposal(
+        rle=mask.rle,
+        predicted_iou=min(max(mask.predicted_iou, 0.0), 1.0),
+        stability_score=mask.stability_score,
+        prompts=[{"type": "point", "x_px": x_px, "y_px": y_px, "label": 1}],
+    )

@@ -1,0 +1,45 @@
+"""From a stored photo to its features, and between features and their stored form.
+
+Features always pass through their fp16 file, so a worker sees the bits the annotator's page sees.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from engine import storage
+from engine.models import Embedding, Image, ModelVersion
+from sam import embeddings
+from sam.features import ImageFeatures
+from workers.inference.registry import sam_of
+
+
+def load_photo(image: Image) -> NDArray[np.uint8]:
+    """Return the stored photo as (H, W, 3) uint8 RGB."""
+    with PillowImage.open(storage.path_of(image.storage_key)) as photo:
+        return np.array(photo.convert("RGB"))
+
+
+def embed(image: Image, *, version: ModelVersion) -> bytes:
+    """Encode a photo with a version's encoder into the bytes that are stored and served."""
+    model = sam_of(version)
+    with torch.inference_mode():
+        features = model.encode(model.preprocess(load_photo(image)))
+    return embeddings.to_bytes(features, encoder_sha256=version.encoder_sha256)
+
+
+def features_of(image: Image, *, version: ModelVersion) -> tuple[ImageFeatures, bytes | None]:
+    """Return the features of a photo (float32, on the model's device).
+
+    The second value is the embedding's bytes when it had to be computed: worth storing.
+    """
+    stored = Embedding.objects.filter(image=image, encoder_sha256=version.encoder_sha256).first()
+    if stored is None:
+        new = data = embed(image, version=version)
+    else:
+        new, data = None, storage.read_bytes(stored.storage_key)
+    features = embeddings.from_bytes(data).to(device=sam_of(version).device, dtype=torch.float32)
+    return features, new

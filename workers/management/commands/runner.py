@@ -1,0 +1,65 @@
+"""`manage.py runner`: the embedded worker, no broker needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from engine.domain.jobs import QUEUES
+from workers import config, supervisor
+from workers.stopping import stop_on_signals
+
+NICENESS = {"gpu": supervisor.HEAVY_NICENESS}
+
+
+class Command(BaseCommand):
+    help = (
+        "Run queued jobs. By default one process a queue, so that quick jobs (embeddings, "
+        "exports) never wait for a training."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--queues",
+            help=f"comma-separated, run in this one process; of {', '.join(QUEUES)}",
+        )
+        parser.add_argument(
+            "--once", action="store_true", help="end when nothing is left to do (one process)"
+        )
+        parser.add_argument("--parent-pid", type=int, help="end when this process is gone")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stopping = stop_on_signals()
+        try:
+            worker_config = config.from_environment()
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        if options["queues"] is None and not options["once"]:
+            supervisor.supervise(QUEUES, niceness=NICENESS, stopping=stopping, emit=self._emit)
+            return
+        from workers.runner import run_lane, watch_parent  # loads torch; the supervisor must not
+
+        if options["parent_pid"]:
+            watch_parent(options["parent_pid"], stopping)
+        run_lane(
+            _queues(options["queues"]),
+            config=worker_config,
+            stopping=stopping,
+            emit=self._emit,
+            once=options["once"],
+        )
+
+    def _emit(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+
+def _queues(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return QUEUES
+    queues = tuple(part.strip() for part in text.split(",") if part.strip())
+    unknown = [queue for queue in queues if queue not in QUEUES]
+    if unknown or not queues:
+        raise CommandError(f"--queues must name some of {', '.join(QUEUES)}, not {text!r}")
+    return queues

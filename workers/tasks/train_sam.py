@@ -1,0 +1,72 @@
+"""`train_sam {model_version}`: train a candidate on its frozen snapshot.
+
+Its folder is named by the version, so a run that was killed goes on from its last saved state.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from engine import storage
+from engine.domain.errors import InvalidInput
+from engine.domain.jobs import JobKind
+from engine.models import ModelVersion, Snapshot
+from engine.services import jobs, model_versions
+from sam.checkpoints import read_header
+from training.config import TrainConfig
+from training.loop import TrainStopped
+from training.train import train
+from workers.context import Effects, JobContext, JobStopped
+from workers.work_dir import work_dir
+
+
+def run(context: JobContext) -> Effects:
+    version = ModelVersion.objects.select_related("parent", "snapshot").get(
+        pk=context.args["model_version"]
+    )
+    manifest = storage.path_of(snapshot_of(version).manifest_key)
+    if version.parent is None:
+        raise InvalidInput("this model version has no parent to start from")
+    model_versions.mark_training(version)
+    folder = work_dir(version.pk)
+    try:
+        result = train(
+            TrainConfig(),
+            manifest,
+            storage.path_of(version.parent.checkpoint_key),
+            folder,
+            on_progress=lambda fraction, message, **_: context.report(fraction, message),
+            should_stop=context.should_stop,
+        )
+    except TrainStopped:
+        raise JobStopped from None
+
+    def effects() -> dict[str, Any]:
+        model_versions.register_checkpoint(
+            version,
+            checkpoint=result.checkpoint_path,
+            decoder=result.decoder_path,
+            encoder_sha256=result.encoder_sha256,
+            config=read_header(result.checkpoint_path).config.to_dict(),
+        )
+        jobs.enqueue(
+            JobKind.EVALUATE_SAM,
+            project=context.project,
+            args={"model_version": version.pk},
+            idem_key=f"evaluate:{version.pk}",
+        )
+        transaction.on_commit(partial(shutil.rmtree, folder, ignore_errors=True))
+        return dict(result.metrics)
+
+    return effects
+
+
+def snapshot_of(version: ModelVersion) -> Snapshot:
+    """Return what a version learns from; InvalidInput when it has none."""
+    if version.snapshot is None:
+        raise InvalidInput("this model version has no snapshot to learn from")
+    return version.snapshot
