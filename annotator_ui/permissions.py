@@ -59,14 +59,14 @@ class SessionRole:
         self._role = role
 
     def __call__(self, request: HttpRequest) -> User:
-        user = cast("User | AnonymousUser", request.user)
+        user = request.user
         if not user.is_authenticated or not user.is_active:
             raise SignInNeededError
         if request.method not in SAFE_METHODS and check_csrf(request) is not None:
             raise CsrfError
         if not has_role(user, self._role):
             raise RoleTooLowError(self._role)
-        return cast("User", user)
+        return user
 
 
 signed_in = SessionRole(Role.ANNOTATOR)
@@ -84,7 +84,7 @@ def page_for(role: Role) -> Callable[[Page], Page]:
             if not request.user.is_authenticated:
                 here = request.get_full_path() if request.method in SAFE_METHODS else "/"
                 return redirect_to_login(here)
-            if not has_role(cast("User", request.user), role):
+            if not has_role(request.user, role):
                 raise PermissionDenied(f"This needs {ROLE_PHRASES[role]}.")
             return page(request, *args, **kwargs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -30,7 +31,7 @@ class Batch:
     refused: list[Refused]
 
 
-def take_files(project: Project, files: Iterable[UploadedFile], *, actor: User) -> Batch:
+def take_files(project: Project, files: Iterable[UploadedFile[Any]], *, actor: User) -> Batch:
     """Ingest each file in its own transaction, so that one bad file spoils nothing."""
     kept: list[Image] = []
     refused: list[Refused] = []
@@ -49,7 +50,7 @@ def take_files(project: Project, files: Iterable[UploadedFile], *, actor: User) 
     return Batch(kept, added, refused)
 
 
-def read(file: UploadedFile) -> bytes:
+def read(file: UploadedFile[Any]) -> bytes:
     """The bytes of a file no larger than MAX_UPLOAD_BYTES; InvalidInput before reading others."""
     if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
         limit = settings.MAX_UPLOAD_BYTES // MEBIBYTE

@@ -94,17 +94,11 @@ def install(api: NinjaAPI) -> None:
         message = "the body is not valid JSON" if error.status_code == 400 else str(error)
         return answer(request, error.status_code, code, message)
 
-    for kind, (status, code, message) in PLAIN.items():
+    def on_plain(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+        status, code, message = next(PLAIN[kind] for kind in type(error).__mro__ if kind in PLAIN)
+        return answer(request, status, code, message)
 
-        def on_plain(
-            request: HttpRequest,
-            error: Exception,
-            status: int = status,
-            code: str = code,
-            message: str = message,
-        ) -> HttpResponse:
-            return answer(request, status, code, message)
-
+    for kind in PLAIN:
         api.add_exception_handler(kind, on_plain)
 
     @api.exception_handler(Exception)

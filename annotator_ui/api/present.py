@@ -12,8 +12,10 @@ from annotator_ui.live import figures_of, revision_of
 from annotator_ui.progress import eta_s, progress_line
 from engine.domain.errors import NotReady
 from engine.domain.states import (
+    AssignmentStatus,
     ExportStatus,
     JobStatus,
+    MaskSource,
     MaskStatus,
     ModelFamily,
     ModelVersionStatus,
@@ -68,8 +70,8 @@ def mask_out(mask: Mask) -> schemas.MaskOut:
     return schemas.MaskOut(
         id=mask.pk,
         revision_id=head.pk,
-        source=mask.source,
-        status=mask.status,
+        source=MaskSource(mask.source),
+        status=MaskStatus(mask.status),
         rle=schemas.RleOut(size=[image.height_px, image.width_px], counts=head.rle_counts),
         bbox_xywh_px=list(head.bbox_xywh_px),
         area_px=head.area_px,
@@ -89,7 +91,7 @@ def masks_of(image: Image, *, with_rejected: bool) -> list[schemas.MaskOut]:
 def assignment_out(assignment: Assignment) -> schemas.AssignmentOut:
     return schemas.AssignmentOut(
         assignment_id=assignment.pk,
-        status=assignment.status,
+        status=AssignmentStatus(assignment.status),
         lease_expires_at=assignment.lease_expires_at,
     )
 
@@ -188,9 +190,12 @@ def export_out(export: Export) -> schemas.ExportOut:
     )
 
 
-def stage_out(project: Project) -> schemas.StageOut | None:
+def stage_out(project: Project) -> schemas.StageOut:
     """The stage the project is in now, with its figures."""
-    return _stage_out(project, figures_of(project, revision=revision_of(project)))
+    stage = _stage_out(project, figures_of(project, revision=revision_of(project)))
+    if stage is None:
+        raise NotReady("this project has no open stage", code="no_stage")
+    return stage
 
 
 def _stage_out(project: Project, figures: ProjectFigures) -> schemas.StageOut | None:

@@ -52,7 +52,7 @@ def advance(request: HttpRequest, slug: str, body: schemas.ReasonIn) -> schemas.
 
 
 @router.post("/projects/{slug}/back", auth=lead, response=schemas.StageOut)
-def back(request: HttpRequest, slug: str, body: schemas.ReasonIn) -> schemas.StageOut | None:
+def back(request: HttpRequest, slug: str, body: schemas.ReasonIn) -> schemas.StageOut:
     project = project_by_slug(slug)
     stages.go_back(project, actor=user_of(request), reason=body.reason)
     return present.stage_out(project)

@@ -25,7 +25,7 @@ NOT_BUILT = "The front end is not built: run “make ui”, then restart the ser
 def front_end_is_built() -> bool:
     """Tell whether the bundle's manifest exists and names the entry point."""
     try:
-        manifest = json.loads(settings.DJANGO_VITE["default"]["manifest_path"].read_text())
+        manifest = json.loads((settings.UI_DIST_DIR / "manifest.json").read_text())
     except (OSError, ValueError):
         return False
     return isinstance(manifest, dict) and ENTRY in manifest
