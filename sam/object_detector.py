@@ -127,7 +127,7 @@ class ObjectDetector(nn.Module):
         )
         self.score_head = nn.Conv2d(config.width, 1, 3, padding=1)
         self.box_head = nn.Conv2d(config.width, 4, 3, padding=1)
-        nn.init.normal_(self.box_head.weight, std=0.01)
+        nn.init.normal_(self.box_head.weight, std=0.03)
         nn.init.normal_(self.score_head.weight, std=0.01)
         nn.init.zeros_(self.box_head.bias)  # type: ignore[arg-type]
         nn.init.constant_(self.score_head.bias, -math.log(1 / PRIOR_SCORE - 1))  # type: ignore[arg-type]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -142,6 +143,28 @@ def write_manifest(path: Path, *, images: Iterable[ImageRecord]) -> None:
     """Write records as a JSON-lines manifest with absolute paths."""
     lines = [json.dumps(_to_object(image)) for image in images]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def combine(manifests: Sequence[Manifest], *, holdout_every: int) -> list[ImageRecord]:
+    """Join sets into one list, holding out every n-th image of each source.
+
+    Image ids get the number of their set before them, so that two sets may use the same ids.
+    Images that a manifest itself holds out stay held out.
+    """
+    joined: list[ImageRecord] = []
+    seen: Counter[str] = Counter()
+    for number, manifest in enumerate(manifests):
+        for image in manifest.images:
+            seen[image.source] += 1
+            held_out = image.side == "holdout" or seen[image.source] % holdout_every == 0
+            joined.append(
+                replace(
+                    image,
+                    image_id=f"{number}-{image.image_id}",
+                    side="holdout" if held_out else "train",
+                )
+            )
+    return joined
 
 
 def _to_object(image: ImageRecord) -> dict[str, object]:

@@ -242,7 +242,7 @@ def _gradients(
         output, targets=targets, boxes_xyxy=[example.boxes_xyxy for example in examples]
     )
     parts["loss"].backward()  # type: ignore[no-untyped-call]
-    return {name: float(value) for name, value in parts.items()}
+    return {name: value.item() for name, value in parts.items()}
 
 
 def _batch(features: Sequence[ImageFeatures]) -> ImageFeatures:
