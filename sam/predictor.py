@@ -111,16 +111,17 @@ class Predictor:
         The second pass feeds box and mask back (paper section D.4).
         """
         boxes = as_tensor(self.frame.boxes_to_model(boxes_xyxy_px), device=self.model.device)
+        boxes = boxes.reshape(-1, 4)
+        if len(boxes) == 0:
+            size = self.model.config.low_res_size
+            return self._finish(boxes.new_zeros(0, size, size), boxes.new_zeros(0))
         logits, ious = [], []
-        for part in torch.split(boxes.reshape(-1, 4), boxes_per_batch):
+        for part in torch.split(boxes, boxes_per_batch):
             first = choose(self.model.decode(self.features, Prompts.make(boxes=part)), 1)
             again = Prompts.make(boxes=part, low_res_logits=first.low_res_logits.unsqueeze(1))
             second = choose(self.model.decode(self.features, again), 2)
             logits.append(second.low_res_logits)
             ious.append(second.predicted_iou)
-        if not logits:
-            size = self.model.config.low_res_size
-            return self._finish(boxes.new_zeros(0, size, size), boxes.new_zeros(0))
         return self._finish(torch.cat(logits), torch.cat(ious))
 
     @torch.inference_mode()

@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sam.click_maps import ClickMaps
 from sam.features import ImageFeatures
 from sam.prompt_encoder import boxes_of, sample_at
 from sam.prompts import Prompts
 
-NUM_CHANNELS = {"nearness": 2, "box": 1, "similarity": 2}
+NUM_CHANNELS = {"nearness": 2, "box": 1, "similarity": 2, "candidates": ClickMaps.num_channels}
 _FAR_PX2 = 1e6
 
 
@@ -31,11 +32,17 @@ def prompt_maps(
     *,
     image_size_px: int,
     sigma_px: float,
+    click_maps: ClickMaps | None = None,
 ) -> Tensor:
-    """Return (N, channels, S/4, S/4) with values in [-1, 1]; 0 where a prompt kind is absent."""
+    """Return (N, channels, S/4, S/4) with values in [-1, 1]; 0 where a prompt kind is absent.
+
+    click_maps: the learned part, needed for "candidates".
+    """
     high_res = features.high_res_features
     if high_res is None:
         raise ValueError("prompt maps need high-resolution features")
+    if prompts.point_coords.shape[1] == 0:  # a mask alone: maps reduce over points, so pad
+        prompts = prompts.padded()
     size = high_res.shape[-1]
     maps: list[Tensor] = []
     for name in names:
@@ -43,6 +50,10 @@ def prompt_maps(
             maps.append(_nearness(prompts, size, image_size_px / size, sigma_px))
         elif name == "box":
             maps.append(_inside_box(prompts, size, image_size_px / size))
+        elif name == "candidates":
+            if click_maps is None:
+                raise ValueError("candidate maps need the click maps' weights")
+            maps.append(click_maps(prompts, features))
         else:
             maps.append(_similarity(prompts, high_res, image_size_px))
     return torch.cat(maps, dim=1)

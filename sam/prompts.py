@@ -6,7 +6,7 @@ The padding rule of the official decoder has its one home here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -52,11 +52,10 @@ class Prompts:
         if points is not None:
             if labels is None or points.ndim != 3 or points.shape[:2] != labels.shape:
                 raise PromptError("points must be (N, P, 2) and labels (N, P)")
-            coords_parts.append(points)
-            label_parts.append(labels)
-            if boxes is None:
-                coords_parts.append(points.new_zeros(points.shape[0], 1, 2))
-                label_parts.append(labels.new_full((points.shape[0], 1), PADDING_LABEL))
+            given = cls(points, labels)
+            given = given.padded() if boxes is None else given
+            coords_parts.append(given.point_coords)
+            label_parts.append(given.point_labels)
         if boxes is not None:
             coords_parts.append(boxes.reshape(-1, 2, 2))
             dtype = torch.int64 if labels is None else labels.dtype
@@ -95,6 +94,14 @@ class Prompts:
             low_res,
             has_mask,
         )
+
+    def padded(self) -> Prompts:
+        """Append one padding point to every prompt set."""
+        num = len(self)
+        coords = torch.cat([self.point_coords, self.point_coords.new_zeros(num, 1, 2)], 1)
+        padding = self.point_labels.new_full((num, 1), PADDING_LABEL)
+        labels = torch.cat([self.point_labels, padding], 1)
+        return replace(self, point_coords=coords, point_labels=labels)
 
     def __len__(self) -> int:
         return self.point_coords.shape[0]
