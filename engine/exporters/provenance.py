@@ -1,4 +1,4 @@
-"""The sidecar with what strict readers of a format would stumble over: who, when, by which model."""
+"""The sidecar with what strict readers of a format would stumble over: who, how, which model."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, QuerySet
 
@@ -86,7 +86,7 @@ def _figures(project: Project, *, masks: QuerySet[Mask]) -> Figures:
     by_source = dict(accepted.values_list("source").annotate(Count("pk")))
     num_masks = sum(by_source.values())
     num_with_masks = accepted.values("image").distinct().count()
-    work = [_Work.of(row) for row in _human_revisions(accepted)]
+    work = _human_work(accepted)
     images = project.images.exclude(status=ImageStatus.REJECTED.value)
     return Figures(
         num_images=images.count(),
@@ -106,27 +106,22 @@ def _figures(project: Project, *, masks: QuerySet[Mask]) -> Figures:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A person's effort on one mask: all its revisions together."""
+    """What a person did for one revision of a mask."""
 
-    mask_id: object
+    mask_id: UUID
     number: int | None
     milliseconds: int | None
     clicks: int
 
-    @classmethod
-    def of(cls, row: dict[str, Any]) -> _Work:
-        return cls(
-            row["mask_id"],
-            row["model_version__number"],
-            row["annotate_ms"],
-            num_clicks(row["prompts"]),
-        )
 
-
-def _human_revisions(accepted: QuerySet[Mask]) -> QuerySet[MaskRevision, dict[str, Any]]:
-    return MaskRevision.objects.filter(mask__in=accepted, author__isnull=False).values(
+def _human_work(accepted: QuerySet[Mask]) -> list[_Work]:
+    rows = MaskRevision.objects.filter(mask__in=accepted, author__isnull=False).values_list(
         "mask_id", "model_version__number", "annotate_ms", "prompts"
     )
+    return [
+        _Work(mask_id, number, milliseconds, num_clicks(prompts))
+        for mask_id, number, milliseconds, prompts in rows
+    ]
 
 
 def _seconds_per_mask(work: Iterable[_Work]) -> float | None:

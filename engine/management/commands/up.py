@@ -73,7 +73,7 @@ def require_free_port(host: str, port: int) -> None:
 
 
 def start_web(host: str, port: int, *, threads: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - a fixed command
         [
             *(sys.executable, "-m", "gunicorn", "annotator_ui.wsgi:application"),
             *("--bind", f"{host}:{port}", "--workers", "1", "--threads", str(threads)),

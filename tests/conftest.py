@@ -1,0 +1,63 @@
+"""What every test may rely on: a data folder of its own, a real database, no starter model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the SQLite test database in a file: threads and child processes must share it for real.
+
+    Django's default, a shared in-memory database, locks differently and knows no WAL.
+    """
+    from django.conf import settings
+    from django.db import connection
+
+    if connection.vendor != "sqlite":
+        return
+    name = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = name
+    connection.settings_dict["TEST"]["NAME"] = name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_past_append_only_triggers() -> Iterator[None]:
+    """Let transactional tests empty append-only tables on SQLite, where flushing is DELETE.
+
+    The triggers are dropped and made again inside the flush's own transaction. (PostgreSQL
+    flushes by TRUNCATE, which row triggers do not see.)
+    """
+    from django.db.backends.sqlite3.operations import DatabaseOperations
+
+    original = DatabaseOperations.sql_flush
+
+    def sql_flush(self: DatabaseOperations, *args: Any, **options: Any) -> list[str]:
+        statements = original(self, *args, **options)
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            triggers = cursor.fetchall()
+        return [
+            *(f"DROP TRIGGER {name}" for name, _ in triggers),
+            *statements,
+            *(sql for _, sql in triggers),
+        ]
+
+    DatabaseOperations.sql_flush = sql_flush  # type: ignore[method-assign]
+    yield
+    DatabaseOperations.sql_flush = original  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(settings: Any, tmp_path: Path) -> None:
+    """Give each test its own storage, and no starter model unless it brings one."""
+    settings.DATA_DIR = tmp_path / "data"
+    settings.STARTER_DIR = tmp_path / "starter"
+    settings.ENGINE_JOB_DISPATCHER = ""
