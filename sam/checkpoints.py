@@ -24,7 +24,7 @@ from sam.model import Sam
 
 _CONFIG_KEY = "segloop_config"
 _METADATA_KEY = "segloop_metadata"
-_OFFICIAL = ("vit_b", "vit_l", "vit_h")
+OFFICIAL = ("vit_b", "vit_l", "vit_h")
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -173,11 +173,12 @@ def _read_official(path: Path) -> dict[str, Tensor]:
 def _official_config(tensors: Mapping[str, Tensor], path: Path) -> SamConfig:
     table = tensors.get("image_encoder.pos_embed")
     shape = () if table is None else tuple(table.shape)
-    for arch in _OFFICIAL:
-        encoder = PRESETS[arch].encoder
-        if isinstance(encoder, VitConfig) and shape == (1, 64, 64, encoder.embed_dim):
-            return PRESETS[arch]
-    raise CheckpointError(f"{path.name} is not one of the official models {', '.join(_OFFICIAL)}")
+    for arch in OFFICIAL:
+        config = PRESETS[arch]
+        width = config.encoder.embed_dim if isinstance(config.encoder, VitConfig) else 0
+        if shape == (1, config.embedding_size, config.embedding_size, width):
+            return config
+    raise CheckpointError(f"{path.name} is not one of the official models {', '.join(OFFICIAL)}")
 
 
 def _check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
@@ -199,4 +200,5 @@ def _check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path
 
 
 def _as_float32(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
+    # A copy: what was read is a view into the mapped file, unaligned and tied to its fate.
+    return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
