@@ -25,7 +25,7 @@ export type DecodeOutcome =
 
 /** The part of Worker the client needs. */
 export interface WorkerPort {
-  postMessage(message: Request, transfer?: ArrayBuffer[]): void;
+  postMessage(message: Request, transfer: ArrayBuffer[]): void;
   terminate(): void;
   onmessage: ((event: MessageEvent<Reply>) => void) | null;
   onerror: ((event: ErrorEvent) => void) | null;

@@ -1,0 +1,43 @@
+/** `window.__segloop`: a read-only summary for browser tests. */
+
+import { areaPx } from "../core/rle";
+import type { LabelPage } from "./labelPage";
+
+declare global {
+  interface Window {
+    __segloop?: {
+      /** Image pixels to CSS pixels of the browser window. */
+      imageToScreen?: (x: number, y: number) => { x: number; y: number };
+      state?: () => unknown;
+    };
+  }
+}
+
+export function exposeState(page: LabelPage): void {
+  window.__segloop = { ...window.__segloop, state: () => summary(page) };
+}
+
+function summary(page: LabelPage) {
+  const { phase, open, notice } = page.state();
+  const queue = page.ports.queue.state();
+  const editor = open?.editor;
+  const state = editor?.state();
+  const draft = editor?.draftRle() ?? null;
+  return {
+    phase,
+    notice,
+    imageId: open?.session.image.id ?? null,
+    assignmentId: open?.session.assignment_id ?? null,
+    hasPhoto: open?.photo != null,
+    decoder: page.ports.decoding.state(),
+    queue: { pending: queue.pending.length, refused: queue.refused.length, saved: queue.savedCount },
+    path: editor?.path() ?? null,
+    numPrompts: state?.document.draft.steps.length ?? 0,
+    isDecoding: state?.isDecoding ?? false,
+    candidates: state?.candidates.map((one) => ({ predictedIou: one.predictedIou, areaPx: areaPx(one.rle) })) ?? [],
+    candidateIndex: state?.document.draft.candidateIndex ?? 0,
+    draftAreaPx: draft === null ? 0 : areaPx(draft),
+    masks: state?.document.masks.map(({ id, source, status, rle }) => ({ id, source, status, areaPx: areaPx(rle) })) ?? [],
+    selectedMaskId: state?.selectedMaskId ?? null,
+  };
+}
