@@ -24,6 +24,7 @@ from sam.model import Sam
 
 _CONFIG_KEY = "segloop_config"
 _METADATA_KEY = "segloop_metadata"
+ENCODER_KEY = "encoder_sha256"
 OFFICIAL = ("vit_b", "vit_l", "vit_h")
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -47,14 +48,18 @@ def save(
     *,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write weights, configuration and JSON-ready metadata; dtype float16 halves the file."""
+    """Write weights, configuration and JSON-ready metadata; dtype float16 halves the file.
+
+    The metadata always names `encoder_sha256`, so that it can be read without torch.
+    """
     tensors = {
         name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None).contiguous()
         for name, tensor in model.state_dict().items()
     }
+    identity = {ENCODER_KEY: _encoder_digest(model.config, tensors)}
     header = {
         _CONFIG_KEY: json.dumps(model.config.to_dict(), sort_keys=True),
-        _METADATA_KEY: json.dumps(dict(metadata or {}), sort_keys=True),
+        _METADATA_KEY: json.dumps({**(metadata or {}), **identity}, sort_keys=True),
     }
     write_atomically(Path(path), to_safetensors(tensors, header))
 
@@ -109,20 +114,11 @@ def read_header(path: str | Path) -> Header:
 
 
 def encoder_sha256(model: Sam) -> str:
-    """Identify what makes embeddings: the encoder's weights, its shape and the image size."""
-    config = model.config
-    shape = {
-        "encoder": config.to_dict()["encoder"],
-        "embed_channels": config.embed_channels,
-        "image_size_px": config.image_size_px,
-    }
-    digest = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
-    for name, tensor in sorted(model.image_encoder.state_dict().items()):
-        if not tensor.is_floating_point():
-            continue  # counters of batch norm change nothing
-        digest.update(name.encode())
-        digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy())
-    return digest.hexdigest()
+    """Identify what makes embeddings: the encoder's weights and the image size.
+
+    Equal for a model in memory and for the file it was loaded from.
+    """
+    return _encoder_digest(model.config, model.state_dict())
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -139,6 +135,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _encoder_digest(config: SamConfig, tensors: Mapping[str, Tensor]) -> str:
+    # Only what changes the features: a new configuration field must not orphan old embeddings.
+    digest = hashlib.sha256(f"{config.image_size_px}".encode())
+    for name, tensor in sorted(tensors.items()):
+        if name.startswith("image_encoder.") and tensor.is_floating_point():
+            digest.update(f"{name}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy())
+    return digest.hexdigest()
 
 
 def _is_safetensors(path: Path) -> bool:

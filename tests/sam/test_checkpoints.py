@@ -26,7 +26,11 @@ def test_a_saved_model_comes_back_with_its_answers_and_its_metadata(
     save(model, path, {"run": 7, "note": "first"})
     loaded = load(path)
 
-    assert read_header(path).metadata == {"run": 7, "note": "first"}
+    assert read_header(path).metadata == {
+        "run": 7,
+        "note": "first",
+        "encoder_sha256": encoder_sha256(model),
+    }
     assert loaded.config == model.config
     assert not loaded.training
     before = model.decode(model.encode(model.preprocess(photo)), CLICK)
@@ -67,6 +71,7 @@ def test_the_encoder_s_fingerprint_ignores_the_decoder_and_survives_half_precisi
     save(build("tiny", seed=0), tmp_path / "a.safetensors", dtype=torch.float16)
     model = load(tmp_path / "a.safetensors")
     before = encoder_sha256(model)
+    assert read_header(tmp_path / "a.safetensors").metadata["encoder_sha256"] == before
 
     with torch.no_grad():
         model.mask_decoder.mask_tokens.weight += 1
