@@ -1,0 +1,348 @@
+"""Training, evaluation, promotion and roll back; what is frozen and what is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from engine import storage
+from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotReady
+from engine.domain.jobs import QUEUES
+from engine.domain.states import ModelFamily, ModelVersionStatus
+from engine.models import Embedding, ModelVersion, Project, Snapshot
+from engine.selectors.models import missing_parts, serving_version
+from engine.services import embeddings, jobs, masks, model_versions, snapshots
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+SAM = ModelFamily.SAM
+
+
+@pytest.fixture
+def project() -> Project:
+    return factories.make_project()
+
+
+def manifest_of(snapshot: Snapshot) -> list[dict[str, Any]]:
+    text = storage.read_bytes(snapshot.manifest_key).decode()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def trained(project: Project, tmp_path: Path, *, encoder: str = factories.ENCODER) -> ModelVersion:
+    """A version that went through training, with a decoder."""
+    version, _ = model_versions.request_retrain(project, family=SAM, actor=project.created_by)
+    checkpoint, decoder = tmp_path / "new.safetensors", tmp_path / "new.onnx"
+    checkpoint.write_bytes(b"weights" + encoder.encode())
+    decoder.write_bytes(b"graph")
+    return model_versions.register_checkpoint(
+        version,
+        checkpoint=checkpoint,
+        decoder=decoder,
+        encoder_sha256=encoder,
+        config={"arch": "tiny"},
+    )
+
+
+def measure(version: ModelVersion, snapshot: Snapshot, *mious: float) -> None:
+    metrics = {f"clicks_{n}_miou": value for n, value in zip((1, 3, 5), mious, strict=True)}
+    model_versions.record_evaluation(version, snapshot=snapshot, metrics=metrics)
+
+
+def candidate(project: Project, tmp_path: Path, *mious: float) -> ModelVersion:
+    """A trained and evaluated version; the serving one measured 0.5, 0.6, 0.7: mean 0.6."""
+    serving = serving_version(project, family=SAM) or factories.make_version(project)
+    factories.label_images(project, num_images=2)
+    version = trained(project, tmp_path)
+    assert version.snapshot is not None
+    measure(serving, version.snapshot, 0.5, 0.6, 0.7)
+    measure(version, version.snapshot, *mious)
+    return version
+
+
+def test_a_snapshot_freezes_confirmed_masks_with_their_files(project: Project) -> None:
+    factories.make_version(project)
+    train, holdout = factories.label_images(project, num_images=2, masks_per_image=2)
+    embeddings.store_embedding(train, encoder_sha256=factories.ENCODER, data=b"features")
+    masks.reject_mask(holdout.masks.first(), actor=project.created_by)
+
+    snapshot = snapshots.freeze_snapshot(project)
+
+    assert (snapshot.num_images, snapshot.num_masks) == (2, 3)
+    first, second = manifest_of(snapshot)
+    assert (first["side"], second["side"]) == ("train", "holdout")
+    assert Path(first["image"]) == storage.path_of(train.storage_key)
+    assert Path(first["features"]).read_bytes() == b"features"
+    assert "features" not in second
+    head = train.masks.first().head
+    assert first["masks"][0] == {
+        "id": str(head.mask_id),
+        "rle": {"size": [32, 48], "counts": head.rle_counts},
+    }
+
+
+def test_training_reads_the_manifest(project: Project) -> None:
+    manifest = pytest.importorskip("training.manifest")
+    factories.label_images(project, num_images=2)
+
+    snapshot = snapshots.freeze_snapshot(project)
+
+    read = manifest.read_manifest(storage.path_of(snapshot.manifest_key))
+    assert (len(read.images), read.num_masks, read.problems) == (2, 2, ())
+
+
+def test_the_same_labels_are_the_same_snapshot(project: Project) -> None:
+    factories.label_images(project, num_images=2)
+
+    assert snapshots.freeze_snapshot(project) == snapshots.freeze_snapshot(project)
+
+
+@pytest.mark.parametrize(
+    ("num_images", "sentence"),
+    [(0, "nothing is labelled yet"), (1, "label at least one object on a second image")],
+)
+def test_an_empty_side_is_explained(project: Project, num_images: int, sentence: str) -> None:
+    factories.label_images(project, num_images=num_images)
+
+    with pytest.raises(InvalidInput, match=sentence):
+        snapshots.freeze_snapshot(project)
+
+
+def test_a_retrain_is_numbered_has_a_parent_and_a_job(project: Project) -> None:
+    serving = factories.make_version(project)
+    factories.label_images(project, num_images=2)
+
+    version, job = model_versions.request_retrain(project, family="sam", actor=project.created_by)
+
+    assert (version.number, version.parent, version.status) == (2, serving, "pending")
+    assert (job.kind, job.args) == ("train_sam", {"model_version": str(version.pk)})
+    with pytest.raises(Conflict, match="version 2 is pending already"):
+        model_versions.request_retrain(project, family="sam", actor=project.created_by)
+
+
+def test_a_retrain_needs_a_lead_a_model_and_a_known_family(project: Project) -> None:
+    lead = project.created_by
+    with pytest.raises(NotAllowed):
+        model_versions.request_retrain(project, family="sam", actor=factories.make_user())
+    with pytest.raises(InvalidInput, match="family must be one of"):
+        model_versions.request_retrain(project, family="gpt", actor=lead)
+    with pytest.raises(NotReady, match="no segmentation model"):
+        model_versions.request_retrain(project, family="sam", actor=lead)
+
+
+def test_a_failed_training_fails_its_version_and_a_retry_reopens_it(project: Project) -> None:
+    factories.make_version(project)
+    factories.label_images(project, num_images=2)
+    project.jobs.all().delete()
+    version, job = model_versions.request_retrain(project, family=SAM, actor=project.created_by)
+    claim = jobs.claim(QUEUES, worker="w")
+    assert claim is not None
+    model_versions.mark_training(version)
+
+    jobs.fail(claim, error="out of memory", retryable=False)
+
+    version.refresh_from_db()
+    assert (version.status, version.error) == ("failed", "out of memory")
+    jobs.retry(job, actor=project.created_by)
+    version.refresh_from_db()
+    assert (version.status, version.error) == ("pending", "")
+
+
+def test_a_better_version_is_promoted_and_the_old_one_retired(
+    project: Project, tmp_path: Path
+) -> None:
+    version = candidate(project, tmp_path, 0.6, 0.7, 0.8)
+    before = serving_version(project, family=SAM)
+    assert before is not None
+    assert model_versions.promotion_blockers(version) == []
+
+    model_versions.promote(version, actor=None, reason="not worse")
+
+    before.refresh_from_db()
+    assert (version.status, before.status) == ("serving", "retired")
+
+
+@pytest.mark.parametrize(
+    ("mious", "is_blocked"),
+    [
+        ((0.5, 0.6, 0.7), False),  # equal
+        ((0.5, 0.6, 0.686), False),  # mean 0.5953: inside the tolerance of 0.005
+        ((0.5, 0.6, 0.68), True),  # mean 0.5933: worse by 0.0067
+    ],
+)
+def test_a_worse_version_is_blocked_beyond_the_tolerance(
+    project: Project, tmp_path: Path, mious: tuple[float, ...], is_blocked: bool
+) -> None:
+    version = candidate(project, tmp_path, *mious)
+
+    assert bool(model_versions.promotion_blockers(version)) is is_blocked
+
+
+def test_a_lead_may_overrule_figures_with_a_reason(project: Project, tmp_path: Path) -> None:
+    version = candidate(project, tmp_path, 0.1, 0.1, 0.1)
+    with pytest.raises(Conflict, match=r"mean of .* is 0\.1000, the serving model has 0\.6000"):
+        model_versions.promote(version, actor=project.created_by)
+
+    model_versions.promote(version, actor=project.created_by, reason="better on the new camera")
+
+    assert serving_version(project, family=SAM) == version
+
+
+def test_nan_is_no_figure_to_promote_on(project: Project, tmp_path: Path) -> None:
+    version = candidate(project, tmp_path, float("nan"), 0.9, 0.9)
+
+    assert "missing or not a number" in model_versions.promotion_blockers(version)[0]
+
+
+def test_nobody_promotes_a_version_without_decoder(project: Project, tmp_path: Path) -> None:
+    version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
+    ModelVersion.objects.filter(pk=version.pk).update(decoder_key="")
+
+    with pytest.raises(Conflict, match="decoder"):
+        model_versions.promote(version, actor=project.created_by, reason="I insist")
+
+
+def test_a_figure_on_other_images_does_not_count(project: Project, tmp_path: Path) -> None:
+    version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
+    factories.label_images(project, num_images=1)
+    measure(version, snapshots.freeze_snapshot(project), 0.9, 0.9, 0.9)
+
+    blockers = model_versions.promotion_blockers(version)
+
+    assert blockers == ["the serving model has not been evaluated on the same images"]
+
+
+def test_rolling_back_needs_no_figures(project: Project, tmp_path: Path) -> None:
+    version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
+    before = serving_version(project, family=SAM)
+    assert before is not None
+    model_versions.promote(version, actor=None)
+
+    model_versions.promote(before, actor=project.created_by, reason="annotators complain")
+
+    version.refresh_from_db()
+    assert (before.status, version.status) == ("serving", "retired")
+
+
+def test_another_encoder_queues_every_embedding_anew(project: Project, tmp_path: Path) -> None:
+    version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
+    ModelVersion.objects.filter(pk=version.pk).update(encoder_sha256="f" * 64)
+    project.jobs.all().delete()
+
+    model_versions.promote(version, actor=None)
+
+    assert [job.kind for job in project.jobs.all()] == ["embed_image"] * 2
+
+
+def test_embeddings_of_the_same_encoder_are_kept(project: Project, tmp_path: Path) -> None:
+    version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
+    for image in project.images.all():
+        embeddings.store_embedding(image, encoder_sha256=factories.ENCODER, data=b"features")
+    project.jobs.all().delete()
+
+    model_versions.promote(version, actor=None)
+
+    assert project.jobs.count() == 0
+    assert Embedding.objects.count() == 2
+
+
+def test_the_database_refuses_two_serving_versions(project: Project) -> None:
+    factories.make_version(project)
+
+    with (
+        pytest.raises(IntegrityError, match=r"model_one_serving_per_family|family"),
+        transaction.atomic(),
+    ):
+        factories.make_version(project)
+
+
+def test_a_new_project_is_served_by_the_starters_at_once() -> None:
+    factories.write_starter(has_decoder=True)
+
+    project = factories.make_project()
+
+    versions = {one.family: one for one in project.model_versions.all()}
+    assert set(versions) == {"sam", "object_detector"}
+    sam = versions["sam"]
+    assert (sam.number, sam.arch, sam.status) == (1, "tiny", "serving")
+    assert (sam.encoder_sha256, sam.config["image_size_px"]) == (factories.ENCODER, 64)
+    assert storage.read_bytes(sam.decoder_key) == b"onnx"
+    assert project.jobs.count() == 0
+    assert missing_parts(project) == []
+
+
+def test_a_starter_without_decoder_has_it_exported(tmp_path: Path) -> None:
+    factories.write_starter("starter.safetensors")
+
+    project = factories.make_project()
+
+    version = project.model_versions.get()
+    job = project.jobs.get()
+    assert (job.kind, job.args) == ("export_decoder", {"model_version": str(version.pk)})
+    assert "still being exported" in missing_parts(project)[0]
+    decoder = tmp_path / "decoder.onnx"
+    decoder.write_bytes(b"graph")
+    model_versions.attach_decoder(version, decoder=decoder)
+    assert missing_parts(project) == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not safetensors at all", b"\xff" * 64])
+def test_a_project_is_created_without_a_usable_starter(content: bytes | None) -> None:
+    if content is not None:
+        folder = factories.write_starter()
+        (folder / "starter.safetensors").write_bytes(content)
+
+    project = factories.make_project()
+
+    assert project.model_versions.count() == 0
+    assert "No segmentation model serves this project" in missing_parts(project)[0]
+
+
+def test_a_detector_for_another_encoder_is_not_registered() -> None:
+    factories.write_starter("starter.safetensors", has_decoder=True)
+    factories.write_starter("detector.safetensors", encoder_sha256="d" * 64)
+
+    project = factories.make_project()
+
+    assert [one.family for one in project.model_versions.all()] == ["sam"]
+
+
+def test_waiting_for_an_embedding_queues_it_and_an_old_one_is_named(project: Project) -> None:
+    version = factories.make_version(project)
+    image = factories.make_image(project)
+    with pytest.raises(NotReady, match="still being computed"):
+        embeddings.embedding_for(image)
+    assert project.jobs.get().kind == "embed_image"
+
+    with pytest.raises(Conflict) as outdated:
+        embeddings.embedding_for(image, encoder_sha256="0" * 64)
+    assert outdated.value.code == "outdated_embedding"
+
+    stored = embeddings.store_embedding(image, encoder_sha256=version.encoder_sha256, data=b"f")
+    assert embeddings.embedding_for(image) == stored
+    assert (
+        embeddings.store_embedding(image, encoder_sha256=version.encoder_sha256, data=b"f")
+        == stored
+    )
+
+
+def test_a_detector_is_promoted_by_its_recall(project: Project) -> None:
+    factories.make_version(project)
+    factories.label_images(project, num_images=2)
+    snapshot = snapshots.freeze_snapshot(project)
+    detector = ModelFamily.OBJECT_DETECTOR
+    serving = factories.make_version(project, family=detector, has_decoder=False)
+    better = factories.make_version(
+        project, family=detector, status=ModelVersionStatus.EVALUATED, has_decoder=False
+    )
+    for version, recall in ((serving, 0.4), (better, 0.5)):
+        model_versions.record_evaluation(
+            version, snapshot=snapshot, metrics={"recall_50_at_100": recall}
+        )
+
+    model_versions.promote(better, actor=None)
+
+    assert serving_version(project, family=detector) == better
