@@ -32,7 +32,9 @@ class ClickMaps(nn.Module):
         self.image_size_px = image_size_px
         self.key_fine = nn.Conv2d(high_res_channels, keys + 2, 1)
         self.key_coarse = nn.Conv2d(embed_channels, keys + 2, 1)
-        self.point_query = _query_head(sampled, NUM_HYPOTHESES * (keys + 4))
+        self.point_query = _query_head(
+            sampled, NUM_HYPOTHESES * (keys + 4), num_queries=NUM_HYPOTHESES
+        )
         self.box_query = _query_head(sampled + 2, keys + 4)
 
     def forward(self, prompts: Prompts, features: ImageFeatures) -> Tensor:
@@ -97,10 +99,10 @@ class ClickMaps(nn.Module):
             self.key_coarse(embeddings), scale_factor=4.0, mode="bilinear", align_corners=False
         )
         both = (self.key_fine(high_res) + coarse)[0]
-        height, width = both.shape[-2:]
+        height, width = (int(side) for side in both.shape[-2:])  # constants when exported
         cell = self.image_size_px / width / UNIT_PX
-        y = (torch.arange(height, device=both.device) + 0.5) * cell
-        x = (torch.arange(width, device=both.device) + 0.5) * cell
+        y = (torch.arange(height, device=both.device, dtype=both.dtype) + 0.5) * cell
+        x = (torch.arange(width, device=both.device, dtype=both.dtype) + 0.5) * cell
         here = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)])
         return both[:-2], here + both[-2:]
 
@@ -111,14 +113,17 @@ def _maps(features: ImageFeatures) -> tuple[Tensor, Tensor]:
     return features.image_embeddings.float(), features.high_res_features.float()
 
 
-def _query_head(in_channels: int, out_channels: int) -> nn.Sequential:
+def _query_head(in_channels: int, out_channels: int, *, num_queries: int = 1) -> nn.Sequential:
     hidden = 128
+    last = nn.Linear(hidden, out_channels)
+    with torch.no_grad():  # begin with wide places of different sizes, wrong nowhere by much
+        last.bias.zero_()
+        start = last.bias.view(num_queries, -1)
+        start[:, -4] = -1.0
+        start[:, -3] = torch.linspace(-3.5, -0.5, num_queries) if num_queries > 1 else -2.0
+        last.weight *= 0.3
     return nn.Sequential(
-        nn.Linear(in_channels, hidden),
-        nn.GELU(),
-        nn.Linear(hidden, hidden),
-        nn.GELU(),
-        nn.Linear(hidden, out_channels),
+        nn.Linear(in_channels, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), last
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-PROMPT_MAPS = ("nearness", "box", "similarity")
+PROMPT_MAPS = ("nearness", "box", "similarity", "candidates")
 _STRIDE_PX = 16
 
 
@@ -49,11 +49,12 @@ class PyramidConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
-    """Prompt encoder and mask decoder; the last four fields are off in the official models.
+    """Prompt encoder and mask decoder; the last five fields are off in the official models.
 
     upscale_channels: channels at stride 8 and at stride 4 (where masks are read out).
     token_features: add encoder features sampled at the prompt to its token.
     prompt_maps: which dense per-prompt maps join the stride-4 mix, from PROMPT_MAPS.
+    mask_aware_iou: predict a mask's IoU from the mask itself too, not from a token alone.
     """
 
     num_layers: int = 2
@@ -66,6 +67,7 @@ class DecoderConfig:
     token_features: bool = False
     prompt_maps: tuple[str, ...] = ()
     nearness_sigma_px: float = 8.0
+    mask_aware_iou: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +188,12 @@ PRESETS: dict[str, SamConfig] = {
         high_res_channels=32,
         position_reference_px=1024,
         encoder=PyramidConfig(),
-        decoder=DecoderConfig(mlp_dim=512, token_features=True, prompt_maps=("nearness",)),
+        decoder=DecoderConfig(
+            mlp_dim=512,
+            token_features=True,
+            prompt_maps=("nearness", "box", "candidates"),
+            mask_aware_iou=True,
+        ),
     ),
     # Two models small enough for tests: one like the starter, one in the official layout.
     "tiny": SamConfig(
@@ -204,7 +211,9 @@ PRESETS: dict[str, SamConfig] = {
             embed_channels=16,
             high_res_channels=8,
         ),
-        decoder=replace(_TINY_DECODER, token_features=True, prompt_maps=PROMPT_MAPS),
+        decoder=replace(
+            _TINY_DECODER, token_features=True, prompt_maps=PROMPT_MAPS, mask_aware_iou=True
+        ),
     ),
     "tiny_vit": SamConfig(
         arch="tiny_vit",

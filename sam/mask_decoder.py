@@ -40,14 +40,17 @@ class MaskDecoder(nn.Module):
             nn.ConvTranspose2d(middle, fine, kernel_size=2, stride=2),
             nn.GELU(),
         )
+        num_maps = num_map_channels(decoder.prompt_maps)
         self.output_hypernetworks_mlps = nn.ModuleList(
-            MLP([dim, dim, dim, fine]) for _ in range(NUM_MASKS)
+            MLP([dim, dim, dim, fine + num_maps]) for _ in range(NUM_MASKS)
         )
         hidden = decoder.iou_hidden_dim
         self.iou_prediction_head = MLP([dim, hidden, hidden, NUM_MASKS])
         self.high_res_mix: HighResMix | None = None
+        self.iou_from_masks: IouFromMasks | None = None
+        if decoder.mask_aware_iou:
+            self.iou_from_masks = IouFromMasks(dim, fine + num_maps, hidden_dim=hidden)
         if config.high_res_channels:
-            num_maps = num_map_channels(decoder.prompt_maps)
             self.high_res_mix = HighResMix(fine, config.high_res_channels, num_maps)
 
     def forward(
@@ -73,11 +76,51 @@ class MaskDecoder(nn.Module):
         fine = self.output_upscaling(pixels)
         if self.high_res_mix is not None:
             fine = self.high_res_mix(fine, high_res, maps)
+            if maps is not None:  # also read out as they are
+                fine = torch.cat([fine, maps.to(fine.dtype)], dim=1)
         weights = torch.stack(
             [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
         logits = (weights @ fine.flatten(2)).reshape(num_prompts, NUM_MASKS, *fine.shape[-2:])
-        return logits, self.iou_prediction_head(tokens[:, 0])
+        predicted_iou = self.iou_prediction_head(tokens[:, 0])
+        if self.iou_from_masks is not None:
+            own_tokens = tokens[:, : 1 + NUM_MASKS]
+            predicted_iou = predicted_iou + self.iou_from_masks(own_tokens, logits, fine)
+        return logits, predicted_iou
+
+
+class IouFromMasks(nn.Module):
+    """Correct the predicted IoU by looking at each mask: its size, its doubt, what it covers.
+
+    The official head sees one token for all four masks; from scratch it hardly tells them apart.
+    Masks and features come detached: quality is judged here, not bought.
+    """
+
+    def __init__(self, dim: int, fine_channels: int, *, hidden_dim: int) -> None:
+        super().__init__()
+        self.mlp = MLP([2 * dim + 2 * fine_channels + 3, hidden_dim, hidden_dim, 1])
+
+    def forward(self, tokens: Tensor, logits: Tensor, fine: Tensor) -> Tensor:
+        """Return what to add to the predicted IoU (N, 4).
+
+        tokens: (N, 5, C), IoU token first. logits: (N, 4, h, w). fine: (N, F, h, w).
+        """
+        with torch.autocast(device_type=logits.device.type, enabled=False):
+            masks = logits.detach().float().flatten(2).clamp(-20.0, 20.0)
+            cells = fine.detach().float().flatten(2).transpose(1, 2)
+            inside = masks.sigmoid()
+            total = inside.sum(-1, keepdim=True) + 1e-3
+            area = inside.mean(-1, keepdim=True)
+            certainty = inside.square().sum(-1, keepdim=True) / total
+            core = (4.0 * (masks - 1.0)).sigmoid().sum(-1, keepdim=True)
+            reach = (4.0 * (masks + 1.0)).sigmoid().sum(-1, keepdim=True) + 1e-3
+            covered = inside @ cells / total
+            rest = (cells.sum(1, keepdim=True) - inside @ cells) / (inside.shape[-1] - total + 1.0)
+        shared = tokens[:, :1].expand(-1, NUM_MASKS, -1)
+        stats = [(area + 1e-4).log() * 0.2, certainty, core / reach]
+        seen = torch.cat([shared, tokens[:, 1:], covered, rest, *stats], dim=-1)
+        out: Tensor = self.mlp(seen)
+        return out.squeeze(-1)
 
 
 class HighResMix(nn.Module):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from sam.click_maps import ClickMaps
 from sam.config import PRESETS, SamConfig, VitConfig
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
@@ -56,6 +57,13 @@ class Sam(nn.Module):
         else:
             self.image_encoder = PyramidEncoder(config.encoder)
         self.prompt_encoder = PromptEncoder(config)
+        self.click_maps: ClickMaps | None = None
+        if "candidates" in config.decoder.prompt_maps:
+            self.click_maps = ClickMaps(
+                embed_channels=config.embed_channels,
+                high_res_channels=config.high_res_channels,
+                image_size_px=config.image_size_px,
+            )
         self.mask_decoder = MaskDecoder(config)
         self.restore_buffers()
 
@@ -114,6 +122,7 @@ class Sam(nn.Module):
                 features,
                 image_size_px=config.image_size_px,
                 sigma_px=config.decoder.nearness_sigma_px,
+                click_maps=self.click_maps,
             )
         logits, predicted_iou = self.mask_decoder(
             embeddings + dense,

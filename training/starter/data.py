@@ -1,13 +1,10 @@
-"""The training pool of the starter: real photos by source, generated scenes, and their loader."""
+"""The training pool of the starter: real photos by source, generated scenes, and their views."""
 
 from __future__ import annotations
 
-import multiprocessing as mp
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty
 
 import numpy as np
 from PIL import Image
@@ -19,16 +16,14 @@ from training.starter.views import View, draw_view
 
 PHOTO_SETS = ("photos-train", "tabletop-train")
 SCENE_SIZE_PX = 512
-_QUEUE_BATCHES = 6
-_WAIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Files of labelled images; `scenes` may still be growing on disk."""
+    """Files of labelled images: photos by source, and generated scenes."""
 
     photos_by_source: dict[str, tuple[Path, ...]]
-    scenes_dir: Path
+    scenes: tuple[Path, ...]
 
     def draw(self, rng: np.random.Generator, *, photo_share: float) -> LabelledImage:
         """Open a photo (its source by square root of size) or a scene."""
@@ -36,9 +31,9 @@ class Pool:
             names = sorted(self.photos_by_source)
             weights = np.sqrt([len(self.photos_by_source[name]) for name in names])
             name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-            paths: tuple[Path, ...] | list[Path] = self.photos_by_source[name]
+            paths = self.photos_by_source[name]
         else:
-            paths = sorted(self.scenes_dir.glob("*.npz"))
+            paths = self.scenes
         return LabelledImage.load(paths[int(rng.integers(len(paths)))])
 
 
@@ -59,7 +54,7 @@ def cache_photos(data_dir: Path, cache_dir: Path) -> dict[str, tuple[Path, ...]]
     return {source: tuple(paths) for source, paths in by_source.items()}
 
 
-def cache_scenes(data_dir: Path, cache_dir: Path, *, count: int, seed: int) -> None:
+def cache_scenes(data_dir: Path, cache_dir: Path, *, count: int, seed: int) -> tuple[Path, ...]:
     """Generate scenes that are not there yet; scene k depends on the seed and k alone."""
     assets = SceneAssets.find(data_dir)
     cache_dir.mkdir(parents=True, exist_ok=True)
@@ -68,53 +63,25 @@ def cache_scenes(data_dir: Path, cache_dir: Path, *, count: int, seed: int) -> N
         if not path.exists():
             rng = np.random.default_rng([seed, number])
             generate_scene(rng, assets, size_px=SCENE_SIZE_PX).save(path)
+    return tuple(sorted(cache_dir.glob("scene-*.npz")))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ViewSettings:
     """What one batch holds."""
 
     size_px: int = 384
-    batch_images: int = 8
+    batch_images: int = 6
     max_masks: int = 8
     photo_share: float = 0.45
 
 
-def batches(pool: Pool, settings: ViewSettings, *, seed: int) -> Iterator[list[View]]:
-    """Yield batches of views for ever, drawn by one process of its own."""
-    context = mp.get_context("spawn")
-    queue = context.Queue(maxsize=_QUEUE_BATCHES)
-    process = context.Process(target=_fill, args=(queue, pool, settings, seed), daemon=True)
-    process.start()
-    try:
-        while True:
-            try:
-                packed = queue.get(timeout=_WAIT_S)
-            except Empty:
-                raise RuntimeError("the loader process stopped delivering views") from None
-            yield [_unpack(item) for item in packed]
-    finally:
-        process.terminate()
-        process.join()
-
-
-Packed = tuple[np.ndarray, tuple[int, int], np.ndarray, int]
-
-
-def _fill(queue: mp.Queue[list[Packed]], pool: Pool, settings: ViewSettings, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    while True:
-        views: list[Packed] = []
-        while len(views) < settings.batch_images:
-            labelled = pool.draw(rng, photo_share=settings.photo_share)
-            view = draw_view(rng, labelled, size_px=settings.size_px, max_masks=settings.max_masks)
-            if view is not None:
-                bits = np.packbits(view.masks_nhw, axis=-1)
-                views.append((view.image_hwc_u8, view.valid_hw, bits, settings.size_px))
-        queue.put(views)
-
-
-def _unpack(item: Packed) -> View:
-    image, valid_hw, bits, size_px = item
-    masks = np.unpackbits(bits, axis=-1, count=size_px).astype(bool)
-    return View(image_hwc_u8=image, valid_hw=valid_hw, masks_nhw=masks)
+def draw_batch(pool: Pool, settings: ViewSettings, *, rng: np.random.Generator) -> list[View]:
+    """Draw a batch of views; pictures whose window shows no mask are drawn again."""
+    views: list[View] = []
+    while len(views) < settings.batch_images:
+        labelled = pool.draw(rng, photo_share=settings.photo_share)
+        view = draw_view(rng, labelled, size_px=settings.size_px, max_masks=settings.max_masks)
+        if view is not None:
+            views.append(view)
+    return views

@@ -49,7 +49,7 @@ def dense_loss(
     jitter = torch.rand(points.shape, generator=generator) - 0.5
     boxes = noised_boxes(boxes_of_masks(masks_nss), image_hw=(size, size), generator=generator)
     by_click, by_box = click_maps.logits(points + jitter, boxes, features)
-    by_click = by_click.flatten(0, 1)
+    by_click, by_box = limited(by_click.flatten(0, 1)), limited(by_box)
     truths = targets.repeat_interleave(clicks_per_mask, 0)
     with torch.no_grad():
         winner = mask_loss(by_click, truths[:, None]).argmin(-1)
@@ -63,3 +63,9 @@ def dense_loss(
     picked = by_click[torch.arange(len(chosen)), chosen]
     loss = mask_loss(picked, truths).mean() + 0.5 * mask_loss(by_box[:, 0], targets).mean()
     return DenseResult(loss=loss, click_iou=float(click_iou), box_iou=float(box_iou))
+
+
+def limited(logits: Tensor, *, bound: float = 8.0, leak: float = 0.03) -> Tensor:
+    """Flatten logits beyond the bound: a misplaced candidate must not outweigh all others."""
+    inside = logits.clamp(-bound, bound)
+    return inside + leak * (logits - inside)

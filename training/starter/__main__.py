@@ -1,0 +1,51 @@
+"""Runs the starter's recipe: `python -m training.starter --data DIR --out DIR --hours H`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch.multiprocessing as mp
+
+from training.starter.data import Pool, ViewSettings, cache_photos, cache_scenes
+from training.starter.recipe import StarterConfig, train_worker
+
+
+def main() -> None:
+    """Cache the pool, then train with one process per core until the hours are over."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the training sets")
+    parser.add_argument("--out", type=Path, required=True, help="run folder; resumes if it exists")
+    parser.add_argument("--hours", type=float, default=StarterConfig.hours)
+    parser.add_argument("--dense-share", type=float, default=StarterConfig.dense_share)
+    parser.add_argument("--refine-share", type=float, default=StarterConfig.refine_share)
+    parser.add_argument("--scenes", type=int, default=2000, help="how many scenes to generate")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--batch-images", type=int, default=ViewSettings.batch_images)
+    arguments = parser.parse_args()
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    config = StarterConfig(
+        hours=arguments.hours,
+        dense_share=arguments.dense_share,
+        refine_share=arguments.refine_share,
+    )
+    config = replace(config, views=replace(config.views, batch_images=arguments.batch_images))
+    pool = Pool(
+        photos_by_source=cache_photos(arguments.data, out / "photos"),
+        scenes=cache_scenes(
+            arguments.data, out / "scenes", count=arguments.scenes, seed=config.seed
+        ),
+    )
+    rendezvous = out / "rendezvous"
+    rendezvous.unlink(missing_ok=True)
+    mp.spawn(  # type: ignore[no-untyped-call]
+        train_worker,
+        args=(arguments.processes, pool, config, out, rendezvous.absolute().as_uri()),
+        nprocs=arguments.processes,
+    )
+
+
+if __name__ == "__main__":
+    main()

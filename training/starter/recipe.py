@@ -1,0 +1,259 @@
+"""Trains the starter: dense pretraining of the encoder, then the whole model, click by click.
+
+One single-threaded process per core, each with its own views; gradients are averaged once a
+step. Under contention that wastes far less than threads that meet at every operation.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from sam.config import PRESETS
+from sam.features import ImageFeatures
+from sam.model import Sam
+from training.config import InteractiveConfig
+from training.interactive import interactive_loss
+from training.starter.data import Pool, ViewSettings, draw_batch
+from training.starter.dense import dense_loss
+from training.starter.views import View
+
+STATE_NAME = "state.pt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StarterConfig:
+    """The recipe's numbers; all were chosen by trying on two CPU cores.
+
+    hours: wall clock of the whole run; learning rates follow the clock, not a step count.
+    dense_share: first part of the run, without the decoder.
+    refine_share: last part of the run, with up to `late_corrections` corrections.
+    decoder_masks: masks of an image that go through the decoder each step.
+    """
+
+    hours: float = 1.5
+    dense_share: float = 0.3
+    refine_share: float = 0.25
+    early_corrections: int = 2
+    late_corrections: int = 5
+    decoder_masks: int = 6
+    learning_rate: float = 1e-3
+    dense_weight: float = 0.5
+    iou_weight: float = 2.0
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    warmup_steps: int = 100
+    save_every_steps: int = 50
+    log_every_steps: int = 20
+    seed: int = 20261123
+    views: ViewSettings = field(default_factory=ViewSettings)
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Where the run is: seconds of all sittings and steps."""
+
+    started: float
+    before_s: float
+    step: int
+    share: float = 0.0
+
+
+def bf16_is_fast() -> bool:
+    """Tell whether this CPU multiplies bfloat16 natively; elsewhere it is emulated, slowly."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and (
+        torch.backends.cpu.get_cpu_capability() == "AVX512"
+    )
+
+
+def build_model(*, size_px: int, seed: int) -> Sam:
+    """Build the starter at the training size with weights from the seed."""
+    torch.manual_seed(seed)
+    model = Sam(PRESETS["starter"].at_image_size(size_px))
+    model.image_encoder.to(memory_format=torch.channels_last)
+    return model
+
+
+def train_worker(
+    rank: int, world: int, pool: Pool, config: StarterConfig, out_dir: Path, rendezvous: str
+) -> None:
+    """Run one of `world` processes to the end of the run; rank 0 logs and saves."""
+    torch.set_num_threads(1)
+    if world > 1:
+        dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=world)
+    model = build_model(size_px=config.views.size_px, seed=config.seed).train()
+    optimizer = _optimizer(model, config)
+    clock = _resume(model, optimizer, out_dir)
+    random = _Random(config, rank=rank, step=clock.step)
+    figures: list[dict[str, float]] = []
+    while clock.share < 1.0:
+        began = time.monotonic()
+        _set_learning_rate(optimizer, clock, config)
+        views = draw_batch(pool, config.views, rng=random.numpy)
+        outcome = _step_loss(model, views, config, clock, random.torch)
+        optimizer.zero_grad(set_to_none=False)
+        outcome.pop("loss_tensor").backward()  # type: ignore[no-untyped-call, union-attr]
+        elapsed = clock.before_s + time.monotonic() - clock.started
+        clock.share = _average(model, world, elapsed / (config.hours * 3600))
+        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        if bool(torch.isfinite(norm)):
+            optimizer.step()
+        clock.step += 1
+        numbers = {k: float(v) for k, v in outcome.items() if not isinstance(v, Tensor)}
+        figures.append({**numbers, "norm": float(norm), "step_s": time.monotonic() - began})
+        if rank == 0 and clock.step % config.log_every_steps == 0:
+            _log(out_dir, clock, figures)
+            figures = []
+        if rank == 0 and (clock.step % config.save_every_steps == 0 or clock.share >= 1.0):
+            _save(model, optimizer, clock, out_dir)
+    if world > 1:
+        dist.destroy_process_group()
+
+
+class _Random:
+    """The generators of one process, moved on with the step so that a resumed run goes on."""
+
+    def __init__(self, config: StarterConfig, *, rank: int, step: int) -> None:
+        self.numpy = np.random.default_rng([config.seed, rank, step])
+        self.torch = torch.Generator().manual_seed(config.seed + 1000 * rank + step)
+
+
+def _step_loss(
+    model: Sam, views: list[View], config: StarterConfig, clock: _Clock, generator: torch.Generator
+) -> dict[str, float | Tensor]:
+    is_dense_only = clock.share < config.dense_share
+    interactive = InteractiveConfig(
+        num_corrections=config.late_corrections
+        if clock.share > 1 - config.refine_share
+        else config.early_corrections,
+        min_corrections=0,
+        mask_only_passes=1,
+        iou_weight=config.iou_weight,
+    )
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):
+        encoded = model.encode(_images(model, views))
+    embeddings, high_res = encoded.image_embeddings.float(), encoded.high_res_features
+    if high_res is None or model.click_maps is None:
+        raise RuntimeError("the starter's configuration lost its high-resolution parts")
+    high_res = high_res.float()
+    total = embeddings.new_zeros(())
+    sums: dict[str, float] = {}
+    for index, view in enumerate(views):
+        features = ImageFeatures(embeddings[index : index + 1], high_res[index : index + 1])
+        masks = torch.from_numpy(view.masks_nhw)
+        dense = dense_loss(model.click_maps, features, masks, generator=generator)
+        figures = {"dense": dense.loss.item(), "click": dense.click_iou, "box": dense.box_iou}
+        if is_dense_only:
+            total = total + dense.loss
+        else:
+            part = masks[: config.decoder_masks]
+            result = interactive_loss(model, features, part, interactive, generator)
+            total = total + result.total / len(result.iou_by_pass) ** 0.5
+            total = total + config.dense_weight * dense.loss
+            figures |= {
+                "mask": result.mask / len(result.iou_by_pass),
+                "iou": result.iou / len(result.iou_by_pass),
+                "pass1": result.iou_by_pass[0],
+                "best1": result.best_iou,
+                "last": result.iou_by_pass[-1],
+            }
+        for name, value in figures.items():
+            sums[name] = sums.get(name, 0.0) + value / len(views)
+    return {"loss_tensor": total / len(views), **sums}
+
+
+def _images(model: Sam, views: list[View]) -> Tensor:
+    batch = []
+    for view in views:
+        height, width = view.valid_hw
+        pixels = torch.from_numpy(view.image_hwc_u8[:height, :width].copy()).permute(2, 0, 1)
+        batch.append(model.normalise_and_pad(pixels.float()))
+    return torch.cat(batch).contiguous(memory_format=torch.channels_last)
+
+
+def _optimizer(model: Sam, config: StarterConfig) -> torch.optim.AdamW:
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    return torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": config.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        betas=(0.9, 0.99),
+        fused=True,
+    )
+
+
+def _set_learning_rate(optimizer: torch.optim.AdamW, clock: _Clock, config: StarterConfig) -> None:
+    warm = min(1.0, (clock.step + 1) / config.warmup_steps)
+    late = max(0.0, clock.share - config.dense_share) / (1 - config.dense_share)
+    cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, late)))
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * warm * cosine
+
+
+def _average(model: Sam, world: int, share: float) -> float:
+    """Average gradients over processes, and the clock, so that all stop at the same step."""
+    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in model.parameters()]
+    if world == 1:
+        return share
+    flat = torch.cat([g.reshape(-1) for g in gradients] + [torch.tensor([share])])
+    dist.all_reduce(flat)
+    flat /= world
+    start = 0
+    for parameter in model.parameters():
+        count = parameter.numel()
+        mean = flat[start : start + count].view_as(parameter)
+        if parameter.grad is None:
+            parameter.grad = torch.empty_like(parameter)
+        parameter.grad.copy_(mean)  # in place: a new tensor would lose channels-last
+        start += count
+    return float(flat[-1])
+
+
+def _resume(model: Sam, optimizer: torch.optim.AdamW, out_dir: Path) -> _Clock:
+    path = out_dir / STATE_NAME
+    if not path.exists():
+        return _Clock(started=time.monotonic(), before_s=0.0, step=0)
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return _Clock(
+        started=time.monotonic(),
+        before_s=state["elapsed_s"],
+        step=state["step"],
+        share=state["share"],
+    )
+
+
+def _save(model: Sam, optimizer: torch.optim.AdamW, clock: _Clock, out_dir: Path) -> None:
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": clock.step,
+        "share": clock.share,
+        "elapsed_s": clock.before_s + time.monotonic() - clock.started,
+    }
+    partial = out_dir / (STATE_NAME + ".partial")
+    torch.save(state, partial)
+    partial.replace(out_dir / STATE_NAME)
+
+
+def _log(out_dir: Path, clock: _Clock, figures: list[dict[str, float]]) -> None:
+    names = sorted({name for row in figures for name in row})
+    means = {
+        name: round(float(np.mean([row[name] for row in figures if name in row])), 4)
+        for name in names
+    }
+    line = json.dumps({"step": clock.step, "share": round(clock.share, 4), **means})
+    with (out_dir / "log.jsonl").open("a") as file:
+        file.write(line + "\n")
