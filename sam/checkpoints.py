@@ -143,7 +143,8 @@ def _encoder_digest(config: SamConfig, tensors: Mapping[str, Tensor]) -> str:
     for name, tensor in sorted(tensors.items()):
         if name.startswith("image_encoder.") and tensor.is_floating_point():
             digest.update(f"{name}{tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy())
+            values = tensor.detach().to("cpu", torch.float32).contiguous().numpy()
+            digest.update(values.tobytes())
     return digest.hexdigest()
 
 
