@@ -9,13 +9,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError
 from ninja.parser import Parser
 
-from annotator_ui.api import errors
-from annotator_ui.api.assignments import router as assignments
-from annotator_ui.api.images import router as images
-from annotator_ui.api.jobs import router as jobs
-from annotator_ui.api.masks import router as masks
-from annotator_ui.api.models import router as models
-from annotator_ui.api.projects import router as projects
+from annotator_ui.api import assignments, errors, images, jobs, masks, models, projects
 from annotator_ui.permissions import signed_in
 
 
@@ -30,5 +24,5 @@ class JsonParser(Parser):
 
 api = NinjaAPI(title="Segloop", version="1", auth=signed_in, docs_url=None, parser=JsonParser())
 errors.install(api)
-for router in (projects, assignments, masks, images, models, jobs):
-    api.add_router("", router)
+for part in (projects, assignments, masks, images, models, jobs):
+    api.add_router("", part.router)

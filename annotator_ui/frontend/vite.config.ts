@@ -14,7 +14,7 @@ export default defineConfig({
     manifest: "manifest.json",
     // A data: URL would be refused by the page's content security policy.
     assetsInlineLimit: 0,
-    rollupOptions: { input: "src/main.tsx" },
+    rolldownOptions: { input: "src/main.tsx" },
   },
   test: {
     environment: "node",

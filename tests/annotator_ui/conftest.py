@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from engine.domain.ids import uuid7
 from engine.models import Assignment, Image, Project, User
@@ -23,14 +24,25 @@ PASSWORD = "a long enough phrase"
 HEIGHT_PX, WIDTH_PX = 48, 64
 
 
+def tiny_model() -> Any:
+    """The smallest model with both kinds of features, always with the same weights."""
+    import torch
+
+    from sam.config import PRESETS
+    from sam.model import Sam
+
+    torch.manual_seed(0)
+    tiny = PRESETS["tiny"]
+    return Sam(replace(tiny, decoder=replace(tiny.decoder, prompt_maps=()))).eval()
+
+
 @pytest.fixture(scope="session")
 def starter_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A starter folder as shipped, with a tiny untrained model and its decoder."""
     from sam import checkpoints, onnx_export
-    from sam.model import build
 
     folder = tmp_path_factory.mktemp("starter")
-    model = build("tiny", seed=0)
+    model = tiny_model()
     metadata = {"encoder_sha256": checkpoints.encoder_sha256(model)}
     checkpoints.save(model, folder / "starter.safetensors", metadata)
     onnx_export.export_decoder(model, folder / "decoder.onnx")
@@ -38,7 +50,7 @@ def starter_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def own_folders(settings: SettingsWrapper, tmp_path: Path, starter_dir: Path) -> None:
+def own_folders(settings: Settings, tmp_path: Path, starter_dir: Path) -> None:
     settings.DATA_DIR = tmp_path
     settings.STATIC_ROOT = tmp_path / "static"
     settings.STATIC_ROOT.mkdir()
@@ -116,12 +128,12 @@ def square(top: int = 5, left: int = 7, side: int = 20, **size: int) -> Rle:
     return Rle.encode(mask)
 
 
-def mask_body(rle: Rle | None = None, **changes: Any) -> dict[str, Any]:
+def mask_body(shape: Rle | None = None, **changes: Any) -> dict[str, Any]:
     """A MaskIn of one positive click, as the page sends it."""
     return {
         "mask_id": str(uuid7()),
         "revision_id": str(uuid7()),
-        "rle": (rle or square()).to_coco(),
+        "rle": (shape or square()).to_coco(),
         "prompts": [{"type": "point", "x_px": 12.5, "y_px": 10.0, "label": 1}],
         "annotate_ms": 4200,
         **changes,
@@ -139,6 +151,11 @@ def save_mask(assignment: Assignment, rle: Rle | None = None) -> masks.SavedMask
     )
 
 
+def content_of(response: Any) -> bytes:
+    """The whole body of a response; reading a streamed one to its end closes its file."""
+    return b"".join(response.streaming_content) if response.streaming else bytes(response.content)
+
+
 def post(client: Client, path: str, body: object = None) -> Any:
     """POST JSON; `body` None sends an empty object."""
     data = json.dumps({} if body is None else body)
@@ -149,9 +166,8 @@ def post(client: Client, path: str, body: object = None) -> Any:
 def embedding_bytes() -> Callable[[Image], bytes]:
     """What a worker would store for an image, made by the tiny starter model."""
     from sam import checkpoints, embeddings
-    from sam.model import build
 
-    model = build("tiny", seed=0)
+    model = tiny_model()
 
     def make(image: Image) -> bytes:
         import torch

@@ -8,13 +8,16 @@ interface CocoRle {
   counts: string;
 }
 
-const { valid, invalid } = golden<{
+const { valid, invalid } = golden("rle") as {
   valid: { name: string; rle: CocoRle; runs: number[]; area_px: number; bbox_xywh_px: number[]; sha256: string; rows?: string[] }[];
   invalid: { why: string; rle: { size?: number[]; counts: unknown } }[];
-}>("rle");
-const upscale = golden<
-  { image_hw: [number, number]; image_size_px: number; low_res_logits: number[][]; rle: CocoRle; smallest_abs_logit: number }[]
->("upscale");
+};
+const upscale = golden("upscale") as {
+  image_hw: [number, number];
+  image_size_px: number;
+  low_res_logits: number[][];
+  rle: CocoRle;
+}[];
 
 const fromCoco = (rle: CocoRle) => ({ widthPx: rle.size[1], heightPx: rle.size[0], counts: rle.counts });
 

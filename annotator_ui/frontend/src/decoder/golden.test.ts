@@ -17,9 +17,14 @@ interface FeedVector {
   num_prompts: number;
 }
 
-const coordinates = golden<
-  { image_hw: [number, number]; image_size_px: number; input_hw: [number, number]; points_xy_px: [number, number][]; points_xy_model: number[][] }[]
->("coordinates");
+const coordinates = golden("coordinates") as {
+  image_hw: [number, number];
+  image_size_px: number;
+  input_hw: [number, number];
+  points_xy_px: [number, number][];
+  points_xy_model: number[][];
+}[];
+const selection = golden("selection") as { predicted_iou: number[]; num_prompts: number; index: number }[];
 
 it.each(coordinates)("places points of a $image_hw photo in the $image_size_px px square", (vector) => {
   const [heightPx, widthPx] = vector.image_hw;
@@ -33,7 +38,7 @@ it.each(coordinates)("places points of a $image_hw photo in the $image_size_px p
   });
 });
 
-it.each(golden<FeedVector[]>("feeds"))("feeds the decoder for $name on $image_hw", (vector) => {
+it.each(golden("feeds") as FeedVector[])("feeds the decoder for $name on $image_hw", (vector) => {
   const [heightPx, widthPx] = vector.image_hw;
   const side = vector.image_size_px / 4;
   const prompts = vector.prompts.flatMap((prompt): Prompt[] => {
@@ -53,7 +58,7 @@ it.each(golden<FeedVector[]>("feeds"))("feeds the decoder for $name on $image_hw
   expect(feeds.mask_input.data[0]).toBe(vector.has_mask_input * 2);
 });
 
-it.each(golden<{ predicted_iou: number[]; num_prompts: number; index: number }[]>("selection"))(
+it.each(selection)(
   "shows mask $index for $num_prompts prompts and $predicted_iou",
   ({ predicted_iou, num_prompts, index }) => {
     const chosen = chooseMasks(predicted_iou, num_prompts);

@@ -57,9 +57,9 @@ export class LabelPage extends ValueStore<PageState> {
 
   /** Send what an earlier visit left, so that the server's masks are complete, then take an image. */
   async start(): Promise<void> {
-    const { queue, sleep, config } = this.ports;
+    const { queue, config } = this.ports;
     await queue.restore();
-    await Promise.race([queue.drained(), sleep(REPLAY_LIMIT_MS)]);
+    await Promise.race([queue.drained(), this.ports.sleep(REPLAY_LIMIT_MS)]);
     await this.take(config.image_id);
   }
 
