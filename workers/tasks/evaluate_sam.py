@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine import storage
 from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Snapshot
 from engine.selectors.models import serving_version

@@ -1,0 +1,189 @@
+"""Every job kind, run by the real engine services on a tiny model, in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.domain.ids import uuid7
+from engine.domain.jobs import QUEUES, JobKind
+from engine.domain.states import JobStatus, ModelFamily, ModelVersionStatus, Role
+from engine.models import Image, Job, Mask, ModelVersion, Project, User
+from engine.selectors.models import serving_version
+from engine.services import (
+    assignments,
+    exports,
+    images,
+    jobs,
+    masks,
+    model_versions,
+    projects,
+    stages,
+    users,
+)
+from masks.rle import Rle
+from tests.workers.tiny import disc_photo
+from workers.run_job import Outcome, run_next
+from workers.stopping import StopFlag
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def lead() -> User:
+    return users.create_user("lead", role=Role.LEAD)
+
+
+@pytest.fixture
+def project(settings: Any, tiny_starter_dir: Path, lead: User) -> Project:
+    settings.STARTER_DIR = tiny_starter_dir
+    return projects.create_project("Discs", actor=lead)
+
+
+def run_all() -> list[str]:
+    """Run every claimable job; return their kinds. Fails when one does not succeed."""
+    kinds = []
+    while run := run_next(QUEUES, worker="test", lease_s=None, stopping=StopFlag()):
+        assert run.outcome is Outcome.SUCCEEDED, f"{run.claim.kind}: {run.message}"
+        kinds.append(run.claim.kind.value)
+    return kinds
+
+
+def label(project: Project, lead: User, *, num_images: int) -> list[Image]:
+    """Ingest photos of discs and label all of them."""
+    labelled = []
+    for seed in range(num_images):
+        data, truths = disc_photo(seed)
+        image, _ = images.ingest_image(project, data=data, file_name=f"{seed}.png", actor=lead)
+        assignment = assignments.lease_image(image, annotator=lead)
+        for truth in truths:
+            y_px, x_px = (int(values.mean()) for values in truth.nonzero())
+            masks.save_mask(
+                assignment,
+                actor=lead,
+                mask_id=uuid7(),
+                revision_id=uuid7(),
+                rle=Rle.encode(truth),
+                prompts=[{"type": "point", "x_px": x_px, "y_px": y_px, "label": 1}],
+            )
+        assignments.submit(assignment, actor=lead)
+        labelled.append(image)
+    return labelled
+
+
+def test_a_new_photo_gets_its_embedding_and_the_starter_its_decoder(
+    project: Project, lead: User
+) -> None:
+    data, _ = disc_photo(0)
+    image, _ = images.ingest_image(project, data=data, file_name="a.png", actor=lead)
+
+    kinds = run_all()
+
+    serving = serving_version(project, family=ModelFamily.SAM)
+    assert serving is not None
+    assert sorted(kinds) == ["embed_image", "export_decoder"]
+    assert serving.decoder_key
+    assert image.embeddings.get().encoder_sha256 == serving.encoder_sha256
+
+
+def test_a_retrained_model_is_measured_beside_the_serving_one_and_judged(
+    project: Project, lead: User
+) -> None:
+    label(project, lead, num_images=3)
+    run_all()
+    before = serving_version(project, family=ModelFamily.SAM)
+    assert before is not None
+    version, _ = model_versions.request_retrain(project, family=ModelFamily.SAM, actor=lead)
+
+    kinds = run_all()
+
+    version.refresh_from_db()
+    job = Job.objects.get(kind=JobKind.EVALUATE_SAM)
+    assert kinds[:2] == ["train_sam", "evaluate_sam"]
+    assert version.encoder_sha256 == before.encoder_sha256  # stored embeddings stay valid
+    assert version.decoder_key
+    assert set(version.snapshot.evaluations.values_list("model_version", flat=True)) == {
+        version.pk,
+        before.pk,
+    }
+    if job.result["is_promoted"]:
+        assert version.status == ModelVersionStatus.SERVING
+    else:
+        assert version.status == ModelVersionStatus.REJECTED
+        assert job.result["reasons"]
+
+
+def test_the_second_stage_trains_a_detector_and_prefills_what_is_unlabelled(
+    project: Project, lead: User
+) -> None:
+    label(project, lead, num_images=3)
+    data, _ = disc_photo(99)
+    fresh, _ = images.ingest_image(project, data=data, file_name="new.png", actor=lead)
+    run_all()
+    stages.advance_stage(project, actor=lead, reason="test")
+
+    kinds = run_all()
+
+    detector = ModelVersion.objects.get(family=ModelFamily.OBJECT_DETECTOR, number=2)
+    assert "train_detector" in kinds
+    assert "prelabel_image" in kinds
+    assert detector.status in (ModelVersionStatus.SERVING, ModelVersionStatus.REJECTED)
+    assert detector.evaluations.count() == 1
+    assert Job.objects.filter(kind=JobKind.PRELABEL_IMAGE).first().result["num_proposals"] > 0
+    assert not Mask.objects.filter(source="prefilled").exclude(image=fresh).exists()
+
+
+def test_the_third_stage_masks_every_photo_and_records_with_which_settings(
+    project: Project, lead: User
+) -> None:
+    label(project, lead, num_images=2)
+    run_all()
+    stages.advance_stage(project, actor=lead, reason="test")
+    run_all()
+    stages.advance_stage(project, actor=lead, reason="test")
+
+    kinds = run_all()
+
+    jobs_run = list(Job.objects.filter(kind=JobKind.AUTOMASK_IMAGE))
+    assert kinds.count("automask_image") == 2
+    assert all(job.result["settings"]["points_per_side"] == 6 for job in jobs_run)
+    made = Mask.objects.filter(source="automatic")
+    assert made.count() == sum(job.result["num_masks"] for job in jobs_run) > 0
+
+
+def test_an_export_holds_every_accepted_mask(project: Project, lead: User) -> None:
+    label(project, lead, num_images=2)
+    export = exports.request_export(project, format="coco", actor=lead)
+
+    run_all()
+
+    export.refresh_from_db()
+    assert export.status == "ready"
+    assert export.num_masks == 6
+
+
+@pytest.mark.parametrize(
+    "kind", [JobKind.EMBED_IMAGE, JobKind.PRELABEL_IMAGE, JobKind.AUTOMASK_IMAGE]
+)
+def test_doing_the_same_work_twice_writes_nothing_twice(
+    project: Project, lead: User, kind: JobKind
+) -> None:
+    (image,) = label(project, lead, num_images=1)
+    run_all()
+    version = serving_version(project, family=ModelFamily.SAM)
+    args = {"image": image.pk}
+    args |= (
+        {"model_version": version.pk}
+        if kind is JobKind.EMBED_IMAGE
+        else {"stage": project.stages.get().pk}
+    )
+    counts = []
+    for _ in range(2):
+        jobs.enqueue(kind, project=project, args=args, idem_key="same work")
+        assert run_all() == [kind.value]
+        counts.append((Mask.objects.count(), image.embeddings.count()))
+
+    assert counts[0] == counts[1]
+    assert Job.objects.filter(idem_key="same work", status=JobStatus.SUCCEEDED).count() == 2

@@ -1,0 +1,111 @@
+"""Tiny random-weight starter models and photos of discs, to test the machinery around models."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from masks.rle import Rle
+from sam import checkpoints, object_detector
+from sam.model import build
+from sam.object_detector import ObjectDetector
+from training.config import InteractiveConfig, TrainConfig
+from training.train import train
+
+# So small a model is sure of nothing: keep what it says, so that there are masks to count.
+KEEP_EVERYTHING = {"pred_iou_thresh": -100.0, "stability_thresh": 0.0}
+NUM_STEPS = 100
+
+
+def write_starter(folder: Path) -> Path:
+    """Write a `tiny` starter that has seen a few discs, and a detector that has seen nothing.
+
+    Takes some seconds: a model with random weights draws masks of all or nothing.
+    """
+    model = checkpoints.load(_train_on_discs(folder / "training"))
+    metadata: dict[str, Any] = {
+        "encoder_sha256": checkpoints.encoder_sha256(model),
+        "automatic": {**KEEP_EVERYTHING, "points_per_side": 6},
+    }
+    checkpoints.save(model, folder / "starter.safetensors", metadata)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        detector = ObjectDetector(object_detector.config_for(model))
+    torch.nn.init.constant_(detector.score_head.bias, 1.0)  # sees objects everywhere
+    object_detector.save(detector, folder / "detector.safetensors")
+    return folder
+
+
+def recommend_points(folder: Path, *, starter: Path, points_per_side: int) -> Path:
+    """Copy a starter folder, with another grid for automatic masks: more points take longer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(starter / "detector.safetensors", folder)
+    header = checkpoints.read_header(starter / "starter.safetensors")
+    metadata = dict(header.metadata)
+    metadata["automatic"] = {**metadata["automatic"], "points_per_side": points_per_side}
+    model = checkpoints.load(starter / "starter.safetensors")
+    checkpoints.save(model, folder / "starter.safetensors", metadata)
+    return folder
+
+
+def _train_on_discs(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    checkpoints.save(build("tiny", seed=0), folder / "start.safetensors")
+    lines = []
+    for seed in range(1000, 1006):
+        data, masks = disc_photo(seed)
+        photo = folder / f"{seed}.png"
+        photo.write_bytes(data)
+        found = [
+            {"id": f"{seed}-{place}", "rle": Rle.encode(mask).to_coco()}
+            for place, mask in enumerate(masks)
+        ]
+        record = {"image": str(photo), "image_id": str(seed), "side": "train", "masks": found}
+        lines.append(json.dumps(record) + "\n")
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text("".join(lines))
+    config = TrainConfig(
+        trainable="all",
+        num_steps=NUM_STEPS,
+        images_per_step=2,
+        learning_rate=3e-3,
+        encoder_learning_rate_share=1.0,
+        clip_norm=1.0,
+        interactive=InteractiveConfig(num_corrections=1, mask_only_passes=0),
+    )
+    return train(config, manifest, folder / "start.safetensors", folder / "run").checkpoint_path
+
+
+def disc(*, size_px: int, x_px: int, y_px: int, radius_px: int) -> np.ndarray:
+    """A (size, size) bool mask of one disc."""
+    ys, xs = np.mgrid[:size_px, :size_px]
+    return np.asarray((xs - x_px) ** 2 + (ys - y_px) ** 2 <= radius_px**2)
+
+
+def disc_photo(
+    seed: int, *, size_px: int = 96, num_discs: int = 3
+) -> tuple[bytes, list[np.ndarray]]:
+    """PNG bytes of bright discs on a dark ground, and their masks; another seed, another photo."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(20, 60, (size_px, size_px, 3), dtype=np.uint8)
+    masks = []
+    for place in range(num_discs):
+        centre = (place + 0.5) * size_px / num_discs
+        mask = disc(
+            size_px=size_px,
+            x_px=int(centre),
+            y_px=int(random.integers(size_px // 4, 3 * size_px // 4)),
+            radius_px=int(random.integers(size_px // 10, size_px // 7)),
+        )
+        pixels[mask] = random.integers(120, 255, 3, dtype=np.uint8)
+        masks.append(mask)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue(), masks
