@@ -49,6 +49,7 @@ def secret_key(data_dir: Path) -> str:
 def database(url: str, data_dir: Path) -> dict[str, Any]:
     """SQLite (WAL, IMMEDIATE, synchronous=FULL) by default, PostgreSQL by DATABASE_URL."""
     if not url:
+        data_dir.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{data_dir / 'segloop.sqlite3'}"
     parts = urlsplit(url)
     if parts.scheme == "sqlite":

@@ -35,6 +35,11 @@ def _flush_past_append_only_triggers() -> Iterator[None]:
     The triggers are dropped and made again inside the flush's own transaction. (PostgreSQL
     flushes by TRUNCATE, which row triggers do not see.)
     """
+    from django.db import connection
+
+    if connection.vendor != "sqlite":
+        yield
+        return
     from django.db.backends.sqlite3.operations import DatabaseOperations
 
     original = DatabaseOperations.sql_flush

@@ -31,9 +31,9 @@ ALREADY_COMPRESSED = {".jpg", ".png", ".webp"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenExport:
-    """A finished archive, not yet kept."""
+    """A finished archive in storage that no export points to yet."""
 
-    path: Path
+    storage_key: str
     num_images: int
     num_masks: int
 
@@ -56,7 +56,9 @@ def request_export(project: Project, *, format: str, actor: User) -> Export:
 
 
 def write_export(export: Export, out_dir: Path) -> WrittenExport:
-    """Write the archive into out_dir, which it may fill and empty. Needs no transaction.
+    """Write the archive in out_dir, which it may fill and empty, and put it into storage.
+
+    Needs no transaction: an archive no row points to is harmless, a copy under a lock is not.
 
     InvalidInput when the project has no accepted mask.
     """
@@ -70,19 +72,22 @@ def write_export(export: Export, out_dir: Path) -> WrittenExport:
     path = out_dir / f"{export.project.slug}-{export.format}.zip"
     _zip(folder, path)
     shutil.rmtree(folder)
-    return WrittenExport(path=path, num_images=written.num_images, num_masks=written.num_masks)
+    return WrittenExport(
+        storage_key=storage.put_file(ARCHIVE_KIND, path, ".zip"),
+        num_images=written.num_images,
+        num_masks=written.num_masks,
+    )
 
 
 @transaction.atomic
 def attach_export_file(export: Export, *, written: WrittenExport) -> Export:
-    """Keep the archive and say that the export is ready."""
+    """Say that the export is ready, and where."""
     export.refresh_from_db()
     if export.status != ExportStatus.PENDING:
         raise Conflict(f"the export is {export.status} already")
-    key = storage.put_file(ARCHIVE_KIND, written.path, ".zip")
     changes = {
-        "storage_key": key,
-        "sha256": storage.sha256_of(key),
+        "storage_key": written.storage_key,
+        "sha256": storage.sha256_of(written.storage_key),
         "num_masks": written.num_masks,
     }
     move(export, ExportStatus.READY, changes=changes)

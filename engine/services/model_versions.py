@@ -234,16 +234,23 @@ def _candidate(version: ModelVersion) -> Candidate:
         if serving is not None and latest is not None
         else None
     )
+    is_useful = serving is not None and _fits(serving, sam=sam)
     return Candidate(
         family=family,
         has_checkpoint=bool(version.checkpoint_key),
         has_decoder=bool(version.decoder_key),
-        fits_encoder=family == ModelFamily.SAM
-        or (sam is not None and sam.encoder_sha256 == version.encoder_sha256),
+        fits_encoder=_fits(version, sam=sam),
         metrics=latest.metrics if latest else None,
-        is_something_serving=serving is not None and serving.pk != version.pk,
+        is_something_serving=is_useful and serving != version,
         serving_metrics=serving_too.metrics if serving_too else None,
     )
+
+
+def _fits(version: ModelVersion, *, sam: ModelVersion | None) -> bool:
+    """Tell whether a version can work with the serving SAM; a SAM itself always can."""
+    if version.family == ModelFamily.SAM:
+        return True
+    return sam is not None and sam.encoder_sha256 == version.encoder_sha256
 
 
 def _decoder_columns(decoder: Path) -> dict[str, str]:

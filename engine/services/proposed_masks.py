@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from engine.domain.errors import InvalidInput, NotReady
 from engine.domain.ids import derived_id
@@ -85,12 +85,12 @@ def _kept(
     image: Image, *, source: MaskSource, proposals: Sequence[Proposal], policy: Policy
 ) -> list[int]:
     """Choose the proposals to store: sound, new, and not what a person already rejected."""
-    by_people = image.masks.exclude(status=MaskStatus.REJECTED.value) | image.masks.filter(
-        status=MaskStatus.REJECTED.value, reviewed_by__isnull=False
+    decided = image.masks.filter(
+        Q(status=MaskStatus.ACCEPTED.value)
+        | Q(status=MaskStatus.REJECTED.value, reviewed_by__isnull=False)
     )
     existing = [
-        rle_of(counts, image=image)
-        for counts in by_people.values_list("head__rle_counts", flat=True)
+        rle_of(counts, image=image) for counts in decided.values_list("head__rle_counts", flat=True)
     ]
     kept = worth_showing(proposals, existing=existing, source=source, policy=policy)
     return kept[:MAX_MASKS_PER_IMAGE]

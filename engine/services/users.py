@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed
@@ -23,17 +23,19 @@ def create_user(username: str, *, role: str, password: str | None = None) -> Use
     """Create an account; without a password only sign-in links open it."""
     if role not in list(Role):
         raise InvalidInput(f"role must be one of {', '.join(Role)}, not {role!r}")
-    if User.objects.filter(username=username).exists():
-        raise Conflict(f"there is already a user {username!r}")
     user = User(username=username, role=role)
     user.set_password(password)
     try:
-        user.full_clean()
+        user.clean_fields()
         if password is not None:
             validate_password(password, user)
     except ValidationError as error:
         raise InvalidInput("; ".join(error.messages)) from None
-    user.save()
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError:
+        raise Conflict(f"there is already a user {username!r}") from None
     return user
 
 

@@ -162,7 +162,7 @@ def test_an_attempt_after_a_killed_one_starts_clean(project: Project, tmp_path: 
 
     written = exports.write_export(export, tmp_path)
 
-    with zipfile.ZipFile(written.path) as archive:
+    with zipfile.ZipFile(storage.path_of(written.storage_key)) as archive:
         assert "left-over.txt" not in archive.namelist()
 
 

@@ -346,3 +346,17 @@ def test_a_detector_is_promoted_by_its_recall(project: Project) -> None:
     model_versions.promote(better, actor=None)
 
     assert serving_version(project, family=detector) == better
+
+
+def test_a_serving_detector_of_another_encoder_is_no_rival(project: Project) -> None:
+    factories.make_version(project)
+    factories.label_images(project, num_images=2)
+    snapshot = snapshots.freeze_snapshot(project)
+    detector = ModelFamily.OBJECT_DETECTOR
+    factories.make_version(project, family=detector, encoder_sha256="0" * 64, has_decoder=False)
+    new = factories.make_version(
+        project, family=detector, status=ModelVersionStatus.EVALUATED, has_decoder=False
+    )
+    model_versions.record_evaluation(new, snapshot=snapshot, metrics={"recall_50_at_100": 0.1})
+
+    assert model_versions.promotion_blockers(new) == []

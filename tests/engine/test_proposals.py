@@ -144,3 +144,13 @@ def test_confirming_a_prefilled_mask_fixes_the_side_of_the_image(
     masks.accept_mask(mask, actor=image.project.created_by)
 
     assert Image.objects.get(pk=image.pk).side == "train"
+
+
+def test_an_unconfirmed_prefill_does_not_hide_an_automatic_mask(
+    image: Image, version: ModelVersion
+) -> None:
+    record(image, version, propose(image, 2))
+
+    made = record(image, version, propose(image, 2), source=AUTOMATIC, idem_key="auto")
+
+    assert [one.status for one in made] == ["accepted"]
