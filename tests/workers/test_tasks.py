@@ -24,7 +24,7 @@ from engine.services import (
     users,
 )
 from masks.rle import Rle
-from tests.workers.tiny import disc_photo
+from tests.workers.photos import disc_photo
 from workers.run_job import Outcome, run_next
 from workers.stopping import StopFlag
 

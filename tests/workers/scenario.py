@@ -1,0 +1,94 @@
+"""Steps of a test scenario, each run as a process of its own against the platform under test.
+
+`python -m tests.workers.scenario STEP [ARGUMENT]` prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import django
+
+
+def seed(num_images: str) -> dict[str, Any]:
+    """Make a project with labelled photos of discs."""
+    from engine.domain.ids import uuid7
+    from engine.domain.states import Role
+    from engine.services import assignments, images, masks, projects, users
+    from masks.rle import Rle
+    from tests.workers.photos import disc_photo
+
+    lead = users.create_user("lead", role=Role.LEAD)
+    project = projects.create_project("Discs", actor=lead)
+    for number in range(int(num_images)):
+        data, truths = disc_photo(number)
+        image, _ = images.ingest_image(project, data=data, file_name=f"{number}.png", actor=lead)
+        assignment = assignments.lease_image(image, annotator=lead)
+        for truth in truths:
+            y_px, x_px = (int(values.mean()) for values in truth.nonzero())
+            masks.save_mask(
+                assignment,
+                actor=lead,
+                mask_id=uuid7(),
+                revision_id=uuid7(),
+                rle=Rle.encode(truth),
+                prompts=[{"type": "point", "x_px": x_px, "y_px": y_px, "label": 1}],
+            )
+        assignments.submit(assignment, actor=lead)
+    return {"project": str(project.pk)}
+
+
+def retrain(family: str) -> dict[str, Any]:
+    """Ask for a retraining."""
+    from engine.models import Project, User
+    from engine.services import model_versions
+
+    version, _ = model_versions.request_retrain(
+        Project.objects.get(), family=family, actor=User.objects.get()
+    )
+    return {"version": str(version.pk)}
+
+
+def advance(reason: str) -> dict[str, Any]:
+    """Go to the next stage."""
+    from engine.models import Project, User
+    from engine.services import stages
+
+    stage = stages.advance_stage(Project.objects.get(), actor=User.objects.get(), reason=reason)
+    return {"stage": stage.kind}
+
+
+def state() -> dict[str, Any]:
+    """Say all that the tests look at."""
+    from engine.models import Evaluation, Job, JobAttempt, Mask, ModelVersion
+
+    return {
+        "jobs": list(
+            Job.objects.order_by("created_at").values(
+                "kind", "status", "attempts", "progress_pct", "error", "lease_owner", "result"
+            )
+        ),
+        "attempts": list(JobAttempt.objects.values("job__kind", "outcome", "worker")),
+        "versions": list(ModelVersion.objects.values("family", "number", "status")),
+        "evaluations": [
+            [str(version), str(snapshot)]
+            for version, snapshot in Evaluation.objects.values_list("model_version", "snapshot")
+        ],
+        "masks": [
+            [str(image), source, status, sha256]
+            for image, source, status, sha256 in Mask.objects.values_list(
+                "image", "source", "status", "head__rle_sha256"
+            )
+        ],
+    }
+
+
+STEPS = {"seed": seed, "retrain": retrain, "advance": advance, "state": state}
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engine.settings")
+    django.setup()
+    print(json.dumps(STEPS[sys.argv[1]](*sys.argv[2:]), default=str))
