@@ -19,7 +19,7 @@ def eta_s(
 
 def duration(seconds: float) -> str:
     """Say a length of time in one or two units: 45 s, 3 min, 1 h 20 min."""
-    if seconds < 90:
+    if seconds < 60:
         return f"{max(round(seconds), 1)} s"
     minutes = round(seconds / 60)
     if minutes < 90:

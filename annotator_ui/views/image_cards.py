@@ -13,7 +13,7 @@ from annotator_ui.wording import SOURCES
 from engine.domain.states import MaskStatus
 from engine.models import Image, Mask, Project
 
-IMAGES_PER_PAGE = 48
+IMAGES_PER_PAGE = 18
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def _row(version: ModelVersion, *, words: FamilyWords) -> VersionRow:
             f"{snapshot.num_masks} masks, {snapshot.num_images} images" if snapshot else "shipped"
         ),
         metrics=_cells(words, evaluation, _baseline(version, evaluation)),
-        verdict=_verdict(version, blockers),
+        verdict=_in_words(_verdict(version, blockers), words),
         error=version.error,
         action=action,
         action_testid="rollback-version" if action == "Roll back" else "promote-version",
@@ -157,6 +157,13 @@ def _verdict(version: ModelVersion, blockers: Sequence[str]) -> str:
     if status in (ModelVersionStatus.EVALUATED, ModelVersionStatus.REJECTED):
         return "Not worse than the serving model"
     return IN_THE_MAKING.get(status, "")
+
+
+def _in_words(text: str, words: FamilyWords) -> str:
+    """Write the names of figures as the table's headings do."""
+    for key, name in words.metrics:
+        text = text.replace(key, name.lower())
+    return text
 
 
 def _action(version: ModelVersion) -> str:

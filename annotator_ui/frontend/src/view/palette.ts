@@ -1,6 +1,7 @@
 /** Colours of masks and points: Okabe and Ito's set, told apart by people with any colour vision. */
 
-const MASK_COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2"] as const;
+// Their dark blue is left out: beside it the draft's blue could be taken for a kept mask.
+const MASK_COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00"] as const;
 
 export const COLOURS = {
   draft: "#3d9bff",
