@@ -147,4 +147,5 @@ def _compare(query: Tensor, middle: Tensor, keys: Tensor, places: Tensor) -> Ten
     )
     square = places.square().sum(0, keepdim=True)
     cells = torch.cat([keys, places, square, torch.ones_like(square)])
-    return (weights @ cells.flatten(1)).unflatten(-1, cells.shape[-2:])
+    logits: Tensor = weights @ cells.flatten(1)
+    return logits.reshape(*logits.shape[:-1], *cells.shape[-2:])

@@ -44,7 +44,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = ConvNorm(channels, channels)
         self.conv2 = ConvNorm(channels, channels, act=False)
-        nn.init.zeros_(self.conv2[1].weight)  # starts as the identity: deeper trains as fast
+        nn.init.zeros_(
+            self.conv2.get_parameter("1.weight")
+        )  # starts as the identity: deeper trains as fast
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
@@ -81,7 +83,8 @@ class GlobalBlock(nn.Module):
         attended = F.scaled_dot_product_attention(query, key, value)
         tokens = tokens + self.out(attended.transpose(1, 2).reshape(b, h * w, c))
         tokens = tokens + self.mlp(self.norm2(tokens))
-        return tokens.transpose(1, 2).reshape(b, c, h, w)
+        out: Tensor = tokens.transpose(1, 2).reshape(b, c, h, w)
+        return out
 
 
 class PyramidEncoder(nn.Module):

@@ -53,7 +53,11 @@ class _Session:
     logits: Tensor | None = None
     carried: list[float] = field(default_factory=list)
 
-    def click(self, points: Tensor, labels: Tensor) -> None:
+    def correct(self, truth_nss: Tensor, *, generator: torch.Generator) -> None:
+        if self.logits is None:
+            raise RuntimeError("there is nothing to correct before the first pass")
+        predicted = upscaled(self.logits, size_px=truth_nss.shape[-1])[:, 0] > 0
+        points, labels = corrections(predicted, truth_nss, generator=generator)
         self.coords = torch.cat([self.coords, points[:, None]], dim=1)
         self.labels = torch.cat([self.labels, labels[:, None]], dim=1)
 
@@ -82,9 +86,7 @@ def interactive_loss(
     best_iou = 0.0
     for kind in _schedule(config, generator):
         if kind is Pass.CORRECTION:
-            assert session.logits is not None
-            predicted = upscaled(session.logits, size_px=masks_nss.shape[-1])[:, 0] > 0
-            session.click(*corrections(predicted, masks_nss, generator=generator))
+            session.correct(masks_nss, generator=generator)
         decoded = model.decode(features, session.prompts())
         used = AMBIGUITY if kind is Pass.FIRST else SINGLE
         outcome = _judge(decoded, targets, masks_nss, used=used, config=config)

@@ -5,8 +5,11 @@ They teach that look-alikes side by side are separate objects, down to about six
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from training.scenes.arrays import Array
 from training.scenes.assets import SceneAssets
 from training.scenes.paint import background, colour, fill, noise, relief
 from training.scenes.shapes import blob, polygon, window
@@ -16,7 +19,7 @@ MAX_STAMPS = 420
 
 def grain_scene(
     rng: np.random.Generator, assets: SceneAssets, *, size_px: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Paint a heap of grains that hide one another; layers (1, S, S)."""
     canvas = background(rng, assets, size_px=size_px).copy()
     radius = float(np.exp(rng.uniform(np.log(5), np.log(45))))
@@ -27,7 +30,7 @@ def grain_scene(
     is_angular, is_textured = rng.random() < 0.5, rng.random() < 0.6
     base = colour(rng)
 
-    def grain() -> tuple[np.ndarray, np.ndarray]:
+    def grain() -> tuple[Array, Array]:
         r = max(2.5, radius * float(np.exp(rng.normal(0, variety))))
         soft = rng.uniform(1, 2)
         cover = (
@@ -50,8 +53,10 @@ def grain_scene(
     return canvas, _stamp_all(rng, canvas, grain, count=count, min_visible=0.25, shadow=True)
 
 
-def cell_scene(rng: np.random.Generator, *, size_px: int) -> tuple[np.ndarray, np.ndarray]:
+def cell_scene(rng: np.random.Generator, *, size_px: int) -> tuple[Array, Array]:
     """Paint a microscope field: soft blobs, brighter or darker than an uneven ground."""
+    ground_colour: Array
+    blob_colour: Array
     is_fluorescent = rng.random() < 0.5
     wide = noise(rng, height_px=size_px, width_px=size_px, cell_px=rng.uniform(20, size_px))
     if is_fluorescent:
@@ -73,7 +78,7 @@ def cell_scene(rng: np.random.Generator, *, size_px: int) -> tuple[np.ndarray, n
     soft_edge, brightness = rng.uniform(1, 3.5), rng.uniform(0.05, 0.5)
     mottle = rng.uniform(0, 0.5)
 
-    def cell() -> tuple[np.ndarray, np.ndarray]:
+    def cell() -> tuple[Array, Array]:
         r = max(2.5, radius * float(np.exp(rng.normal(0, variety))))
         soft = min(soft_edge, r / 2)
         cover = blob(rng, radius_px=r, roughness=rough, elongation=2.4, softness_px=soft)
@@ -92,7 +97,7 @@ def cell_scene(rng: np.random.Generator, *, size_px: int) -> tuple[np.ndarray, n
 
 def array_scene(
     rng: np.random.Generator, assets: SceneAssets, *, size_px: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Paint rows of rectangles with a frame and an inner field: windows, books, tiles.
 
     Layers (2, S, S): the rectangles and what lies inside their frames.
@@ -143,15 +148,15 @@ def _box(x0: float, y0: float, x1: float, y1: float) -> tuple[slice, slice] | No
     return slice(top, bottom), slice(left, right)
 
 
-def _stamp_all(  # type: ignore[no-untyped-def]
+def _stamp_all(
     rng: np.random.Generator,
-    canvas: np.ndarray,
-    make,
+    canvas: Array,
+    make: Callable[[], tuple[Array, Array]],
     *,
     count: int,
     min_visible: float,
     shadow: bool,
-) -> np.ndarray:
+) -> Array:
     """Paint `count` made shapes over one another; return (1, S, S) ids of what stays seen."""
     size = canvas.shape[0]
     ids = np.zeros((size, size), np.int16)

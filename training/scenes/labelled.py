@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from training.scenes.arrays import Array
+
 JPEG_QUALITY = 93
 """High enough that edges stay, low enough that the model sees JPEG noise as in real photos."""
 
@@ -25,8 +27,8 @@ class LabelledImage:
     layers_lhw: (L, H, W) int16; 0 is no mask; each positive id within one layer is one mask.
     """
 
-    image_hwc_u8: np.ndarray
-    layers_lhw: np.ndarray
+    image_hwc_u8: Array
+    layers_lhw: Array
 
     def save(self, path: Path) -> None:
         """Write the image as JPEG and the layers compressed, atomically."""
@@ -49,7 +51,7 @@ class LabelledImage:
             return cls(image_hwc_u8=np.asarray(image), layers_lhw=data["layers_lhw"])
 
 
-def pack_layers(masks_nhw: Sequence[np.ndarray], *, max_layers: int = 4) -> np.ndarray:
+def pack_layers(masks_nhw: Sequence[Array], *, max_layers: int = 4) -> Array:
     """Pack boolean masks into as few label layers as their overlaps allow.
 
     Large masks go first, so wholes end up below their parts; masks that fit into none of
@@ -59,7 +61,7 @@ def pack_layers(masks_nhw: Sequence[np.ndarray], *, max_layers: int = 4) -> np.n
     if not len(masks_nhw):
         raise ValueError("pack_layers needs at least one mask")
     order = sorted(range(len(masks_nhw)), key=lambda i: -int(masks_nhw[i].sum()))
-    layers: list[np.ndarray] = []
+    layers: list[Array] = []
     counts: list[int] = []
     for index in order:
         mask = masks_nhw[index].astype(bool)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from training.scenes.arrays import Array
 from training.scenes.assets import SceneAssets
 from training.scenes.paint import background, colour, fill, noise, relief
 from training.scenes.shapes import any_shape, split_parts, window
@@ -19,20 +20,20 @@ MIN_VISIBLE_SHARE = 0.2
 class Thing:
     """One object before it is placed: look, coverage and parts, all (h, w)."""
 
-    rgb_hwc: np.ndarray
-    coverage_hw: np.ndarray
-    parts_hw: np.ndarray
+    rgb_hwc: Array
+    coverage_hw: Array
+    parts_hw: Array
 
 
 def object_scene(
     rng: np.random.Generator, assets: SceneAssets, *, size_px: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Paint a scene of things on a background.
 
     Returns (S, S, 3) float RGB in 0..1 and (3, S, S) int16 layers: wholes, parts, regions.
     """
     canvas = background(rng, assets, size_px=size_px).copy()
-    regions = np.zeros((size_px, size_px), np.int16)
+    regions: Array = np.zeros((size_px, size_px), np.int16)
     if rng.random() < 0.35:
         regions = _paint_regions(rng, assets, canvas)
     wholes = np.zeros((size_px, size_px), np.int16)
@@ -106,7 +107,7 @@ def _from_cutout(rng: np.random.Generator, cutout: Image.Image, *, side_px: floa
 
 
 def _cast_shadow(
-    rng: np.random.Generator, canvas: np.ndarray, coverage_hw: np.ndarray, *, row: int, col: int
+    rng: np.random.Generator, canvas: Array, coverage_hw: Array, *, row: int, col: int
 ) -> None:
     if rng.random() < 0.45:
         return
@@ -124,7 +125,7 @@ def _cast_shadow(
     canvas[there] *= 1 - rng.uniform(0.1, 0.6) * dark
 
 
-def _paint_regions(rng: np.random.Generator, assets: SceneAssets, canvas: np.ndarray) -> np.ndarray:
+def _paint_regions(rng: np.random.Generator, assets: SceneAssets, canvas: Array) -> Array:
     """Divide the background into a few wavy regions with looks of their own."""
     size = canvas.shape[0]
     yy, xx = np.mgrid[:size, :size].astype(np.float32) / size
@@ -140,7 +141,7 @@ def _paint_regions(rng: np.random.Generator, assets: SceneAssets, canvas: np.nda
     return regions
 
 
-def _drop_hidden(wholes: np.ndarray, areas: list[int]) -> None:
+def _drop_hidden(wholes: Array, areas: list[int]) -> None:
     visible = np.bincount(wholes.ravel(), minlength=len(areas))
     hidden = [k for k in range(1, len(areas)) if visible[k] < MIN_VISIBLE_SHARE * areas[k]]
     if hidden:

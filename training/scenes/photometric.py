@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageFilter
 
+from training.scenes.arrays import Array
 from training.scenes.paint import noise
 
 
-def photograph(rng: np.random.Generator, rgb_hwc: np.ndarray) -> np.ndarray:
+def photograph(rng: np.random.Generator, rgb_hwc: Array) -> Array:
     """Light, blur, grain and tone-map a float scene; returns (H, W, 3) uint8."""
     height, width, _ = rgb_hwc.shape
     rgb = np.clip(rgb_hwc, 0, 1)
@@ -24,7 +25,7 @@ def photograph(rng: np.random.Generator, rgb_hwc: np.ndarray) -> np.ndarray:
     return tone(rng, np.clip(rgb, 0, 1))
 
 
-def tone(rng: np.random.Generator, rgb_hwc: np.ndarray) -> np.ndarray:
+def tone(rng: np.random.Generator, rgb_hwc: Array) -> Array:
     """Draw gamma, contrast, cast, greyscale and inversion; float 0..1 in, uint8 out."""
     rgb = np.clip(rgb_hwc, 0, 1).astype(np.float32)
     if rng.random() < 0.12:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from training.scenes.arrays import Array
 
-def grid_around(size_px: int) -> tuple[np.ndarray, np.ndarray]:
+
+def grid_around(size_px: int) -> tuple[Array, Array]:
     """Return x and y of each pixel centre of a square patch, measured from its middle."""
     axis = np.arange(size_px, dtype=np.float32) - (size_px - 1) / 2
     xx, yy = np.meshgrid(axis, axis)
@@ -22,7 +24,7 @@ def blob(
     roughness: float = 0.25,
     elongation: float = 1.6,
     softness_px: float = 1.0,
-) -> np.ndarray:
+) -> Array:
     """Draw a rounded outline: an ellipse whose radius is bent by a few waves."""
     stretch = np.sqrt(rng.uniform(1, elongation))
     size = int(np.ceil(2 * radius_px * stretch * (1 + roughness) + 2 * softness_px)) + 2
@@ -35,7 +37,8 @@ def blob(
     for wave in range(2, 6):
         bend += rng.uniform(-1, 1) / wave * np.cos(wave * angle + rng.uniform(0, 2 * np.pi))
     edge = radius_px * (1 + roughness * bend)
-    return np.clip((edge - distance) / softness_px + 0.5, 0, 1).astype(np.float32)
+    coverage: Array = np.clip((edge - distance) / softness_px + 0.5, 0, 1).astype(np.float32)
+    return coverage
 
 
 def polygon(
@@ -45,7 +48,7 @@ def polygon(
     num_sides: int,
     elongation: float = 1.6,
     softness_px: float = 1.0,
-) -> np.ndarray:
+) -> Array:
     """Draw a convex polygon as the common part of `num_sides` half planes."""
     stretch = np.sqrt(rng.uniform(1, elongation))
     size = int(np.ceil(2.9 * radius_px * stretch)) + 3
@@ -62,7 +65,7 @@ def polygon(
     return np.clip(inside / softness_px + 0.5, 0, 1).astype(np.float32)
 
 
-def stroke(rng: np.random.Generator, *, radius_px: float) -> np.ndarray:
+def stroke(rng: np.random.Generator, *, radius_px: float) -> Array:
     """Draw a long thin bent shape: a rod, a handle, a wire."""
     size = int(np.ceil(2.2 * radius_px)) + 3
     xx, yy = grid_around(size)
@@ -76,10 +79,11 @@ def stroke(rng: np.random.Generator, *, radius_px: float) -> np.ndarray:
     )
     half_width = max(1.2, radius_px * rng.uniform(0.04, 0.2))
     inside = np.minimum(half_width - np.abs(v - middle), radius_px * 0.95 - np.abs(u))
-    return np.clip(inside + 0.5, 0, 1).astype(np.float32)
+    coverage: Array = np.clip(inside + 0.5, 0, 1).astype(np.float32)
+    return coverage
 
 
-def ring(rng: np.random.Generator, *, radius_px: float) -> np.ndarray:
+def ring(rng: np.random.Generator, *, radius_px: float) -> Array:
     """Draw a closed band with a hole."""
     outer = blob(rng, radius_px=radius_px, roughness=0.05)
     xx, yy = grid_around(outer.shape[0])
@@ -87,7 +91,7 @@ def ring(rng: np.random.Generator, *, radius_px: float) -> np.ndarray:
     return (outer * hole).astype(np.float32)
 
 
-def any_shape(rng: np.random.Generator, *, radius_px: float) -> np.ndarray:
+def any_shape(rng: np.random.Generator, *, radius_px: float) -> Array:
     """Draw one of all kinds of outline."""
     kind = rng.choice(5, p=(0.35, 0.15, 0.3, 0.12, 0.08))
     if kind == 0:
@@ -101,7 +105,7 @@ def any_shape(rng: np.random.Generator, *, radius_px: float) -> np.ndarray:
     return ring(rng, radius_px=radius_px)
 
 
-def split_parts(rng: np.random.Generator, coverage_hw: np.ndarray) -> np.ndarray:
+def split_parts(rng: np.random.Generator, coverage_hw: Array) -> Array:
     """Split a shape into parts: (h, w) int16, 0 = outside or left over, ids from 1.
 
     Either cut by a few lines, so that the parts tile the shape, or inlaid with smaller
@@ -131,13 +135,13 @@ def split_parts(rng: np.random.Generator, coverage_hw: np.ndarray) -> np.ndarray
 
 
 def stamp(
-    target_hw: np.ndarray,
-    shape_hw: np.ndarray,
+    target_hw: Array,
+    shape_hw: Array,
     *,
     row: int,
     col: int,
     value: int,
-    within: np.ndarray | None = None,
+    within: Array | None = None,
 ) -> None:
     """Write `value` where a shape centred at (row, col) falls, clipped to the target."""
     spots = window(target_hw.shape, shape_hw.shape, row=row, col=col)

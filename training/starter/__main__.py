@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import spawn
 
 from training.starter.data import Pool, ViewSettings, cache_photos, cache_scenes
 from training.starter.recipe import StarterConfig, train_worker
@@ -40,7 +40,7 @@ def main() -> None:
     )
     rendezvous = out / "rendezvous"
     rendezvous.unlink(missing_ok=True)
-    mp.spawn(  # type: ignore[no-untyped-call]
+    spawn(  # type: ignore[no-untyped-call]
         train_worker,
         args=(arguments.processes, pool, config, out, rendezvous.absolute().as_uri()),
         nprocs=arguments.processes,

@@ -78,7 +78,7 @@ def build_model(*, size_px: int, seed: int) -> Sam:
     """Build the starter at the training size with weights from the seed."""
     torch.manual_seed(seed)
     model = Sam(PRESETS["starter"].at_image_size(size_px))
-    model.image_encoder.to(memory_format=torch.channels_last)
+    model.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
 
 
@@ -98,17 +98,16 @@ def train_worker(
         began = time.monotonic()
         _set_learning_rate(optimizer, clock, config)
         views = draw_batch(pool, config.views, rng=random.numpy)
-        outcome = _step_loss(model, views, config, clock, random.torch)
+        loss, outcome = _step_loss(model, views, config, clock, random.torch)
         optimizer.zero_grad(set_to_none=False)
-        outcome.pop("loss_tensor").backward()  # type: ignore[no-untyped-call, union-attr]
+        loss.backward()  # type: ignore[no-untyped-call]
         elapsed = clock.before_s + time.monotonic() - clock.started
         clock.share = _average(model, world, elapsed / (config.hours * 3600))
         norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
         if bool(torch.isfinite(norm)):
             optimizer.step()
         clock.step += 1
-        numbers = {k: float(v) for k, v in outcome.items() if not isinstance(v, Tensor)}
-        figures.append({**numbers, "norm": float(norm), "step_s": time.monotonic() - began})
+        figures.append({**outcome, "norm": float(norm), "step_s": time.monotonic() - began})
         if rank == 0 and clock.step % config.log_every_steps == 0:
             _log(out_dir, clock, figures)
             figures = []
@@ -128,7 +127,7 @@ class _Random:
 
 def _step_loss(
     model: Sam, views: list[View], config: StarterConfig, clock: _Clock, generator: torch.Generator
-) -> dict[str, float | Tensor]:
+) -> tuple[Tensor, dict[str, float]]:
     is_dense_only = clock.share < config.dense_share
     interactive = InteractiveConfig(
         num_corrections=config.late_corrections
@@ -167,7 +166,7 @@ def _step_loss(
             }
         for name, value in figures.items():
             sums[name] = sums.get(name, 0.0) + value / len(views)
-    return {"loss_tensor": total / len(views), **sums}
+    return total / len(views), sums
 
 
 def _images(model: Sam, views: list[View]) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from training.scenes.arrays import Array
 from training.scenes.labelled import LabelledImage
 from training.scenes.photometric import tone
 
@@ -25,9 +26,9 @@ class View:
     masks_nhw: (N, S, S) bool, N >= 1.
     """
 
-    image_hwc_u8: np.ndarray
+    image_hwc_u8: Array
     valid_hw: tuple[int, int]
-    masks_nhw: np.ndarray
+    masks_nhw: Array
 
 
 def draw_view(
@@ -57,7 +58,7 @@ def draw_view(
     if rng.random() < 0.5:
         image = tone(rng, image.astype(np.float32) / 255)
     image, masks = _turn(rng, image, masks)
-    valid_hw = image.shape[:2]
+    valid_hw = (image.shape[0], image.shape[1])
     pad = ((0, size_px - valid_hw[0]), (0, size_px - valid_hw[1]))
     return View(
         image_hwc_u8=np.pad(image, (*pad, (0, 0))),
@@ -78,7 +79,7 @@ def _window(rng: np.random.Generator, height: int, width: int) -> tuple[int, int
 
 
 def _choose_masks(
-    rng: np.random.Generator, layers: np.ndarray, *, max_masks: int
+    rng: np.random.Generator, layers: Array, *, max_masks: int
 ) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     weights: list[float] = []
@@ -97,9 +98,7 @@ def _choose_masks(
     return [found[int(pick)] for pick in picks]
 
 
-def _turn(
-    rng: np.random.Generator, image: np.ndarray, masks: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _turn(rng: np.random.Generator, image: Array, masks: Array) -> tuple[Array, Array]:
     if rng.random() < 0.5:
         image, masks = image[:, ::-1], masks[:, :, ::-1]
     if rng.random() < 0.15:
