@@ -16,14 +16,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the SQLite test database in a file: threads and child processes must share it for real.
 
-    Django's default, a shared in-memory database, locks differently and knows no WAL.
+    Django's default, a shared in-memory database, locks differently and knows no WAL. On
+    PostgreSQL each run has a database of its own name, so that two runs do not drop each other's.
     """
     from django.conf import settings
     from django.db import connection
 
-    if connection.vendor != "sqlite":
-        return
-    name = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+    if connection.vendor == "sqlite":
+        name = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+    else:
+        name = f"test_segloop_{os.getpid()}"
     settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = name
     connection.settings_dict["TEST"]["NAME"] = name
 
