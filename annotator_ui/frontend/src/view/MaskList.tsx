@@ -21,7 +21,9 @@ export function MaskList({ open, queue, userName }: MaskListProps) {
   const visible = masks.filter((mask) => mask.status !== "rejected");
   const suggestions = visible.filter((mask) => mask.status === "proposed");
   const kept = visible.filter((mask) => mask.status === "accepted");
-  const row = (mask: MaskItem) => <MaskRow key={mask.id} mask={mask} open={open} queue={queue} userName={userName} />;
+  const row = (mask: MaskItem) => (
+    <MaskRow key={mask.id} mask={mask} colour={maskColour(masks.indexOf(mask))} open={open} queue={queue} userName={userName} />
+  );
   return (
     <section className="mask-list" aria-label="Masks of this image">
       {suggestions.length > 0 ? (
@@ -44,7 +46,12 @@ export function MaskList({ open, queue, userName }: MaskListProps) {
   );
 }
 
-function MaskRow({ mask, open, queue, userName }: MaskListProps & { mask: MaskItem }) {
+interface MaskRowProps extends MaskListProps {
+  readonly mask: MaskItem;
+  readonly colour: string;
+}
+
+function MaskRow({ mask, colour, open, queue, userName }: MaskRowProps) {
   const { editor } = open;
   const isSelected = useStore(editor, (state) => state.selectedMaskId === mask.id);
   const saved = useStore(queue, (state) => savedState(state, mask.id));
@@ -71,7 +78,7 @@ function MaskRow({ mask, open, queue, userName }: MaskListProps & { mask: MaskIt
         onMouseDown={(event) => event.preventDefault()}
         onClick={() => editor.dispatch({ type: "select", maskId: mask.id })}
       >
-        <Swatch colour={maskColour(mask.id)} isDashed={mask.status === "proposed"} />
+        <Swatch colour={colour} isDashed={mask.status === "proposed"} />
         <span className={`badge ${mask.source}`}>{badge}</span>
         <span className="area">{areaPx(mask.rle).toLocaleString("en")} px</span>
         {mask.predictedIou === null ? null : (

@@ -6,18 +6,19 @@ import type { Action, ActionGroup } from "./actions";
 
 interface SheetProps {
   readonly title: string;
+  readonly isNarrow?: boolean;
   readonly onClose: () => void;
   readonly children: ReactNode;
 }
 
-function Sheet({ title, onClose, children }: SheetProps) {
+function Sheet({ title, isNarrow = false, onClose, children }: SheetProps) {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => element.current?.showModal(), []);
   return (
-    <dialog ref={element} className="sheet" aria-label={title} onClose={onClose}>
+    <dialog ref={element} className={isNarrow ? "sheet narrow" : "sheet"} aria-label={title} onClose={onClose}>
       <header>
         <h2>{title}</h2>
-        <button type="button" className="small" aria-label="Close" onClick={() => element.current?.close()}>
+        <button type="button" className="small" aria-label="Close" tabIndex={-1} onClick={() => element.current?.close()}>
           ✕
         </button>
       </header>
@@ -76,7 +77,7 @@ const REASONS = ["Too hard to outline", "Nothing to label here", "The photo is b
 export function SkipSheet({ onSkip, onClose }: { onSkip: (reason: string) => void; onClose: () => void }) {
   const [other, setOther] = useState("");
   return (
-    <Sheet title="Skip this image, because…" onClose={onClose}>
+    <Sheet title="Skip this image, because…" isNarrow onClose={onClose}>
       <div className="reasons">
         {REASONS.map((reason) => (
           <button key={reason} type="button" data-testid="skip-reason" onClick={() => onSkip(reason)}>

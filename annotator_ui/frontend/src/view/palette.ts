@@ -11,9 +11,7 @@ export const COLOURS = {
   shadow: "#101418",
 } as const;
 
-/** Stable for a mask, whatever is accepted or rejected around it. */
-export function maskColour(maskId: string): string {
-  let hash = 0;
-  for (let i = 0; i < maskId.length; i += 1) hash = (Math.imul(hash, 31) + maskId.charCodeAt(i)) >>> 0;
-  return MASK_COLOURS[hash % MASK_COLOURS.length] ?? MASK_COLOURS[0];
+/** By place in the image's list, so that neighbours in time look different. */
+export function maskColour(place: number): string {
+  return MASK_COLOURS[place % MASK_COLOURS.length] ?? MASK_COLOURS[0];
 }

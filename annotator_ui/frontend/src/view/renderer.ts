@@ -88,16 +88,15 @@ export class Renderer {
     if (state.areMasksHidden) return;
     toImageFrame(context, state);
     const { masks, draft } = state.document;
-    for (const mask of masks) {
-      if (mask.status === "rejected" || mask.id === draft.base?.id) continue;
-      this.#paintMask(context, mask, state);
-    }
+    masks.forEach((mask, place) => {
+      if (mask.status === "rejected" || mask.id === draft.base?.id) return;
+      this.#paintMask(context, mask, maskColour(place), state);
+    });
   }
 
-  #paintMask(context: CanvasRenderingContext2D, mask: MaskItem, state: EditorState): void {
+  #paintMask(context: CanvasRenderingContext2D, mask: MaskItem, colour: string, state: EditorState): void {
     const isSelected = mask.id === state.selectedMaskId;
     const isProposed = mask.status === "proposed";
-    const colour = maskColour(mask.id);
     const alpha = isSelected ? FILL_ALPHA.selected : isProposed ? FILL_ALPHA.proposed : FILL_ALPHA.accepted;
     this.#fill(context, mask.rle, colour, alpha);
     this.#outline(context, mask.rle, state, { colour, isDashed: isProposed, isSelected });
