@@ -1,0 +1,68 @@
+"""The same jobs through PostgreSQL, Redis and two Celery workers, one of them killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from engine.domain.ids import uuid7
+from tests.workers.platform import Platform, all_over, of_kind
+from tests.workers.servers import private_redis, temporary_database
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+
+@pytest.fixture
+def platform(tmp_path: Path, tiny_starter_dir: Path) -> Iterator[Platform]:
+    with (
+        temporary_database(f"segloop_workers_{uuid7().hex}") as database_url,
+        private_redis(tmp_path / "redis") as redis_url,
+    ):
+        running = Platform(
+            data_dir=tmp_path / "data",
+            starter_dir=tiny_starter_dir,
+            database_url=database_url,
+            redis_url=redis_url,
+        )
+        running.migrate()
+        yield running
+        running.stop()
+
+
+def test_two_workers_turn_the_loop_and_survive_a_kill_and_a_wiped_redis(
+    platform: Platform,
+) -> None:
+    platform.start_celery("cpu")
+    heavy = platform.start_celery("gpu")
+    platform.step("seed", "2")
+    platform.step("retrain", "sam")
+    platform.wait_until(
+        lambda state: of_kind(state, "train_sam")[0]["progress_pct"] > 0, what="training"
+    )
+
+    heavy.kill()
+    redis.Redis.from_url(platform.redis_url).flushall()
+    platform.start_celery("gpu")
+    state = platform.wait_until(all_over, what="everything done")
+
+    assert {job["status"] for job in state["jobs"]} == {"succeeded"}
+    assert of_kind(state, "train_sam")[0]["attempts"] == 2
+    assert len([version for version in state["versions"] if version["family"] == "sam"]) == 2
+    assert len(state["evaluations"]) == len({tuple(one) for one in state["evaluations"]}) == 2
+    lanes = {attempt["job__kind"]: attempt["worker"] for attempt in state["attempts"]}
+    assert lanes["embed_image"].startswith("celery-cpu@")
+    assert lanes["evaluate_sam"].startswith("celery-gpu@")
+
+
+def test_a_job_waits_for_redis_to_come_back_only_until_the_next_sweep(platform: Platform) -> None:
+    """Bells rung while nobody listened are lost; the sweeper rings again."""
+    platform.step("seed", "1")
+    redis.Redis.from_url(platform.redis_url).flushall()
+
+    platform.start_celery("cpu")
+    state = platform.wait_until(all_over, what="the embedding is made", timeout_s=60)
+
+    assert of_kind(state, "embed_image")[0]["status"] == "succeeded"
