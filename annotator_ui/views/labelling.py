@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+from django_vite.core.exceptions import DjangoViteAssetNotFoundError
 
 from annotator_ui.lookups import project_by_slug
 from annotator_ui.permissions import page_for, user_of
@@ -59,4 +60,7 @@ def label(request: HttpRequest, slug: str) -> HttpResponse:
         "static_ort_url": f"{settings.STATIC_URL}ui/ort/",
     }
     context = {"project": project, "config": config}
-    return render(request, "annotator_ui/label.html", context)
+    try:
+        return render(request, "annotator_ui/label.html", context)
+    except DjangoViteAssetNotFoundError:  # built after this process read the manifest
+        return error_page(request, 503, message=NOT_BUILT)
