@@ -127,7 +127,12 @@ function EmptyState({ page }: { page: LabelPage }) {
       <main className="empty" data-testid="nothing-left">
         <h1>Nothing left to label</h1>
         <p>Every image of this project is done or in somebody’s hands. Thank you!</p>
-        {back}
+        <p className="ways-out">
+          <button type="button" onClick={() => void page.take(null)}>
+            Look again
+          </button>
+          {back}
+        </p>
       </main>
     );
   }

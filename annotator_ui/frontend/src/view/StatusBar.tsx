@@ -18,14 +18,14 @@ export function StatusBar({ page, open }: { page: LabelPage; open: OpenImage | n
       <SaveLight state={queueState} />
       {open === null ? null : <DecoderState state={decodingState} />}
       <p className="notice" role="status" aria-live="polite" data-testid="notice">
-        {isLeaving ? leavingText(queueState) : (queueState.trouble?.message ?? notice)}
+        {isLeaving ? leavingText(queueState) : troubleText(queueState, notice)}
         {queueState.trouble?.kind === "signed_out" ? (
           <>
             {" "}
             <a href="/sign-in/" target="_blank" rel="noreferrer">
               Sign in in a new tab
             </a>
-            ; your masks are kept and will be sent.
+            : your masks are kept and will be sent.
           </>
         ) : null}
       </p>
@@ -39,6 +39,10 @@ export function StatusBar({ page, open }: { page: LabelPage; open: OpenImage | n
 
 function leavingText(queue: QueueState): string {
   return queue.pending.length > 0 ? `Saving ${queue.pending.length} before the next image…` : "Taking the next image…";
+}
+
+function troubleText({ trouble }: QueueState, notice: string): string {
+  return trouble?.kind === "signed_out" ? "You are signed out." : (trouble?.message ?? notice);
 }
 
 function SaveLight({ state }: { state: QueueState }) {
@@ -66,19 +70,18 @@ const DECODER_LABELS = {
   loading: "Loading the model…",
   preparing: "Preparing this image…",
   ready: "Model ready",
-  server: "Model on the server",
+  server: "Model on the server (this browser could not run it; masks take a little longer)",
   failed: "No model",
 } as const;
 
 function DecoderState({ state }: { state: DecodingState }) {
   const took = state.lastDecodeMs === null ? "" : ` · ${Math.round(state.lastDecodeMs)} ms`;
-  const isExplained = state.kind === "failed" || state.kind === "server";
   return (
     <p className={`decoder ${state.kind}`} role="status" data-testid="decoder-state" data-state={state.kind} title={state.message}>
       <span className="lamp" aria-hidden="true" />
       {DECODER_LABELS[state.kind]}
       {took}
-      {isExplained ? <span className="why"> {state.message}</span> : null}
+      {state.kind === "failed" ? <span className="why"> {state.message}</span> : null}
     </p>
   );
 }
