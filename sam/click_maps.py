@@ -116,10 +116,10 @@ def _maps(features: ImageFeatures) -> tuple[Tensor, Tensor]:
 def _query_head(in_channels: int, out_channels: int, *, num_queries: int = 1) -> nn.Sequential:
     hidden = 128
     last = nn.Linear(hidden, out_channels)
-    with torch.no_grad():  # begin with wide places of different sizes, wrong nowhere by much
+    with torch.no_grad():  # begin as discs of different sizes, wrong nowhere by much
         last.bias.zero_()
         start = last.bias.view(num_queries, -1)
-        start[:, -4] = -1.0
+        start[:, -4] = 1.0
         start[:, -3] = torch.linspace(-3.5, -0.5, num_queries) if num_queries > 1 else -2.0
         last.weight *= 0.3
     return nn.Sequential(
@@ -148,4 +148,5 @@ def _compare(query: Tensor, middle: Tensor, keys: Tensor, places: Tensor) -> Ten
     square = places.square().sum(0, keepdim=True)
     cells = torch.cat([keys, places, square, torch.ones_like(square)])
     logits: Tensor = weights @ cells.flatten(1)
-    return logits.reshape(*logits.shape[:-1], *cells.shape[-2:])
+    maps: Tensor = logits.unflatten(-1, cells.shape[-2:])  # type: ignore[no-untyped-call]
+    return maps  # not reshape: the export must keep N and P dynamic

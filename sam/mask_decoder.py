@@ -5,16 +5,20 @@ Parameter names follow the official checkpoints; `high_res_mix` exists only in t
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam.click_maps import NUM_HYPOTHESES
 from sam.config import SamConfig
 from sam.layers import MLP, LayerNorm2d
-from sam.prompt_maps import num_map_channels
+from sam.prompt_maps import map_offset, num_map_channels
 from sam.transformer import TwoWayTransformer
 
 NUM_MASKS = 4  # one single mask and three for an ambiguous prompt
+CANDIDATE_GAIN = 8.0  # candidates lie in [-1, 1], logits do not
 
 
 class MaskDecoder(nn.Module):
@@ -52,6 +56,27 @@ class MaskDecoder(nn.Module):
             self.iou_from_masks = IouFromMasks(dim, fine + num_maps, hidden_dim=hidden)
         if config.high_res_channels:
             self.high_res_mix = HighResMix(fine, config.high_res_channels, num_maps)
+        if "candidates" in decoder.prompt_maps:
+            first = fine + map_offset(decoder.prompt_maps, "candidates")
+            self._start_from_candidates(first)
+
+    @torch.no_grad()
+    def _start_from_candidates(self, first_channel: int) -> None:
+        """Let untrained masks be the click maps' candidates, so that training only improves them.
+
+        Channels from `first_channel`: three by foreground clicks, three by background clicks, one
+        by the box. The single mask begins as the mean of the three.
+        """
+        for index, mlp in enumerate(self.output_hypernetworks_mlps):
+            last = cast(nn.Linear, cast(MLP, mlp).layers[-1])
+            last.weight.mul_(0.1)
+            last.bias.mul_(0.1)
+            by_click = slice(first_channel, first_channel + NUM_HYPOTHESES)
+            if index == 0:
+                last.bias[by_click] = CANDIDATE_GAIN / NUM_HYPOTHESES
+            else:
+                last.bias[first_channel + index - 1] = CANDIDATE_GAIN
+            last.bias[first_channel + 2 * NUM_HYPOTHESES] = CANDIDATE_GAIN
 
     def forward(
         self,

@@ -25,6 +25,11 @@ def num_map_channels(names: Sequence[str]) -> int:
     return sum(NUM_CHANNELS[name] for name in names)
 
 
+def map_offset(names: Sequence[str], wanted: str) -> int:
+    """Return the first of the channels that `wanted` has among these names."""
+    return num_map_channels(names[: list(names).index(wanted)])
+
+
 def prompt_maps(
     names: Sequence[str],
     prompts: Prompts,

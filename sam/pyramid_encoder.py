@@ -44,9 +44,8 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = ConvNorm(channels, channels)
         self.conv2 = ConvNorm(channels, channels, act=False)
-        nn.init.zeros_(
-            self.conv2.get_parameter("1.weight")
-        )  # starts as the identity: deeper trains as fast
+        last_scale = self.conv2.get_parameter("1.weight")
+        nn.init.zeros_(last_scale)  # starts as the identity: deeper trains as fast
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
