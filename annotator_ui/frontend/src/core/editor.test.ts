@@ -241,11 +241,11 @@ describe("telling the server", () => {
     ]);
   });
 
-  it("moves to the next suggestion after a yes and says only the yes", () => {
+  it.each(["accepted", "rejected"] as const)("moves to the next suggestion after one is %s and says only that", (to) => {
     const test = new TestEditor([maskItem("p1", "proposed", "prefilled"), maskItem("p2", "proposed", "prefilled")]);
-    test.send({ type: "select", maskId: "p1" }).send({ type: "mask_status", maskId: "p1", to: "accepted" });
+    test.send({ type: "select", maskId: "p1" }).send({ type: "mask_status", maskId: "p1", to });
 
-    expect(test.takeMessages()).toEqual([{ type: "set_status", maskId: "p1", to: "accepted" }]);
+    expect(test.takeMessages()).toEqual([{ type: "set_status", maskId: "p1", to }]);
     expect(test.state.selectedMaskId).toBe("p2");
   });
 

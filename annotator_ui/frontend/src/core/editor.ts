@@ -246,9 +246,10 @@ export class Editor {
     const wasSuggestion = mask.status === "proposed";
     const next = wasSuggestion ? this.#neighbour(maskId, 1, (item) => item.status === "proposed") : null;
     const masks = this.#document.masks.map((item) => (item.id === maskId ? { ...item, status: to } : item));
+    const wasSelected = this.#state.selectedMaskId === maskId;
     this.#record(to === "accepted" ? "accept suggestion" : "reject", { masks });
     this.#timer.clear();
-    if (this.#state.selectedMaskId === maskId) this.#select(next?.id ?? null);
+    if (wasSelected) this.#select(next?.id ?? null);
   }
 
   #travel(step: { readonly to: Document } | null): void {

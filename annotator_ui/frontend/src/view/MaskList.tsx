@@ -60,6 +60,7 @@ function MaskRow({ mask, colour, open, queue, userName }: MaskRowProps) {
     if (isSelected) element.current?.scrollIntoView({ block: "nearest" });
   }, [isSelected]);
   const badge = mask.source === "human" && mask.author !== null && mask.author !== userName ? mask.author : BADGES[mask.source];
+  const isSuggestion = mask.status === "proposed";
   const judge = (to: "accepted" | "rejected") => () => editor.dispatch({ type: "mask_status", maskId: mask.id, to });
   return (
     <li
@@ -78,22 +79,22 @@ function MaskRow({ mask, colour, open, queue, userName }: MaskRowProps) {
         onMouseDown={(event) => event.preventDefault()}
         onClick={() => editor.dispatch({ type: "select", maskId: mask.id })}
       >
-        <Swatch colour={colour} isDashed={mask.status === "proposed"} />
+        <Swatch colour={colour} isDashed={isSuggestion} />
         <span className={`badge ${mask.source}`}>{badge}</span>
-        <span className="area">{areaPx(mask.rle).toLocaleString("en")} px</span>
+        {isSuggestion ? null : <span className="area">{areaPx(mask.rle).toLocaleString("en")} px</span>}
         {mask.predictedIou === null ? null : (
           <span className="iou" title="The model's own estimate of how well this mask fits">
             {percent(mask.predictedIou)}
           </span>
         )}
-        <SavedMark saved={saved} />
+        {isSuggestion && saved === "saved" ? null : <SavedMark saved={saved} />}
       </button>
-      {mask.status === "proposed" ? (
+      {isSuggestion ? (
         <button type="button" className="small yes" data-testid="mask-accept" title="Keep · Y" onMouseDown={(event) => event.preventDefault()} onClick={judge("accepted")}>
           Keep
         </button>
       ) : null}
-      <button type="button" className="small no" data-testid="mask-reject" aria-label={mask.status === "proposed" ? "Refuse this suggestion" : "Delete this mask"} title={mask.status === "proposed" ? "Refuse · N" : "Delete · Del"} onMouseDown={(event) => event.preventDefault()} onClick={judge("rejected")}>
+      <button type="button" className="small no" data-testid="mask-reject" aria-label={isSuggestion ? "Refuse this suggestion" : "Delete this mask"} title={isSuggestion ? "Refuse · N" : "Delete · Del"} onMouseDown={(event) => event.preventDefault()} onClick={judge("rejected")}>
         ✕
       </button>
     </li>

@@ -112,7 +112,15 @@ function listActions(page: LabelPage): readonly Action[] {
     const mask = open === null ? null : selected(open);
     if (mask !== null) send(page, { type: "mask_status", maskId: mask.id, to });
   };
-  const isSuggestion = (open: OpenImage): boolean => selected(open)?.status === "proposed";
+  const suggestions = (open: OpenImage) => open.editor.state().document.masks.filter((mask) => mask.status === "proposed");
+  const hasSuggestion = (open: OpenImage): boolean => suggestions(open).length > 0;
+  /** A verdict needs something to look at: with no suggestion selected the key shows the first one. */
+  const judgeSuggestion = (to: "accepted" | "rejected") => () => {
+    const { open } = page.state();
+    if (open === null) return;
+    if (selected(open)?.status === "proposed") judge(to)();
+    else send(page, { type: "select", maskId: suggestions(open)[0]?.id ?? null });
+  };
   return [
     build("Suggestions and masks", "select-previous", "Previous mask", ["J"], {
       run: () => send(page, { type: "select_next", step: -1 }),
@@ -120,8 +128,8 @@ function listActions(page: LabelPage): readonly Action[] {
     build("Suggestions and masks", "select-next", "Next mask", ["L"], {
       run: () => send(page, { type: "select_next", step: 1 }),
     }),
-    build("Suggestions and masks", "suggestion-yes", "Keep the suggestion", ["Y"], { run: judge("accepted"), isEnabled: isSuggestion }),
-    build("Suggestions and masks", "suggestion-no", "Refuse the suggestion", ["N"], { run: judge("rejected"), isEnabled: isSuggestion }),
+    build("Suggestions and masks", "suggestion-yes", "Keep the suggestion", ["Y"], { run: judgeSuggestion("accepted"), isEnabled: hasSuggestion }),
+    build("Suggestions and masks", "suggestion-no", "Refuse the suggestion", ["N"], { run: judgeSuggestion("rejected"), isEnabled: hasSuggestion }),
     build("Suggestions and masks", "delete", "Delete the selected mask", ["Delete"], {
       run: judge("rejected"),
       isEnabled: (open) => selected(open) !== null,
