@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from masks.boxes import box_iou
 from numpy.typing import NDArray
+
+from masks.boxes import box_iou
 
 FloatArray = NDArray[np.float64]
 IOU_THRESHOLD = 0.5

@@ -39,9 +39,9 @@ from training.targets import model_masks
 ENCODER = "image_encoder"
 FEATURES_SHARE = 0.1  # of the progress bar
 EXPORT_SHARE = 0.05
-MASK_VISITS = 16  # how often a mask is prompted in a run of the default length
-MIN_STEPS = 40
-MAX_STEPS = 300
+MASK_VISITS = 8  # how often a mask is prompted in a run of the default length
+MIN_STEPS = 50  # about a minute for a handful of masks on two cores
+MAX_STEPS = 200  # about ten minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
