@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Count
 from django.utils import timezone
 
 from annotator_ui.progress import ago, eta_s, progress_line
@@ -21,6 +21,8 @@ NUM_RUNNING = 8
 NUM_BROKEN = 8
 NUM_EXPORTS = 10
 PER_IMAGE = (JobKind.EMBED_IMAGE, JobKind.PRELABEL_IMAGE, JobKind.AUTOMASK_IMAGE)
+
+PER_IMAGE_STATES = {JobStatus.SUCCEEDED: "done", JobStatus.QUEUED: "waiting"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +79,27 @@ def job_rows(project: Project) -> list[JobRow]:
     return [_job_row(job, subject=subjects.get(job.pk, ""), now=now) for job in jobs]
 
 
-def waiting_phrases(project: Project) -> list[str]:
-    """How much work on single images is still queued: "embed image (12)"."""
-    queued = project.jobs.filter(
-        status=JobStatus.QUEUED.value, kind__in=[kind.value for kind in PER_IMAGE]
+def per_image_phrases(project: Project) -> list[str]:
+    """How far the work on single images is: "embed image: 11 done, 2 waiting"."""
+    rows = (
+        project.jobs.filter(
+            kind__in=[kind.value for kind in PER_IMAGE], status__in=list(PER_IMAGE_STATES)
+        )
+        .order_by()
+        .values_list("kind", "status")
+        .annotate(number=Count("pk"))
     )
-    counts = Counter(queued.values_list("kind", flat=True))
-    return [f"{JOBS[kind].lower()} ({number})" for kind, number in sorted(counts.items())]
+    found = {(kind, status): number for kind, status, number in rows}
+    phrases = []
+    for kind in PER_IMAGE:
+        counts = [
+            f"{found[kind, status]} {word}"
+            for status, word in PER_IMAGE_STATES.items()
+            if (kind, status) in found
+        ]
+        if counts:
+            phrases.append(f"{JOBS[kind].lower()}: {', '.join(counts)}")
+    return phrases
 
 
 def _job_row(job: Job, *, subject: str, now: datetime) -> JobRow:

@@ -10,7 +10,7 @@ from django.conf import settings
 from annotator_ui.live import figures_of, revision_of
 from annotator_ui.views.figures import CostRow, Figure, cost_rows, project_tiles
 from annotator_ui.views.image_cards import ImageCard, image_grid
-from annotator_ui.views.job_rows import ExportRow, JobRow, export_rows, job_rows, waiting_phrases
+from annotator_ui.views.job_rows import ExportRow, JobRow, export_rows, job_rows, per_image_phrases
 from annotator_ui.views.model_rows import FamilyPanel, family_panels
 from annotator_ui.views.stage_track import StageCard, StageMoves, moves, stage_cards
 from annotator_ui.wording import STAGES
@@ -35,7 +35,7 @@ class ProjectPage:
     costs: Sequence[CostRow]
     families: Sequence[FamilyPanel]
     jobs: Sequence[JobRow]
-    waiting_jobs: Sequence[str]
+    per_image_jobs: Sequence[str]
     exports: Sequence[ExportRow]
     images: Sequence[ImageCard]
     num_images: int
@@ -61,7 +61,7 @@ def build(project: Project, *, is_lead: bool, page_number: str) -> ProjectPage:
         costs=cost_rows(figures.figures),
         families=family_panels(project) if is_lead else [],
         jobs=job_rows(project) if is_lead else [],
-        waiting_jobs=waiting_phrases(project) if is_lead else [],
+        per_image_jobs=per_image_phrases(project) if is_lead else [],
         exports=export_rows(project) if is_lead else [],
         images=grid.cards,
         num_images=grid.num_images,

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from annotator_ui.static_storage import KeepingCompressor
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, sys
@@ -41,3 +43,24 @@ def test_the_web_process_loads_neither_torch_nor_celery(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
+
+
+def test_static_files_are_compressed_once_and_again_only_when_they_change(tmp_path: Path) -> None:
+    source = tmp_path / "runtime.wasm"
+    source.write_bytes(b"the same words over and over " * 2000)
+    compressor = KeepingCompressor(quiet=True)
+    copies = {Path(name) for name in compressor.compress(str(source))}
+    brotli_copy = tmp_path / "runtime.wasm.br"
+    assert copies == {brotli_copy, tmp_path / "runtime.wasm.gz"}
+    brotli_copy.write_bytes(b"untouched")
+    os.utime(brotli_copy, (source.stat().st_atime, source.stat().st_mtime))
+
+    again = {Path(name) for name in compressor.compress(str(source))}
+
+    assert again == copies
+    assert brotli_copy.read_bytes() == b"untouched"
+
+    os.utime(source, (1, 1))
+    compressor.compress(str(source))
+
+    assert brotli_copy.read_bytes() != b"untouched"
