@@ -1,0 +1,38 @@
+"""A small COCO folder of disc photos, for replays without any download."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from masks.rle import Rle
+from tests.workers.photos import disc_photo
+
+
+def write_discs(folder: Path, *, num_images: int) -> Path:
+    """Write `images/` and `instances.json`."""
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(1, num_images + 1):
+        data, masks = disc_photo(number, num_discs=4)
+        (folder / "images" / f"{number}.png").write_bytes(data)
+        height_px, width_px = masks[0].shape
+        images.append(
+            {"id": number, "file_name": f"{number}.png", "width": width_px, "height": height_px}
+        )
+        for mask in masks:
+            rle = Rle.encode(mask)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "area": rle.area_px,
+                    "bbox": list(rle.bbox_xywh_px),
+                    "segmentation": rle.to_coco(),
+                }
+            )
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 1}]}
+    (folder / "instances.json").write_text(json.dumps(document))
+    return folder

@@ -1,0 +1,46 @@
+"""The slice of a COCO folder that a replay labels, with the true masks the oracle knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.evaluate import drawn_masks
+from training.manifest import ImageRecord, from_coco
+from workers.replay.oracle import Mask
+
+
+class ReplayError(Exception):
+    """Say in one sentence why a replay cannot run or stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """One photo to label: all its true masks, and those the oracle will draw."""
+
+    path: Path
+    truths: tuple[Mask, ...]
+    wanted: tuple[int, ...]
+    """Indices into truths."""
+
+
+def choose_photos(
+    dataset: Path, *, num_images: int, masks_per_image: int, seed: int
+) -> list[Photo]:
+    """Draw photos that have masks, the same for the same seed. ReplayError when too few have."""
+    records = [record for record in from_coco(dataset).images if record.masks]
+    if len(records) < num_images:
+        raise ReplayError(f"{dataset} has {len(records)} photos with masks, {num_images} are asked")
+    order = np.random.default_rng(seed).permutation(len(records))[:num_images]
+    return [_photo(records[int(index)], masks_per_image=masks_per_image) for index in order]
+
+
+def _photo(record: ImageRecord, *, masks_per_image: int) -> Photo:
+    wanted = {mask.mask_id for mask in drawn_masks(record, max_masks=masks_per_image)}
+    return Photo(
+        path=record.image_path,
+        truths=tuple(mask.rle.decode() for mask in record.masks),
+        wanted=tuple(i for i, mask in enumerate(record.masks) if mask.mask_id in wanted),
+    )

@@ -1,0 +1,125 @@
+"""The oracle at the labelling page: it leases, draws, judges and submits through the services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.domain.ids import uuid7
+from engine.domain.states import MaskSource, MaskStatus
+from engine.models import Assignment, Mask, ModelVersion, User
+from engine.selectors.masks import for_image
+from engine.services import assignments, masks
+from masks.rle import Rle
+from workers.replay import oracle
+from workers.replay.dataset import Photo
+from workers.replay.oracle import Click, DrawnMask
+from workers.replay.rounds import Tally
+from workers.replay.served_decoder import OpenPhoto, ServedDecoder
+
+
+def label_image(
+    assignment: Assignment,
+    *,
+    annotator: User,
+    photo: Photo,
+    decoder: ServedDecoder,
+    version: ModelVersion,
+    tally: Tally,
+) -> dict[str, str]:
+    """Judge what is prefilled, draw what is missing of the wanted masks, submit.
+
+    Returns the RLE counts of every mask kept, by revision id.
+    """
+    open_photo = decoder.open(assignment.image)
+    accepted = _judge_prefilled(assignment, annotator=annotator, photo=photo, tally=tally)
+    kept = {str(mask.head_id): mask.head.rle_counts for mask in accepted.values()}
+    for index in photo.wanted:
+        if index not in accepted:
+            drawn = _draw(open_photo, photo.truths[index])
+            rle = Rle.encode(drawn.mask_hw)
+            saved = _save(drawn, rle, assignment=assignment, annotator=annotator, version=version)
+            kept[str(saved.revision.pk)] = rle.counts
+            _count(drawn, tally=tally)
+    assignments.submit(assignment, actor=annotator)
+    tally.num_images += 1
+    return kept
+
+
+def proposed_masks(assignment: Assignment) -> list[Mask]:
+    """Return the machine's masks of the image that nobody judged yet."""
+    return list(
+        for_image(assignment.image).filter(
+            source=MaskSource.PREFILLED.value, status=MaskStatus.PROPOSED.value
+        )
+    )
+
+
+def decode_mask(mask: Mask) -> oracle.Mask:
+    """Return the pixels of a mask's head revision."""
+    image = mask.image
+    return Rle(image.height_px, image.width_px, mask.head.rle_counts).decode()
+
+
+def _judge_prefilled(
+    assignment: Assignment, *, annotator: User, photo: Photo, tally: Tally
+) -> dict[int, Mask]:
+    """Accept the prefilled masks that show a true object, by its index; reject the others."""
+    proposed = proposed_masks(assignment)
+    matched = oracle.match(
+        [decode_mask(mask) for mask in proposed],
+        photo.truths,
+        min_iou=oracle.ACCEPT_PREFILLED_IOU,
+    )
+    for place, mask in enumerate(proposed):
+        if place in matched:
+            masks.accept_mask(mask, actor=annotator)
+            tally.num_accepted += 1
+        else:
+            masks.reject_mask(mask, actor=annotator)
+            tally.num_rejected += 1
+        tally.seconds += oracle.VERIFY_S
+    return {truth: proposed[place] for place, truth in matched.items()}
+
+
+def _draw(open_photo: OpenPhoto, truth: oracle.Mask) -> DrawnMask:
+    open_photo.start_object()
+    return oracle.draw(truth, open_photo.decode)
+
+
+def _save(
+    drawn: DrawnMask,
+    rle: Rle,
+    *,
+    assignment: Assignment,
+    annotator: User,
+    version: ModelVersion,
+) -> masks.SavedMask:
+    return masks.save_mask(
+        assignment,
+        actor=annotator,
+        mask_id=uuid7(),
+        revision_id=uuid7(),
+        rle=rle,
+        prompts=_prompts(drawn.clicks, is_brushed=drawn.is_brushed),
+        annotate_ms=round(1000 * drawn.seconds),
+        model_version_id=version.pk,
+    )
+
+
+def _prompts(clicks: Sequence[Click], *, is_brushed: bool) -> list[Mapping[str, Any]]:
+    prompts: list[Mapping[str, Any]] = [
+        {"type": "point", "x_px": click.x_px, "y_px": click.y_px, "label": click.label}
+        for click in clicks
+    ]
+    if is_brushed:
+        prompts.append({"type": "brush", "size_px": 8, "strokes": 1})
+    return prompts
+
+
+def _count(drawn: DrawnMask, *, tally: Tally) -> None:
+    tally.num_drawn += 1
+    tally.num_clicks += len(drawn.clicks)
+    tally.num_brushed += drawn.is_brushed
+    tally.seconds += drawn.seconds
+    tally.ious_by_clicks.append(drawn.iou_by_clicks)
