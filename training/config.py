@@ -16,6 +16,8 @@ class InteractiveConfig:
     """The simulated annotator and the losses of one mask.
 
     box_share, num_corrections, mask_only_passes: paper section A (50/50, 8, 2: 11 passes).
+    central_share: clicks drawn near the middle of the mask or error instead of uniformly; the
+    paper draws all uniformly and measures with central ones.
     focal_weight, dice_weight, iou_weight: paper section A (20 : 1, and 1 for IoU).
     supervise_all_ious: train the predicted IoU of all three ambiguity masks, not of the best
     alone; SAM 2's published code does, and it decides which mask one click returns.
@@ -24,6 +26,7 @@ class InteractiveConfig:
     """
 
     box_share: float = 0.5
+    central_share: float = 0.0
     num_corrections: int = 8
     min_corrections: int | None = None
     mask_only_passes: int = 2

@@ -19,10 +19,10 @@ from training.losses import iou_loss, mask_iou, mask_loss
 from training.prompts import (
     Pass,
     boxes_of_masks,
+    clicks_in,
     corrections,
     noised_boxes,
     pass_schedule,
-    points_in,
 )
 
 SINGLE = slice(0, 1)
@@ -53,11 +53,15 @@ class _Session:
     logits: Tensor | None = None
     carried: list[float] = field(default_factory=list)
 
-    def correct(self, truth_nss: Tensor, *, generator: torch.Generator) -> None:
+    def correct(
+        self, truth_nss: Tensor, *, config: InteractiveConfig, generator: torch.Generator
+    ) -> None:
         if self.logits is None:
             raise RuntimeError("there is nothing to correct before the first pass")
         predicted = upscaled(self.logits, size_px=truth_nss.shape[-1])[:, 0] > 0
-        points, labels = corrections(predicted, truth_nss, generator=generator)
+        points, labels = corrections(
+            predicted, truth_nss, generator=generator, central_share=config.central_share
+        )
         self.coords = torch.cat([self.coords, points[:, None]], dim=1)
         self.labels = torch.cat([self.labels, labels[:, None]], dim=1)
 
@@ -81,12 +85,12 @@ def interactive_loss(
     if masks_nss.ndim != 3 or masks_nss.dtype != torch.bool or not len(masks_nss):
         raise ValueError("interactive_loss takes boolean masks (N, S, S), N at least 1")
     targets = low_res_targets(masks_nss, stride_px=model.config.low_res_stride_px)
-    session = _first_prompts(masks_nss, box_share=config.box_share, generator=generator)
+    session = _first_prompts(masks_nss, config=config, generator=generator)
     mask_total, iou_total = targets.new_zeros(()), targets.new_zeros(())
     best_iou = 0.0
     for kind in _schedule(config, generator):
         if kind is Pass.CORRECTION:
-            session.correct(masks_nss, generator=generator)
+            session.correct(masks_nss, config=config, generator=generator)
         decoded = model.decode(features, session.prompts())
         used = AMBIGUITY if kind is Pass.FIRST else SINGLE
         outcome = _judge(decoded, targets, masks_nss, used=used, config=config)
@@ -166,13 +170,15 @@ def _schedule(config: InteractiveConfig, generator: torch.Generator) -> list[Pas
     )
 
 
-def _first_prompts(masks_nss: Tensor, *, box_share: float, generator: torch.Generator) -> _Session:
+def _first_prompts(
+    masks_nss: Tensor, *, config: InteractiveConfig, generator: torch.Generator
+) -> _Session:
     """Give each mask a foreground click and padding, or a noised box: two points either way."""
     size = masks_nss.shape[-1]
     device = masks_nss.device
-    points = points_in(masks_nss, generator=generator)
+    points = clicks_in(masks_nss, generator=generator, central_share=config.central_share)
     boxes = noised_boxes(boxes_of_masks(masks_nss), image_hw=(size, size), generator=generator)
-    is_box = (torch.rand(len(masks_nss), generator=generator) < box_share).to(device)
+    is_box = (torch.rand(len(masks_nss), generator=generator) < config.box_share).to(device)
     by_click = torch.stack([points, torch.zeros_like(points)], dim=1)
     coords = torch.where(is_box[:, None, None], boxes.reshape(-1, 2, 2), by_click)
     click_labels = torch.tensor([1, PADDING_LABEL], device=device)

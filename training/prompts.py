@@ -9,6 +9,7 @@ import enum
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 NUM_CORRECTIONS = 8
@@ -66,6 +67,35 @@ def points_in(masks_nhw: Tensor, *, generator: torch.Generator) -> Tensor:
     return torch.where((totals > 0)[:, None], drawn, middle)
 
 
+def central_points_in(masks_nhw: Tensor, *, generator: torch.Generator, tries: int = 6) -> Tensor:
+    """Draw a pixel that tends to the inside of each mask: the deepest of `tries` uniform ones.
+
+    People, and the paper's evaluation, click in the middle; depth is the share of the mask in
+    windows of 12, 36 and 108 pixels around. Same shapes as `points_in`.
+    """
+    drawn = torch.stack([points_in(masks_nhw, generator=generator) for _ in range(tries)])
+    cells = F.avg_pool2d(masks_nhw.float().unsqueeze(1), 4, ceil_mode=True)
+    depth = torch.zeros_like(cells)
+    for window in (3, 9, 27):
+        depth += F.avg_pool2d(cells, window, stride=1, padding=window // 2)
+    spots = (drawn / 4).long()
+    each = torch.arange(masks_nhw.shape[0], device=masks_nhw.device)
+    best = depth[each, 0, spots[..., 1], spots[..., 0]].argmax(0)
+    return drawn[best, each]
+
+
+def clicks_in(
+    masks_nhw: Tensor, *, generator: torch.Generator, central_share: float = 0.0
+) -> Tensor:
+    """Draw one click in each mask; a share of them tends to the middle, the rest is uniform."""
+    uniform = points_in(masks_nhw, generator=generator)
+    if not central_share:
+        return uniform
+    central = central_points_in(masks_nhw, generator=generator)
+    is_central = torch.rand(len(masks_nhw), generator=generator).to(masks_nhw.device)
+    return torch.where((is_central < central_share)[:, None], central, uniform)
+
+
 def boxes_of_masks(masks_nhw: Tensor) -> Tensor:
     """Return each mask's tight box (N, 4) float x0, y0, x1, y1; corners are pixels inside it."""
     in_cols, in_rows = masks_nhw.any(1), masks_nhw.any(2)
@@ -97,7 +127,11 @@ def noised_boxes(
 
 
 def corrections(
-    predicted_nhw: Tensor, truth_nhw: Tensor, *, generator: torch.Generator
+    predicted_nhw: Tensor,
+    truth_nhw: Tensor,
+    *,
+    generator: torch.Generator,
+    central_share: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Draw one click per mask, uniformly from where prediction and truth differ.
 
@@ -109,7 +143,7 @@ def corrections(
     flat = errors.flatten(1)
     fallback = ~truth_nhw | truth_nhw.flatten(1).all(1)[:, None, None]
     region = torch.where(flat.any(1)[:, None, None], errors, fallback)
-    points = points_in(region, generator=generator)
+    points = clicks_in(region, generator=generator, central_share=central_share)
     each = torch.arange(len(points), device=points.device)
     labels = truth_nhw[each, points[:, 1].long(), points[:, 0].long()].long()
     return points, labels

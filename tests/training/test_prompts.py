@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from training.prompts import (
     Pass,
     boxes_of_masks,
+    clicks_in,
     corrections,
     noised_boxes,
     pass_schedule,
@@ -85,6 +86,25 @@ def test_clicks_are_spread_evenly_over_a_mask() -> None:
     assert set(counts) == {(1, 0), (7, 3), (0, 7), (6, 7)}
     # 4000 draws from 4 pixels: 1000 each, standard deviation sqrt(4000 * 1/4 * 3/4) = 27
     assert all(abs(count - 1000) < 5 * 27 for count in counts.values())
+
+
+def test_central_clicks_keep_inside_the_mask_and_away_from_its_edge() -> None:
+    mask = torch.zeros(1, 64, 64, dtype=torch.bool)
+    mask[0, 8:56, 8:56] = True
+    masks = mask.expand(500, -1, -1)
+
+    uniform = clicks_in(masks, generator=generator())
+    central = clicks_in(masks, generator=generator(), central_share=1.0)
+    half = clicks_in(masks, generator=generator(), central_share=0.5)
+
+    def mean_distance(points: torch.Tensor) -> float:
+        return (points - 31.5).abs().amax(-1).mean().item()
+
+    # the larger of two uniform distances within 24 is 16 on average
+    assert mean_distance(uniform) == pytest.approx(16, abs=1)
+    assert mean_distance(central) < 12
+    assert mean_distance(central) < mean_distance(half) < mean_distance(uniform)
+    assert mask[0][central[:, 1].long(), central[:, 0].long()].all()
 
 
 def test_a_box_is_tight_around_its_mask() -> None:

@@ -15,7 +15,7 @@ from sam.click_maps import ClickMaps
 from sam.features import ImageFeatures
 from training.interactive import low_res_targets
 from training.losses import mask_iou, mask_loss
-from training.prompts import boxes_of_masks, noised_boxes, points_in
+from training.prompts import boxes_of_masks, clicks_in, noised_boxes
 
 LOSER_SHARE = 0.05
 
@@ -44,7 +44,11 @@ def dense_loss(
     size = masks_nss.shape[-1]
     targets = low_res_targets(masks_nss, stride_px=4)
     points = torch.stack(
-        [points_in(masks_nss, generator=generator) for _ in range(clicks_per_mask)], dim=1
+        [
+            clicks_in(masks_nss, generator=generator, central_share=0.5)
+            for _ in range(clicks_per_mask)
+        ],
+        dim=1,
     )
     jitter = torch.rand(points.shape, generator=generator) - 0.5
     boxes = noised_boxes(boxes_of_masks(masks_nss), image_hw=(size, size), generator=generator)

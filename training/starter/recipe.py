@@ -134,7 +134,8 @@ def _step_loss(
         if clock.share > 1 - config.refine_share
         else config.early_corrections,
         min_corrections=0,
-        mask_only_passes=1,
+        mask_only_passes=0,
+        central_share=0.5,
         iou_weight=config.iou_weight,
     )
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):
