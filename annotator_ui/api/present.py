@@ -216,11 +216,11 @@ def _figures_out(figures: Figures) -> schemas.FiguresOut:
     return schemas.FiguresOut.model_validate(asdict(figures))
 
 
-def project_out(project: Project) -> schemas.ProjectOut:
+def project_out(project: Project, *, with_jobs: bool) -> schemas.ProjectOut:
     revision = revision_of(project)
     figures = figures_of(project, revision=revision)
     serving = project.model_versions.filter(status=ModelVersionStatus.SERVING.value)
-    running = job_rows.live(project).filter(status=JobStatus.RUNNING.value)
+    running = job_rows.live(project).filter(status=JobStatus.RUNNING.value) if with_jobs else []
     return schemas.ProjectOut(
         slug=project.slug,
         name=project.name,

@@ -9,7 +9,8 @@ from ninja.files import UploadedFile
 from annotator_ui import uploads
 from annotator_ui.api import present, schemas
 from annotator_ui.lookups import project_by_slug
-from annotator_ui.permissions import lead, user_of
+from annotator_ui.permissions import has_role, lead, user_of
+from engine.domain.states import Role
 from engine.services import stages
 
 router = Router()
@@ -17,7 +18,8 @@ router = Router()
 
 @router.get("/projects/{slug}", response=schemas.ProjectOut)
 def project(request: HttpRequest, slug: str) -> schemas.ProjectOut:
-    return present.project_out(project_by_slug(slug))
+    is_lead = has_role(user_of(request), Role.LEAD)
+    return present.project_out(project_by_slug(slug), with_jobs=is_lead)
 
 
 @router.post(

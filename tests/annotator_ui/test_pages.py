@@ -238,7 +238,7 @@ def test_a_worse_model_is_promoted_only_with_a_reason_and_rolled_back_without(
 
 
 def test_a_running_job_shows_its_progress_and_a_failed_one_its_error(
-    as_lead: Client, project: Project, image: Image
+    as_lead: Client, as_annotator: Client, project: Project, image: Image
 ) -> None:
     failed = jobs.claim(QUEUES, worker="w")
     assert failed is not None
@@ -256,6 +256,7 @@ def test_a_running_job_shows_its_progress_and_a_failed_one_its_error(
     assert "no memory left" in text_of(html, "job-error")
     assert image.file_name in html
     assert [one["progress_pct"] for one in live["running_jobs"]] == [40]
+    assert as_annotator.get("/api/projects/roof-tiles").json()["running_jobs"] == []
     assert live["running_jobs"][0]["progress_line"].startswith("40 % · half way, nearly")
 
 
