@@ -28,10 +28,9 @@ app.conf.update(
     worker_redirect_stdouts=False,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    broker_connection_timeout=0.5,
     broker_transport_options={
         "socket_timeout": 15,
-        "socket_connect_timeout": 0.5,
+        "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 25,
         "visibility_timeout": 3600,

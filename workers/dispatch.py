@@ -10,12 +10,31 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
+from celery import Celery
+
 from workers.app import app
 
 logger = logging.getLogger(__name__)
 
 WAKE = "workers.wake.wake"
+PATIENCE_S = 0.5
 SILENCE_AFTER_FAILURE_S = 5.0  # a dead Redis must not slow every save by a connection time-out
+
+
+# Not the workers' app: a worker may wait for Redis, a person who saves a mask may not.
+_bell = Celery("segloop-bell", broker=app.conf.broker_url, set_as_current=False)
+_bell.conf.update(
+    task_serializer="json",
+    task_ignore_result=True,
+    task_publish_retry=False,
+    broker_connection_timeout=PATIENCE_S,
+    broker_transport_options={
+        "socket_timeout": PATIENCE_S,
+        "socket_connect_timeout": PATIENCE_S,
+        "retry_on_timeout": False,
+        "max_retries": 0,
+    },
+)
 
 
 @dataclass
@@ -37,7 +56,7 @@ def ring(queue: str) -> bool:
     if time.monotonic() < _breaker.closed_until_s:
         return False
     try:
-        app.send_task(WAKE, args=(queue,), queue=queue, retry=False, ignore_result=True)
+        _bell.send_task(WAKE, args=(queue,), queue=queue, retry=False, ignore_result=True)
     except Exception as error:  # kombu, redis and socket errors: a lost bell costs one sweep
         _breaker.closed_until_s = time.monotonic() + SILENCE_AFTER_FAILURE_S
         logger.warning("the bell for %s was not rung: %s: %s", queue, type(error).__name__, error)

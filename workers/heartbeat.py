@@ -65,6 +65,9 @@ class Heartbeat(threading.Thread):
                 self._tick()
                 if self.lost.is_set():
                     return
+        except Exception:  # without a beat nobody knows whose the job is
+            logger.exception("the heartbeat of job %s broke", self._claim.id)
+            self.lost.set()
         finally:
             connection.close()
 

@@ -41,6 +41,19 @@ def seed(num_images: str) -> dict[str, Any]:
     return {"project": str(project.pk)}
 
 
+def ingest(number: str) -> dict[str, Any]:
+    """Take in one more photo."""
+    from engine.models import Project, User
+    from engine.services import images
+    from tests.workers.photos import disc_photo
+
+    data, _ = disc_photo(int(number))
+    image, _ = images.ingest_image(
+        Project.objects.get(), data=data, file_name=f"{number}.png", actor=User.objects.get()
+    )
+    return {"image": str(image.pk)}
+
+
 def retrain(family: str) -> dict[str, Any]:
     """Ask for a retraining."""
     from engine.models import Project, User
@@ -86,7 +99,7 @@ def state() -> dict[str, Any]:
     }
 
 
-STEPS = {"seed": seed, "retrain": retrain, "advance": advance, "state": state}
+STEPS = {"seed": seed, "ingest": ingest, "retrain": retrain, "advance": advance, "state": state}
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engine.settings")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,3 +89,48 @@ def test_a_runner_asked_to_stop_gives_its_job_back_at_once(platform: Platform) -
     assert training["status"] == "queued"
     assert training["attempts"] == 0
     assert any("train_sam" in line and "given back" in line for line in runner.lines)
+
+
+def test_an_embedding_never_waits_for_a_training_and_a_killed_lane_comes_back(
+    platform: Platform,
+) -> None:
+    platform.step("seed", "2")
+    platform.step("retrain", "sam")
+    runner = platform.start_runner()
+    state = platform.wait_until(
+        lambda state: of_kind(state, "train_sam")[0]["progress_pct"] > 0, what="training"
+    )
+
+    for number in range(2):
+        platform.step("ingest", str(100 + number))
+        state = platform.wait_until(
+            lambda state, wanted=3 + number: (
+                [job["status"] for job in of_kind(state, "embed_image")] == wanted * ["succeeded"]
+            ),
+            what="the new photo has its embedding",
+        )
+        assert of_kind(state, "train_sam")[0]["status"] == "running"
+        if number == 0:
+            quick = state["attempts"][-1]["worker"]
+            os.kill(int(quick.rsplit(":", 1)[1]), signal.SIGKILL)
+
+    assert quick.startswith("cpu@")
+    assert any("cpu lane ended with status -9" in line for line in runner.lines)
+
+
+def test_lanes_end_by_themselves_when_their_parent_is_killed(platform: Platform) -> None:
+    platform.step("seed", "2")
+    platform.step("retrain", "sam")
+    runner = platform.start_runner()
+    platform.wait_until(
+        lambda state: of_kind(state, "train_sam")[0]["progress_pct"] > 0, what="training"
+    )
+
+    runner.process.kill()  # the parent alone
+
+    state = platform.wait_until(
+        lambda state: of_kind(state, "train_sam")[0]["status"] == "queued",
+        what="the training is given back",
+        timeout_s=30,
+    )
+    assert of_kind(state, "train_sam")[0]["attempts"] == 0
