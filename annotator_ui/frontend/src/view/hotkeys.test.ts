@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { makeActions } from "./actions";
 import { comboOf } from "./hotkeys";
-import type { LabelPage } from "./labelPage";
+import { startPage } from "./testPage";
 
 const press = (key: string, held: Partial<Record<"ctrlKey" | "metaKey" | "shiftKey" | "altKey", boolean>> = {}) =>
   comboOf({ key, ctrlKey: false, metaKey: false, shiftKey: false, altKey: false, ...held });
@@ -15,7 +15,7 @@ it("names keys as the action table writes them", () => {
 });
 
 it("gives no key to two actions, and leaves the held keys free", () => {
-  const actions = makeActions({} as LabelPage, { openHelp: () => undefined, openSkip: () => undefined });
+  const actions = makeActions(startPage().page, { openHelp: () => undefined, openSkip: () => undefined });
   const keys = actions.flatMap((action) => action.keys);
 
   expect(new Set(keys).size).toBe(keys.length);
