@@ -77,7 +77,8 @@ def central_points_in(masks_nhw: Tensor, *, generator: torch.Generator, tries: i
     cells = F.avg_pool2d(masks_nhw.float().unsqueeze(1), 4, ceil_mode=True)
     depth = torch.zeros_like(cells)
     for window in (3, 9, 27):
-        depth += F.avg_pool2d(cells, window, stride=1, padding=window // 2)
+        by_row = F.avg_pool2d(cells, (1, window), stride=1, padding=(0, window // 2))
+        depth += F.avg_pool2d(by_row, (window, 1), stride=1, padding=(window // 2, 0))
     spots = (drawn / 4).long()
     each = torch.arange(masks_nhw.shape[0], device=masks_nhw.device)
     best = depth[each, 0, spots[..., 1], spots[..., 0]].argmax(0)

@@ -36,7 +36,8 @@ class StarterConfig:
     hours: wall clock of the whole run; learning rates follow the clock, not a step count.
     dense_share: first part of the run, without the decoder.
     refine_share: last part of the run, with up to `late_corrections` corrections.
-    decoder_masks: masks of an image that go through the decoder each step.
+    decoder_share, decoder_masks: images of a step that go through the decoder, and their masks;
+    the encoder is what needs most pictures, and a decoder pass costs as much as half of one.
     """
 
     hours: float = 1.5
@@ -44,7 +45,8 @@ class StarterConfig:
     refine_share: float = 0.25
     early_corrections: int = 2
     late_corrections: int = 5
-    decoder_masks: int = 6
+    decoder_share: float = 0.6
+    decoder_masks: int = 4
     learning_rate: float = 1e-3
     dense_weight: float = 0.5
     iou_weight: float = 2.0
@@ -146,12 +148,14 @@ def _step_loss(
     high_res = high_res.float()
     total = embeddings.new_zeros(())
     sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
     for index, view in enumerate(views):
         features = ImageFeatures(embeddings[index : index + 1], high_res[index : index + 1])
         masks = torch.from_numpy(view.masks_nhw)
         dense = dense_loss(model.click_maps, features, masks, generator=generator)
         figures = {"dense": dense.loss.item(), "click": dense.click_iou, "box": dense.box_iou}
-        if is_dense_only:
+        is_decoded = torch.rand(1, generator=generator).item() < config.decoder_share
+        if is_dense_only or not is_decoded:
             total = total + dense.loss
         else:
             part = masks[: config.decoder_masks]
@@ -166,8 +170,9 @@ def _step_loss(
                 "last": result.iou_by_pass[-1],
             }
         for name, value in figures.items():
-            sums[name] = sums.get(name, 0.0) + value / len(views)
-    return total / len(views), sums
+            sums[name] = sums.get(name, 0.0) + value
+            counts[name] = counts.get(name, 0) + 1
+    return total / len(views), {name: value / counts[name] for name, value in sums.items()}
 
 
 def _images(model: Sam, views: list[View]) -> Tensor:
