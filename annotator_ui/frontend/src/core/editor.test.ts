@@ -73,6 +73,15 @@ describe("prompts", () => {
     expect(test.editor.draftRle()).toEqual(part.rle);
   });
 
+  it("does not pass off the old mask as the answer when decoding fails", () => {
+    const test = new TestEditor().click(15, 15).answer(whole).click(20, 20);
+    test.send({ type: "decode_failed", steps: test.document.draft.steps, message: "no network" });
+    test.send({ type: "accept_draft" });
+
+    expect(test.state).toMatchObject({ decodeError: "no network", isDecoding: false });
+    expect(test.document.masks).toEqual([]);
+  });
+
   it("accepts as soon as the model answers when Enter came first", () => {
     const test = new TestEditor().click(15, 15).send({ type: "accept_draft" });
     expect(test.document.masks).toEqual([]);

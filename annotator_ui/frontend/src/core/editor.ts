@@ -132,7 +132,9 @@ export class Editor {
     mask_status: (event) => this.#setMaskStatus(event.maskId, event.to),
     decoded: (event) => this.#answered(event.steps, event.candidates),
     decode_failed: (event) => {
-      if (event.steps === this.#document.draft.steps) this.#set({ isDecoding: false, decodeError: event.message });
+      // The mask of the earlier prompts goes: accepted now, it would pass for the answer to these.
+      const failed = { isDecoding: false, candidates: [], decodeError: event.message };
+      if (event.steps === this.#document.draft.steps) this.#set(failed);
     },
   };
 
