@@ -77,11 +77,24 @@ function keepAlive(page: LabelPage): void {
   });
 }
 
+/** `?image=` names the first image only: after it, a reload goes on with the next one. */
+function forgetAskedImage(page: LabelPage): void {
+  const askedFor = page.ports.config.image_id;
+  if (askedFor === null) return;
+  const stop = page.subscribe(() => {
+    const shown = page.state().open?.session.image.id;
+    if (shown === undefined || shown === askedFor) return;
+    history.replaceState(null, "", location.pathname);
+    stop();
+  });
+}
+
 const root = document.getElementById("app");
 if (root === null) throw new Error("The page has no #app.");
 const page = await makePage(readConfig());
 exposeState(page);
 keepAlive(page);
+forgetAskedImage(page);
 createRoot(root).render(
   <StrictMode>
     <App page={page} />

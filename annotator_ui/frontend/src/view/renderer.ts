@@ -1,6 +1,7 @@
 /** Draws the photo, the masks and the prompts on three stacked canvases, in image coordinates. */
 
 import { contourOf } from "../core/contour";
+import { isEmptyDraft } from "../core/document";
 import type { MaskItem } from "../core/document";
 import type { Editor } from "../core/editor";
 import type { EditorState } from "../core/editorState";
@@ -24,7 +25,8 @@ interface Sprite {
   readonly y: number;
 }
 
-const FILL_ALPHA = { accepted: 0.38, proposed: 0.16, draft: 0.45, selected: 0.55 } as const;
+/** `background`: kept masks step back while another one is being made. */
+const FILL_ALPHA = { accepted: 0.38, proposed: 0.16, background: 0.14, draft: 0.45, selected: 0.55 } as const;
 const LINE_PX = { normal: 1.5, selected: 3, halo: 2 } as const;
 const DASH_PX = [7, 5] as const;
 const POINT_RADIUS_PX = 7;
@@ -62,7 +64,8 @@ export class Renderer {
     const { camera, viewport, document, selectedMaskId, areMasksHidden } = state;
     const photoKey = [camera, viewport, photo, devicePixelRatio];
     const base = document.draft.base;
-    const masksKey = [camera, viewport, document.masks, base, selectedMaskId, areMasksHidden, devicePixelRatio];
+    const isDrafting = !isEmptyDraft(document.draft);
+    const masksKey = [camera, viewport, document.masks, base, isDrafting, selectedMaskId, areMasksHidden, devicePixelRatio];
     if (isChanged(this.#shown.photo, photoKey)) this.#paintPhoto(state, photo, editor.image);
     if (isChanged(this.#shown.masks, masksKey)) this.#paintMasks(state);
     this.#shown = { photo: photoKey, masks: masksKey };
@@ -97,8 +100,7 @@ export class Renderer {
   #paintMask(context: CanvasRenderingContext2D, mask: MaskItem, colour: string, state: EditorState): void {
     const isSelected = mask.id === state.selectedMaskId;
     const isProposed = mask.status === "proposed";
-    const alpha = isSelected ? FILL_ALPHA.selected : isProposed ? FILL_ALPHA.proposed : FILL_ALPHA.accepted;
-    this.#fill(context, mask.rle, colour, alpha);
+    this.#fill(context, mask.rle, colour, fillAlpha(mask, isSelected, !isEmptyDraft(state.document.draft)));
     this.#outline(context, mask.rle, state, { colour, isDashed: isProposed, isSelected });
   }
 
@@ -173,6 +175,12 @@ export class Renderer {
     this.#paths.set(rle, path);
     return path;
   }
+}
+
+function fillAlpha(mask: MaskItem, isSelected: boolean, isDrafting: boolean): number {
+  if (isSelected) return FILL_ALPHA.selected;
+  if (isDrafting) return FILL_ALPHA.background;
+  return mask.status === "proposed" ? FILL_ALPHA.proposed : FILL_ALPHA.accepted;
 }
 
 /** The mask in one opaque colour, cut to its box. */
