@@ -13,7 +13,7 @@ class DetectorTrainConfig:
     learning_rate: 1e-3 from scratch, FINE_TUNE_SHARE of it when a start detector is given.
     unknown_weight: weight of "nothing here" away from labelled objects. People label a part of
     an image, so an unlabelled region is weak evidence (0 never learns what is no object).
-    max_area_share: masks over this share of the image are no objects (paper, section A: 90 %).
+    max_area_share: boxes over this share of the image are no objects (paper, section A: 90 %).
     """
 
     seed: int = 0

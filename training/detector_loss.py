@@ -19,6 +19,7 @@ MAX_SIDE_STRIDES = 8.0
 CENTER_RADIUS_STRIDES = 1.5  # FCOS, center sampling
 NEGATIVE_FOCUS = 2.0  # power of the score in the weight of a negative, as in focal loss
 KNOWN_REGION_SCALE = 2.0
+MIN_POSITIVES = 9  # the positions of one object: fewer would make its image's loss erratic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,28 +101,26 @@ def detection_loss(
 ) -> dict[str, Tensor]:
     """Return the loss of a batch: `loss` and its parts `score` and `box` (1 - GIoU).
 
-    Scores of positives learn the IoU of their own box (detached). Both parts are means over the
-    positives of the batch.
+    Scores of positives learn the IoU of their own box (detached). Parts are means over the
+    positives of an image, then over images: a shelf of books must not drown a cup.
     """
     score = output.score_logits.new_zeros(())
     box = output.score_logits.new_zeros(())
-    num_positives = 0
     for index, (target, truth) in enumerate(zip(targets, boxes_xyxy, strict=True)):
         logits = output.score_logits[index]
         positive = target.box_index >= 0
+        share = 1 / (len(targets) * max(MIN_POSITIVES, int(positive.sum())))
         negative_loss = F.softplus(logits) * logits.detach().sigmoid() ** NEGATIVE_FOCUS
-        score = score + (negative_loss * target.negative_weight).sum()
+        score = score + share * (negative_loss * target.negative_weight).sum()
         if positive.any():
             predicted = output.boxes_xyxy[index][positive]
             wanted = truth[target.box_index[positive]]
             iou, giou = _paired_iou(predicted, wanted)
-            box = box + (1 - giou).sum()
-            score = score + F.binary_cross_entropy_with_logits(
+            box = box + share * (1 - giou).sum()
+            score = score + share * F.binary_cross_entropy_with_logits(
                 logits[positive], iou.detach(), reduction="sum"
             )
-            num_positives += int(positive.sum())
-    scale = 1 / max(1, num_positives)
-    return {"loss": (score + 2 * box) * scale, "score": score * scale, "box": box * scale}
+    return {"loss": score + 2 * box, "score": score, "box": box}
 
 
 def _level_match(strides: Tensor, *, boxes_xyxy: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ EVALUATION_SCORE_THRESH = 0.01
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorResult:
     """A finished run. Metrics are held-out: `recall_50_at_100`, `ap_50`, the same two with
-    `start_` for the start detector, and counts; empty when nothing is held out."""
+    `start_` for a start detector of this encoder, and counts; empty when nothing is held out."""
 
     checkpoint_path: Path
     metrics: Mapping[str, float]
@@ -69,6 +69,8 @@ def train_detector(
 ) -> DetectorResult:
     """Train from `start_detector`, or from scratch, and measure both on the held-out side.
 
+    A start detector of another encoder of the same shape lends its weights only: it is not
+    measured, for it cannot serve beside this SAM.
     The same call on the same `out_dir` resumes a run that was killed or stopped. Raises
     ManifestError, CheckpointError, TrainError, and TrainStopped after saving the state.
     """
@@ -141,10 +143,13 @@ def measure_detector(
 
 
 def truth_boxes(image: ImageRecord, *, max_area_share: float) -> NDArray[np.float64]:
-    """Return the (M, 4) xyxy boxes of an image's masks, without masks of nearly everything."""
+    """Return the (M, 4) xyxy boxes of an image's masks, without boxes of nearly everything.
+
+    Ground and sky are masks but no objects: a box around all of an image proposes nothing.
+    """
     limit_px = max_area_share * image.image_hw[0] * image.image_hw[1]
-    boxes = [m.rle.bbox_xywh_px for m in image.masks if m.rle.area_px <= limit_px]
-    return np.asarray(xywh_to_xyxy(np.array(boxes, dtype=np.float64).reshape(-1, 4)))
+    boxes = np.array([m.rle.bbox_xywh_px for m in image.masks], dtype=np.float64).reshape(-1, 4)
+    return xywh_to_xyxy(boxes[boxes[:, 2] * boxes[:, 3] <= limit_px])
 
 
 def _start(
@@ -158,9 +163,19 @@ def _start(
                 replace(shape, width=config.width, tower_layers=config.tower_layers)
             )
     detector = object_detector.load(start_detector)
-    if detector.config.encoder_sha256 != store.encoder_sha256:
-        raise TrainError(f"{start_detector} reads another encoder than the given SAM's")
-    return detector
+    if detector.config.encoder_sha256 == store.encoder_sha256:
+        return detector
+    if _reads(detector) != _reads(ObjectDetector(shape)):
+        raise TrainError(f"{start_detector} reads features of another shape than the given SAM's")
+    # The encoder was retrained: old weights are a better start than none.
+    adopted = ObjectDetector(replace(detector.config, encoder_sha256=store.encoder_sha256))
+    adopted.load_state_dict(detector.state_dict())
+    return adopted
+
+
+def _reads(detector: ObjectDetector) -> tuple[int, int, int]:
+    config = detector.config
+    return config.image_size_px, config.embed_channels, config.high_res_channels
 
 
 def _examples(
@@ -174,7 +189,7 @@ def _examples(
         if len(scaled):
             examples.append(_Example(image=image, boxes_xyxy=scaled, input_hw=frame.input_hw))
     if not examples:
-        raise TrainError("every mask of the manifest covers nearly its whole image")
+        raise TrainError("every box of the manifest covers nearly its whole image")
     return examples
 
 
@@ -267,10 +282,11 @@ def _measure(
     measured = measure_detector(
         detector, images=images, store=store, max_area_share=config.max_area_share
     )
-    if start_detector is None:
+    start_model = None if start_detector is None else object_detector.load(start_detector)
+    if start_model is None or start_model.config.encoder_sha256 != store.encoder_sha256:
         return measured
     start = measure_detector(
-        object_detector.load(start_detector),
+        start_model,
         images=images,
         store=store,
         max_area_share=config.max_area_share,

@@ -58,13 +58,37 @@ def test_the_start_detector_is_measured_on_the_same_photos(tmp_path: Path, sam: 
     assert second.metrics["start_ap_50"] == first.metrics["ap_50"]
 
 
-def test_a_start_detector_of_another_encoder_is_refused(tmp_path: Path, sam: Path) -> None:
+def test_a_start_detector_of_a_retrained_encoder_lends_its_weights_only(
+    tmp_path: Path, sam: Path
+) -> None:
+    manifest = write_blobs(tmp_path / "data", num_train=2, num_holdout=1)
+    first = train_detector(QUICK, manifest, sam, None, tmp_path / "first")
+    retrained = tmp_path / "retrained.safetensors"
+    checkpoints.save(build("tiny", seed=9), retrained)
+
+    second = train_detector(
+        replace(QUICK, num_steps=1, learning_rate=1e-9),
+        manifest,
+        retrained,
+        first.checkpoint_path,
+        tmp_path / "second",
+    )
+
+    before, after = load_file(first.checkpoint_path), load_file(second.checkpoint_path)
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    config = object_detector.read_header(second.checkpoint_path).config
+    assert config.encoder_sha256 == checkpoints.encoder_sha256(checkpoints.load(retrained))
+    assert "recall_50_at_100" in second.metrics
+    assert not any(name.startswith("start_") for name in second.metrics)
+
+
+def test_a_start_detector_of_another_shape_is_refused(tmp_path: Path, sam: Path) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=2)
     other = tmp_path / "other.safetensors"
-    shape = object_detector.config_for(build("tiny", seed=9))
+    shape = object_detector.config_for(build("tiny_vit", seed=0))
     object_detector.save(ObjectDetector(shape), other)
 
-    with pytest.raises(TrainError, match="reads another encoder"):
+    with pytest.raises(TrainError, match="reads features of another shape"):
         train_detector(QUICK, manifest, sam, other, tmp_path / "run")
 
 
