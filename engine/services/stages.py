@@ -98,7 +98,18 @@ def advance_if_drained(stage: EngineStage) -> EngineStage:
 
 def _leave(stage: EngineStage, *, to: StageKind, actor: User, reason: str) -> EngineStage:
     move(stage, StageStatus.DRAINING, actor=actor, reason=reason, changes={"next_kind": to.value})
+    _release_own_images(stage, actor=actor)
     return advance_if_drained(stage)
+
+
+def _release_own_images(stage: EngineStage, *, actor: User) -> None:
+    """Let go of the image the lead has open: nobody labels and leaves the stage at once.
+
+    Without it a lead who came from the labelling page would wait for their own lease to end.
+    """
+    for held in stage.assignments.filter(annotator=actor, status=AssignmentStatus.LEASED.value):
+        changes = {"finished_at": database_now()}
+        move(held, AssignmentStatus.RELEASED, actor=actor, reason="left the stage", changes=changes)
 
 
 def _lock_open(project: Project) -> EngineStage:

@@ -81,6 +81,19 @@ def test_a_stage_drains_until_the_last_image_is_submitted(project: Project) -> N
     assert draining.closed_at is not None
 
 
+def test_a_lead_does_not_wait_for_the_image_they_have_open_themselves(project: Project) -> None:
+    factories.make_image(project)
+    held = assignments.lease_next(project, annotator=project.created_by)
+    assert held is not None
+
+    stage = advance(project)
+
+    assert (stage.kind, stage.status) == ("semi_automatic", "open")
+    held.refresh_from_db()
+    assert held.status == "released"
+    assert factories.save(held).mask.status == "accepted", "what they still send is kept"
+
+
 def test_an_expired_lease_does_not_hold_a_stage_open(project: Project) -> None:
     held = assignments.lease_image(factories.make_image(project), annotator=factories.make_user())
     advance(project)
