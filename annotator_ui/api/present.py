@@ -100,8 +100,10 @@ def session_out(assignment: Assignment) -> schemas.SessionOut:
     """Everything the labelling page needs to start on an image. NotReady without a model."""
     image, project = assignment.image, assignment.image.project
     serving = model_versions.serving_version(project, family=ModelFamily.SAM)
-    if serving is None or not serving.decoder_key:
+    if serving is None:
         raise NotReady(" ".join(model_versions.missing_parts(project)), code="no_model")
+    if not serving.decoder_key:  # its export is under way: the page asks again by itself
+        raise NotReady(" ".join(model_versions.missing_parts(project)))
     following = queue.next_images(project, assignment.annotator, NUM_UPCOMING + 1)
     upcoming = [one for one in following if one.pk != image.pk][:NUM_UPCOMING]
     encoder = serving.encoder_sha256

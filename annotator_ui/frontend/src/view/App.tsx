@@ -153,7 +153,7 @@ function EmptyState({ page }: { page: LabelPage }) {
   }
   return (
     <main className="empty" aria-busy="true">
-      <p>Taking an image…</p>
+      <p role="status">{message || "Taking an image…"}</p>
     </main>
   );
 }

@@ -59,6 +59,19 @@ it("stops with the server's words when no image can be taken, and can try again"
   expect(page.state().phase).toBe("labelling");
 });
 
+it("asks again by itself while the server prepares the model", async () => {
+  const preparing = Response.json({ code: "not_ready", message: "the decoder is being exported" }, { status: 409 });
+  const { page, calls } = startPage({ first: { "assignments/next": [preparing] } });
+  const said: string[] = [];
+  page.subscribe(() => said.push(page.state().message));
+
+  await page.start();
+
+  expect(page.state()).toMatchObject({ phase: "labelling" });
+  expect(said).toContain("the decoder is being exported");
+  expect(calls.filter((call) => call.endsWith("/assignments/next"))).toHaveLength(2);
+});
+
 it("does not leave an unfinished mask behind", async () => {
   const { page, calls } = startPage();
   await page.start();

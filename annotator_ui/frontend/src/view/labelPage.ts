@@ -44,6 +44,7 @@ export interface PagePorts {
 }
 
 const REPLAY_LIMIT_MS = 3_000;
+const ASK_AGAIN_MS = 1_500;
 
 export class LabelPage extends ValueStore<PageState> {
   readonly ports: PagePorts;
@@ -63,18 +64,29 @@ export class LabelPage extends ValueStore<PageState> {
     await this.take(config.image_id);
   }
 
-  async take(imageId: string | null): Promise<void> {
-    this.update({ phase: "taking", message: "", needsSignIn: false });
+  async take(imageId: string | null, message = ""): Promise<void> {
+    this.update({ phase: "taking", message, needsSignIn: false });
     let session: SessionOut | null;
     try {
       session = await this.ports.api.takeNext(this.ports.config.project_slug, imageId);
     } catch (error) {
+      if (error instanceof ApiError && error.kind === "not_ready") {
+        await this.#askAgain(imageId, error);
+        return;
+      }
       const needsSignIn = error instanceof ApiError && error.kind === "signed_out";
       this.update({ phase: "stopped", open: null, message: messageOf(error), needsSignIn, isLeaving: false });
       return;
     }
     if (session === null) this.update({ phase: "nothing_left", open: null, isLeaving: false });
     else this.#open(session);
+  }
+
+  /** The server is preparing something, e.g. a new model's decoder: say so and wait for it. */
+  async #askAgain(imageId: string | null, error: ApiError): Promise<void> {
+    this.update({ message: error.message, open: null, isLeaving: false });
+    await this.ports.sleep(ASK_AGAIN_MS);
+    await this.take(imageId, error.message);
   }
 
   /** Submit the image once everything is saved, then take the next one. */
