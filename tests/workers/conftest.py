@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.tiny import write_starter
+from tests.workers.tiny import shared_starter
 
 
 @pytest.fixture(scope="session")
-def tiny_starter_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_starter(tmp_path_factory.mktemp("starter"))
+def tiny_starter_dir() -> Path:
+    return shared_starter()

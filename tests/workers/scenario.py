@@ -13,7 +13,7 @@ from typing import Any
 import django
 
 
-def seed(num_images: str) -> dict[str, Any]:
+def seed(num_images: str, num_discs: str = "3") -> dict[str, Any]:
     """Make a project with labelled photos of discs."""
     from engine.domain.ids import uuid7
     from engine.domain.states import Role
@@ -24,7 +24,7 @@ def seed(num_images: str) -> dict[str, Any]:
     lead = users.create_user("lead", role=Role.LEAD)
     project = projects.create_project("Discs", actor=lead)
     for number in range(int(num_images)):
-        data, truths = disc_photo(number)
+        data, truths = disc_photo(number, num_discs=int(num_discs))
         image, _ = images.ingest_image(project, data=data, file_name=f"{number}.png", actor=lead)
         assignment = assignments.lease_image(image, annotator=lead)
         for truth in truths:

@@ -37,7 +37,7 @@ def test_two_workers_turn_the_loop_and_survive_a_kill_and_a_wiped_redis(
 ) -> None:
     platform.start_celery("cpu")
     heavy = platform.start_celery("gpu")
-    platform.step("seed", "2")
+    platform.step("seed", "3", "6")
     platform.step("retrain", "sam")
     platform.wait_until(
         lambda state: of_kind(state, "train_sam")[0]["progress_pct"] > 0, what="training"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,13 @@ from training.train import train
 
 # So small a model is sure of nothing: keep what it says, so that there are masks to count.
 KEEP_EVERYTHING = {"pred_iou_thresh": -100.0, "stability_thresh": 0.0}
-NUM_STEPS = 100
+NUM_STEPS = 60
+
+
+@cache
+def shared_starter() -> Path:
+    """Return the starter folder of this test run, made at the first call."""
+    return write_starter(Path(tempfile.mkdtemp(prefix="segloop-tiny-")))
 
 
 def write_starter(folder: Path) -> Path:
