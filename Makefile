@@ -12,7 +12,7 @@ STAMPS := .make
 # CPU builds of torch: on Linux the default index serves a CUDA build of several GB.
 # Where the network allows, `make run PIP_ARGS='--extra-index-url URL'` names an index of CPU builds.
 PIP_ARGS ?=
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c deploy/constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check $(PIP_ARGS) -c deploy/constraints.txt
 # An application run from its checkout: only its dependencies are installed, from pyproject.toml.
 NEEDS := $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print("\n".join(p["optional-dependencies"][sys.argv[1]] if sys.argv[1:] else p["dependencies"]))'
 # The machine's Node.js when it is new enough (20.19+), else the one installed as a Python package.

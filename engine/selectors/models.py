@@ -30,5 +30,5 @@ def missing_parts(project: Project) -> list[str]:
             "manage.py create_demo or create a new project."
         ]
     if not sam.decoder_key:
-        return ["The decoder for the browser is still being exported; start a runner if none runs."]
+        return ["The model is being prepared for the browser: a few seconds once a runner runs."]
     return []

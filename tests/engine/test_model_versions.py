@@ -282,7 +282,7 @@ def test_a_starter_without_decoder_has_it_exported(tmp_path: Path) -> None:
     version = project.model_versions.get()
     job = project.jobs.get()
     assert (job.kind, job.args) == ("export_decoder", {"model_version": str(version.pk)})
-    assert "still being exported" in missing_parts(project)[0]
+    assert "being prepared" in missing_parts(project)[0]
     decoder = tmp_path / "decoder.onnx"
     decoder.write_bytes(b"graph")
     model_versions.attach_decoder(version, decoder=decoder)
