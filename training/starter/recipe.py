@@ -6,6 +6,7 @@ step. Under contention that wastes far less than threads that meet at every oper
 
 from __future__ import annotations
 
+import enum
 import json
 import math
 import time
@@ -27,6 +28,16 @@ from training.starter.dense import dense_loss
 from training.starter.views import View
 
 STATE_NAME = "state.pt"
+JUDGES = ("mask_decoder.iou_token.", "mask_decoder.iou_prediction_head.", "mask_decoder.iou_from_")
+"""Names of what predicts IoU."""
+
+
+class Phase(enum.Enum):
+    """What learns: the encoder alone, everything, or the predicted IoU alone."""
+
+    DENSE = "dense"
+    WHOLE = "whole"
+    JUDGE = "judge"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +46,9 @@ class StarterConfig:
 
     hours: wall clock of the whole run; learning rates follow the clock, not a step count.
     dense_share: first part of the run, without the decoder.
-    refine_share: last part of the run, with up to `late_corrections` corrections.
+    refine_share: part of the run before the last, with up to `late_corrections` corrections.
+    judge_share: last part of the run: only the predicted IoU learns, from many masks that hold
+    still; trained along with the masks it hardly tells them apart.
     decoder_share, decoder_masks: images of a step that go through the decoder, and their masks;
     the encoder is what needs most pictures, and a decoder pass costs as much as half of one.
     """
@@ -43,11 +56,13 @@ class StarterConfig:
     hours: float = 1.5
     dense_share: float = 0.3
     refine_share: float = 0.25
+    judge_share: float = 0.1
     early_corrections: int = 2
     late_corrections: int = 5
     decoder_share: float = 0.6
     decoder_masks: int = 4
     learning_rate: float = 1e-3
+    judge_learning_rate: float = 2e-3
     dense_weight: float = 0.5
     iou_weight: float = 2.0
     weight_decay: float = 0.05
@@ -67,6 +82,14 @@ class _Clock:
     before_s: float
     step: int
     share: float = 0.0
+
+    def phase(self, config: StarterConfig) -> Phase:
+        if self.share < config.dense_share:
+            return Phase.DENSE
+        return Phase.JUDGE if self.share >= 1 - config.judge_share else Phase.WHOLE
+
+    def is_late(self, config: StarterConfig) -> bool:
+        return self.share >= 1 - config.judge_share - config.refine_share
 
 
 def bf16_is_fast() -> bool:
@@ -99,17 +122,19 @@ def train_worker(
     while clock.share < 1.0:
         began = time.monotonic()
         _set_learning_rate(optimizer, clock, config)
+        if clock.phase(config) is Phase.JUDGE:
+            _hold_masks_still(model)
         views = draw_batch(pool, config.views, rng=random.numpy)
         loss, outcome = _step_loss(model, views, config, clock, random.torch)
         optimizer.zero_grad(set_to_none=False)
         loss.backward()  # type: ignore[no-untyped-call]
         elapsed = clock.before_s + time.monotonic() - clock.started
         clock.share = _average(model, world, elapsed / (config.hours * 3600))
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        if bool(torch.isfinite(norm)):
+        norm = _clip(optimizer, config)
+        if math.isfinite(norm):
             optimizer.step()
         clock.step += 1
-        figures.append({**outcome, "norm": float(norm), "step_s": time.monotonic() - began})
+        figures.append({**outcome, "norm": norm, "step_s": time.monotonic() - began})
         if rank == 0 and clock.step % config.log_every_steps == 0:
             _log(out_dir, clock, figures)
             figures = []
@@ -130,11 +155,10 @@ class _Random:
 def _step_loss(
     model: Sam, views: list[View], config: StarterConfig, clock: _Clock, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, float]]:
-    is_dense_only = clock.share < config.dense_share
+    phase = clock.phase(config)
+    is_late = clock.is_late(config)
     interactive = InteractiveConfig(
-        num_corrections=config.late_corrections
-        if clock.share > 1 - config.refine_share
-        else config.early_corrections,
+        num_corrections=config.late_corrections if is_late else config.early_corrections,
         min_corrections=0,
         mask_only_passes=0,
         central_share=0.5,
@@ -142,6 +166,8 @@ def _step_loss(
     )
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):
         encoded = model.encode(_images(model, views))
+    share = {Phase.DENSE: 0.0, Phase.WHOLE: config.decoder_share, Phase.JUDGE: 1.0}[phase]
+    num_masks = config.views.max_masks if phase is Phase.JUDGE else config.decoder_masks
     embeddings, high_res = encoded.image_embeddings.float(), encoded.high_res_features
     if high_res is None or model.click_maps is None:
         raise RuntimeError("the starter's configuration lost its high-resolution parts")
@@ -154,11 +180,10 @@ def _step_loss(
         masks = torch.from_numpy(view.masks_nhw)
         dense = dense_loss(model.click_maps, features, masks, generator=generator)
         figures = {"dense": dense.loss.item(), "click": dense.click_iou, "box": dense.box_iou}
-        is_decoded = torch.rand(1, generator=generator).item() < config.decoder_share
-        if is_dense_only or not is_decoded:
+        if torch.rand(1, generator=generator).item() >= share:
             total = total + dense.loss
         else:
-            part = masks[: config.decoder_masks]
+            part = masks[:num_masks]
             result = interactive_loss(model, features, part, interactive, generator)
             total = total + result.total / len(result.iou_by_pass) ** 0.5
             total = total + config.dense_weight * dense.loss
@@ -185,12 +210,13 @@ def _images(model: Sam, views: list[View]) -> Tensor:
 
 
 def _optimizer(model: Sam, config: StarterConfig) -> torch.optim.AdamW:
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
+    judges = [p for name, p in model.named_parameters() if name.startswith(JUDGES)]
+    rest = [p for name, p in model.named_parameters() if not name.startswith(JUDGES)]
     return torch.optim.AdamW(
         [
-            {"params": matrices, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": judges, "weight_decay": 0.0, "is_judge": True},
         ],
         lr=config.learning_rate,
         betas=(0.9, 0.99),
@@ -200,10 +226,35 @@ def _optimizer(model: Sam, config: StarterConfig) -> torch.optim.AdamW:
 
 def _set_learning_rate(optimizer: torch.optim.AdamW, clock: _Clock, config: StarterConfig) -> None:
     warm = min(1.0, (clock.step + 1) / config.warmup_steps)
-    late = max(0.0, clock.share - config.dense_share) / (1 - config.dense_share)
-    cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, late)))
+    whole = max(1e-6, 1 - config.dense_share - config.judge_share)
+    cosine = _fall(max(0.0, clock.share - config.dense_share) / whole)
+    is_judging = clock.phase(config) is Phase.JUDGE
     for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * warm * cosine
+        if group.get("is_judge"):
+            left = (1 - clock.share) / max(1e-6, config.judge_share)
+            fall = _fall(1 - left) if is_judging else 1.0
+            group["lr"] = config.judge_learning_rate * warm * fall
+        else:
+            group["lr"] = 0.0 if is_judging else config.learning_rate * warm * cosine
+
+
+def _fall(share: float) -> float:
+    """Half a cosine from 1 down to 0.02."""
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+
+def _clip(optimizer: torch.optim.AdamW, config: StarterConfig) -> float:
+    """Clip masks and judges apart, so that noisy masks do not quieten the judges."""
+    judges = [p for g in optimizer.param_groups if g.get("is_judge") for p in g["params"]]
+    rest = [p for g in optimizer.param_groups if not g.get("is_judge") for p in g["params"]]
+    norms = [nn.utils.clip_grad_norm_(part, config.clip_norm) for part in (rest, judges)]
+    return float(sum(norms))
+
+
+def _hold_masks_still(model: Sam) -> None:
+    model.eval()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(JUDGES))
 
 
 def _average(model: Sam, world: int, share: float) -> float:
