@@ -116,7 +116,7 @@ def train_worker(
         dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=world)
     model = build_model(size_px=config.views.size_px, seed=config.seed).train()
     optimizer = _optimizer(model, config)
-    clock = _resume(model, optimizer, out_dir)
+    clock = _resume(model, optimizer, out_dir, config)
     random = _Random(config, rank=rank, step=clock.step)
     figures: list[dict[str, float]] = []
     while clock.share < 1.0:
@@ -276,7 +276,9 @@ def _average(model: Sam, world: int, share: float) -> float:
     return float(flat[-1])
 
 
-def _resume(model: Sam, optimizer: torch.optim.AdamW, out_dir: Path) -> _Clock:
+def _resume(
+    model: Sam, optimizer: torch.optim.AdamW, out_dir: Path, config: StarterConfig
+) -> _Clock:
     path = out_dir / STATE_NAME
     if not path.exists():
         return _Clock(started=time.monotonic(), before_s=0.0, step=0)
@@ -287,7 +289,7 @@ def _resume(model: Sam, optimizer: torch.optim.AdamW, out_dir: Path) -> _Clock:
         started=time.monotonic(),
         before_s=state["elapsed_s"],
         step=state["step"],
-        share=state["share"],
+        share=state["elapsed_s"] / (config.hours * 3600),
     )
 
 
@@ -296,7 +298,6 @@ def _save(model: Sam, optimizer: torch.optim.AdamW, clock: _Clock, out_dir: Path
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": clock.step,
-        "share": clock.share,
         "elapsed_s": clock.before_s + time.monotonic() - clock.started,
     }
     partial = out_dir / (STATE_NAME + ".partial")

@@ -1,0 +1,138 @@
+"""The starter's recipe: it learns, survives a restart, and ends with the judges alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sam.click_maps import ClickMaps
+from sam.features import ImageFeatures
+from training.scenes import LabelledImage
+from training.starter.data import Pool, ViewSettings, draw_batch
+from training.starter.dense import dense_loss, limited
+from training.starter.recipe import JUDGES, STATE_NAME, StarterConfig, train_worker
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Pool:
+    """Two pictures, each a bright square on a dark ground, one of them a photo."""
+    paths = []
+    for number, shade in enumerate((60, 20)):
+        image = np.full((64, 64, 3), shade, np.uint8)
+        image[16:48, 8:40] = 220
+        layers = np.zeros((1, 64, 64), np.int16)
+        layers[0, 16:48, 8:40] = 1
+        path = tmp_path / f"picture-{number}.npz"
+        LabelledImage(image, layers).save(path)
+        paths.append(path)
+    return Pool(photos_by_source={"squares": (paths[0],)}, scenes=(paths[1],))
+
+
+def brief(seconds: float, **changes: float) -> StarterConfig:
+    return StarterConfig(
+        hours=seconds / 3600,
+        views=ViewSettings(size_px=64, batch_images=2, max_masks=2),
+        save_every_steps=1,
+        log_every_steps=1,
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def lines(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_photos_and_scenes_are_drawn_by_their_share(pool: Pool) -> None:
+    rng = np.random.default_rng(0)
+
+    darkest = [int(pool.draw(rng, photo_share=0.25).image_hwc_u8.min()) for _ in range(200)]
+
+    num_photos = sum(value > 40 for value in darkest)
+    # 200 draws with probability 1/4: 50, standard deviation 6
+    assert abs(num_photos - 50) < 30
+
+
+def test_a_batch_repeats_with_its_seed(pool: Pool) -> None:
+    settings = ViewSettings(size_px=64, batch_images=3)
+
+    first = draw_batch(pool, settings, rng=np.random.default_rng(1))
+    again = draw_batch(pool, settings, rng=np.random.default_rng(1))
+
+    assert len(first) == 3
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one.image_hwc_u8, other.image_hwc_u8)
+        assert np.array_equal(one.masks_nhw, other.masks_nhw)
+
+
+def test_candidates_learn_which_of_two_equal_squares_was_clicked() -> None:
+    """Both squares have the same features; only the place tells them apart."""
+    torch.manual_seed(0)
+    maps = ClickMaps(embed_channels=8, high_res_channels=8, image_size_px=64)
+    masks = torch.zeros(2, 64, 64, dtype=torch.bool)
+    masks[0, 8:24, 8:24] = True
+    masks[1, 40:56, 40:56] = True
+    high_res = torch.zeros(1, 8, 16, 16)
+    high_res[0, 0] = masks.any(0).float()[::4, ::4]
+    features = ImageFeatures(torch.zeros(1, 8, 4, 4), high_res)
+    optimizer = torch.optim.AdamW(maps.parameters(), lr=3e-3)
+    generator = torch.Generator().manual_seed(0)
+
+    for _ in range(150):
+        result = dense_loss(maps, features, masks, generator=generator)
+        optimizer.zero_grad()
+        result.loss.backward()
+        optimizer.step()
+
+    assert result.click_iou > 0.8
+    assert result.box_iou > 0.8
+
+
+def test_limited_logits_keep_a_slope_beyond_the_bound() -> None:
+    logits = torch.tensor([-100.0, -8.0, 3.0, 108.0], requires_grad=True)
+
+    out = limited(logits)
+    out.sum().backward()
+
+    # beyond 8: 8 + 0.03 * the rest
+    assert out.tolist() == pytest.approx([-8 - 0.03 * 92, -8, 3, 8 + 0.03 * 100])
+    assert logits.grad.tolist() == pytest.approx([0.03, 1.0, 1.0, 0.03])
+
+
+def test_a_run_that_was_cut_off_goes_on_where_it_was(pool: Pool, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    train_worker(0, 1, pool, brief(0.2, dense_share=1.0), out, "")
+    before = torch.load(out / STATE_NAME, weights_only=True)
+
+    longer = brief(before["elapsed_s"] + 0.5, dense_share=0.5, judge_share=0.0)
+    train_worker(0, 1, pool, longer, out, "")
+
+    after = torch.load(out / STATE_NAME, weights_only=True)
+    assert after["step"] > before["step"]
+    assert after["elapsed_s"] > before["elapsed_s"]
+    steps = [line["step"] for line in lines(out)]
+    assert steps == sorted(set(steps))
+
+
+def test_the_last_phase_moves_nothing_but_the_judges(pool: Pool, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    train_worker(0, 1, pool, brief(0.1, dense_share=1.0), out, "")
+    before = torch.load(out / STATE_NAME, weights_only=True)
+
+    longer = brief(before["elapsed_s"] + 3.0, dense_share=0.0, judge_share=1.0)
+    train_worker(0, 1, pool, longer, out, "")
+
+    after = torch.load(out / STATE_NAME, weights_only=True)
+    assert after["step"] > before["step"]
+    changed = {
+        name
+        for name, tensor in after["model"].items()
+        if not torch.equal(tensor, before["model"][name])
+    }
+    assert changed
+    assert all(name.startswith(JUDGES) for name in changed)
