@@ -85,7 +85,8 @@ class FeatureStore:
     def _encode(self, image: ImageRecord) -> bytes:
         was_training = self.model.training
         self.model.eval()
-        features = self.model.encode(self.model.preprocess(load_rgb(image.image_path)))
+        with torch.autocast("cpu", enabled=False):  # what the platform stores is float32 work too
+            features = self.model.encode(self.model.preprocess(load_rgb(image.image_path)))
         self.model.train(was_training)
         return embeddings.to_bytes(features, encoder_sha256=self.encoder_sha256)
 

@@ -32,6 +32,7 @@ from training.loop import (
     run_loop,
 )
 from training.manifest import ImageRecord, open_dataset
+from training.precision import step_autocast
 from training.run_folder import METRICS_NAME, RunFolder, TrainError, file_sha256, open_run
 from training.sampling import draw_images, image_weights
 from training.targets import model_masks
@@ -220,8 +221,9 @@ def _gradients(
     totals = {"loss": 0.0, "mask_loss": 0.0, "iou_loss": 0.0, "first_iou": 0.0, "last_iou": 0.0}
     for example in examples:
         masks = _draw_masks(model, example, config=config, generator=generator)
-        features = get_features(example.image)
-        loss = interactive_loss(model, features, masks, config.interactive, generator)
+        with step_autocast():
+            features = get_features(example.image)
+            loss = interactive_loss(model, features, masks, config.interactive, generator)
         # One image at a time: the passes of one image already fill the memory of a small machine.
         (loss.total / len(examples)).backward()  # type: ignore[no-untyped-call]
         found = {

@@ -33,6 +33,7 @@ from training.loop import (
     run_loop,
 )
 from training.manifest import ImageRecord, Manifest, open_dataset
+from training.precision import step_autocast
 from training.run_folder import RunFolder, TrainError, file_sha256, open_run
 from training.sampling import draw_images, image_weights
 
@@ -243,7 +244,9 @@ def _gradients(
     config: DetectorTrainConfig,
 ) -> dict[str, float]:
     features = _batch([store.get(example.image) for example in examples])
-    output = flatten_levels(detector(features))
+    with step_autocast():
+        levels = detector(features)
+    output = flatten_levels(levels)
     targets = [
         assign_targets(
             output,
