@@ -1,10 +1,13 @@
 """Views for training the shipped detector: random windows of photos and scenes, as a manifest.
 
-The encoder under a detector is frozen and its features are kept, so variety is made beforehand.
+The encoder under a detector is frozen and its features are kept, so variety is made beforehand:
+`python -m training.starter.detector_views --data DIR --out DIR`, then `python -m training
+train-detector --sam CHECKPOINT --data DIR/views/manifest.jsonl --out RUN`.
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +16,12 @@ from PIL import Image
 from masks.rle import Rle
 from training.manifest import ImageRecord, MaskRecord, write_manifest
 from training.scenes.labelled import JPEG_QUALITY
-from training.starter.data import Pool
+from training.starter.data import Pool, cache_photos, cache_scenes
 from training.starter.views import draw_view
 
 ALL_MASKS = 10_000
+PHOTO_SHARE = 0.6
+SEED = 7
 
 
 def write_views(
@@ -66,3 +71,30 @@ def _view(
             if mask.any()
         ),
     )
+
+
+def main() -> None:
+    """Read the command line, cache photos and scenes where the starter's run does, write views."""
+    parser = argparse.ArgumentParser(prog="python -m training.starter.detector_views")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the training sets")
+    parser.add_argument("--out", type=Path, required=True, help="the starter's run folder will do")
+    parser.add_argument("--num", type=int, default=1400)
+    parser.add_argument("--scenes", type=int, default=2000)
+    parser.add_argument("--image-size", type=int, default=512)
+    options = parser.parse_args()
+    pool = Pool(
+        photos_by_source=cache_photos(options.data, options.out / "photos"),
+        scenes=cache_scenes(options.data, options.out / "scenes", count=options.scenes, seed=SEED),
+    )
+    write_views(
+        pool,
+        options.out / "views",
+        num=options.num,
+        size_px=options.image_size,
+        photo_share=PHOTO_SHARE,
+        seed=SEED,
+    )
+
+
+if __name__ == "__main__":
+    main()
