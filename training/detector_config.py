@@ -31,7 +31,7 @@ class DetectorTrainConfig:
 
 
 FINE_TUNE_SHARE = 0.3
-PASSES_OVER_IMAGES = 12  # measured on table-top photos: more changes little on a frozen encoder
+PASSES_OVER_IMAGES = 12
 MIN_STEPS = 60
 MAX_STEPS = 1500
 

@@ -29,6 +29,7 @@ from training.metrics import MaskScore, Metrics
 
 DEFAULT_CLICKS = (1, 3, 5)
 MASKS_PER_BATCH = 16
+PIXELS_PER_BATCH = 16_000_000  # upscaled logits of a batch of large photos must fit in memory
 
 Mask = NDArray[np.bool_]
 
@@ -102,8 +103,10 @@ def _score_image(
     clicks: Sequence[int],
 ) -> Iterator[MaskScore]:
     frame = Frame(image.image_hw, model.config.image_size_px)
-    for start in range(0, len(masks), MASKS_PER_BATCH):
-        batch = masks[start : start + MASKS_PER_BATCH]
+    num_pixels = image.image_hw[0] * image.image_hw[1]
+    batch_size = min(MASKS_PER_BATCH, max(1, PIXELS_PER_BATCH // num_pixels))
+    for start in range(0, len(masks), batch_size):
+        batch = masks[start : start + batch_size]
         boxes_xyxy_px = xywh_to_xyxy(np.array([m.rle.bbox_xywh_px for m in batch], dtype=float))
         session = _Session(model, features, frame, truths=[m.rle.decode() for m in batch])
         by_clicks = session.click_ious(clicks)

@@ -102,6 +102,19 @@ def test_masks_are_measured_in_batches_of_one_image(blobs: Path) -> None:
     assert all(len(prompts) == 2 for prompts in model.seen)
 
 
+def test_large_photos_are_measured_in_smaller_batches_with_the_same_result(
+    blobs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = evaluate(oracle(blobs), blobs)
+    monkeypatch.setattr("training.evaluate.PIXELS_PER_BATCH", 2 * 128 * 128)
+    model = oracle(blobs)
+
+    parts = evaluate(model, blobs)
+
+    assert parts == whole
+    assert {len(prompts) for prompts in model.seen} == {1, 2}
+
+
 def test_the_next_click_is_the_deepest_error() -> None:
     truth = np.zeros((20, 20), dtype=bool)
     truth[0:9, 0:9] = True
