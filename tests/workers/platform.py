@@ -53,9 +53,9 @@ class Platform:
 
     @property
     def environment(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
         return {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "engine.settings",
+            **inherited,
             "SEGLOOP_DATA_DIR": str(self.data_dir),
             "SEGLOOP_STARTER_DIR": str(self.starter_dir),
             "SEGLOOP_LEASE_S": str(LEASE_S),
