@@ -37,7 +37,10 @@ _METADATA_KEY = "segloop_metadata"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorConfig:
-    """The encoder a detector reads (its identity, image size, channels) and its own shape."""
+    """The encoder a detector reads (its identity, image size, channels) and its own shape.
+
+    score_thresh: where training found hits and false boxes in balance; `detect` starts there.
+    """
 
     encoder_sha256: str
     image_size_px: int
@@ -45,6 +48,7 @@ class DetectorConfig:
     high_res_channels: int = 0
     width: int = 64
     tower_layers: int = 2
+    score_thresh: float = 0.3
     strides_px: tuple[int, ...] = (8, 16, 32, 64)
 
 
@@ -146,17 +150,18 @@ class ObjectDetector(nn.Module):
         features: ImageFeatures,
         frame: Frame,
         *,
-        score_thresh: float = 0.3,
+        score_thresh: float | None = None,
         max_boxes: int = 100,
         nms_iou: float = 0.6,
     ) -> Detections:
         """Return the boxes of one image that score at least `score_thresh`, clipped to the photo.
 
+        score_thresh: None takes the one that suited the detector in training.
         Raises ValueError when the features or the frame are of another model.
         """
         self._check_fit(features, frame)
         scores, boxes = self._candidates(features, frame)
-        keep = scores >= score_thresh
+        keep = scores >= (self.config.score_thresh if score_thresh is None else score_thresh)
         scores, boxes = scores[keep], boxes[keep]
         order = scores.argsort(descending=True, stable=True)[:MAX_CANDIDATES]
         boxes_px = frame.boxes_to_image(boxes[order].cpu().numpy())

@@ -50,18 +50,39 @@ def detection_metrics(images: Sequence[ImageDetections]) -> dict[str, float]:
     Average precision is the area under the precision envelope. Truth is often partial, so it is
     a lower bound; recall is the figure to decide by.
     """
-    num_boxes = sum(len(image.truth_xyxy_px) for image in images)
-    hits = [match_detections(image) for image in images]
-    found = sum(int(hit.sum()) for hit in hits)
-    scores = np.concatenate([image.scores[:MAX_BOXES] for image in images] or [np.zeros(0)])
-    order = np.argsort(-scores, kind="stable")
-    ordered = np.concatenate(hits or [np.zeros(0, dtype=bool)])[order]
+    num_boxes = _num_boxes(images)
+    _, hits = _ranked(images)
     return {
-        "recall_50_at_100": found / num_boxes if num_boxes else 0.0,
-        "ap_50": _average_precision(ordered, num_boxes=num_boxes),
+        "recall_50_at_100": int(hits.sum()) / num_boxes if num_boxes else 0.0,
+        "ap_50": _average_precision(hits, num_boxes=num_boxes),
         "num_boxes": num_boxes,
         "num_images": len(images),
     }
+
+
+def balanced_threshold(images: Sequence[ImageDetections], *, fallback: float) -> float:
+    """Return the score from which on the F1 of hits and false boxes is highest.
+
+    `fallback` when no detection finds anything.
+    """
+    scores, hits = _ranked(images)
+    if not hits.any():
+        return fallback
+    found = np.cumsum(hits)
+    f1 = 2 * found / (np.arange(1, len(hits) + 1) + _num_boxes(images))
+    return float(scores[int(f1.argmax())])
+
+
+def _num_boxes(images: Sequence[ImageDetections]) -> int:
+    return sum(len(image.truth_xyxy_px) for image in images)
+
+
+def _ranked(images: Sequence[ImageDetections]) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Return the scores of all counted detections, best first, and whether each is a hit."""
+    scores = np.concatenate([image.scores[:MAX_BOXES] for image in images] or [np.zeros(0)])
+    hits = [match_detections(image) for image in images] or [np.zeros(0, dtype=bool)]
+    order = np.argsort(-scores, kind="stable")
+    return scores[order], np.concatenate(hits)[order]
 
 
 def _average_precision(hits: NDArray[np.bool_], *, num_boxes: int) -> float:

@@ -21,7 +21,12 @@ from sam.features import ImageFeatures
 from sam.object_detector import ObjectDetector
 from training.detector_config import FINE_TUNE_SHARE, DetectorTrainConfig, steps_for
 from training.detector_loss import assign_targets, detection_loss, flatten_levels
-from training.detector_metrics import MAX_BOXES, ImageDetections, detection_metrics
+from training.detector_metrics import (
+    MAX_BOXES,
+    ImageDetections,
+    balanced_threshold,
+    detection_metrics,
+)
 from training.features import FeatureStore
 from training.loop import (
     LoopSettings,
@@ -40,6 +45,7 @@ from training.sampling import draw_images, image_weights
 FEATURES_SHARE = 0.3  # of the progress bar
 MEASURE_SHARE = 0.1
 EVALUATION_SCORE_THRESH = 0.01
+CALIBRATION_IMAGES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +113,7 @@ def train_detector(
         on_progress=on_progress,
         should_stop=should_stop,
     )
+    _calibrate(detector, manifest=manifest, store=store, config=config)
     metrics = _measure(detector, start_detector, manifest=manifest, store=store, config=config)
     noted = {"metrics": metrics, "num_images": len(train_images), "config": asdict(config)}
     object_detector.save(detector, run.model_path, noted)
@@ -123,6 +130,22 @@ def measure_detector(
     on_image: Callable[[int], object] = lambda done: None,
 ) -> dict[str, float]:
     """Return `recall_50_at_100`, `ap_50` and counts of a detector on images with masks."""
+    return detection_metrics(
+        detect_all(
+            detector, images=images, store=store, max_area_share=max_area_share, on_image=on_image
+        )
+    )
+
+
+def detect_all(
+    detector: ObjectDetector,
+    *,
+    images: Sequence[ImageRecord],
+    store: FeatureStore,
+    max_area_share: float,
+    on_image: Callable[[int], object] = lambda done: None,
+) -> list[ImageDetections]:
+    """Return what a detector finds in each image, weak boxes too, beside the truth."""
     detector.eval()
     found: list[ImageDetections] = []
     for index, image in enumerate(images, start=1):
@@ -140,7 +163,7 @@ def measure_detector(
             )
         )
         on_image(index)
-    return detection_metrics(found)
+    return found
 
 
 def truth_boxes(image: ImageRecord, *, max_area_share: float) -> NDArray[np.float64]:
@@ -269,6 +292,20 @@ def _batch(features: Sequence[ImageFeatures]) -> ImageFeatures:
         torch.cat([one.image_embeddings for one in features]),
         torch.cat([h for h in high if h is not None]) if high[0] is not None else None,
     )
+
+
+def _calibrate(
+    detector: ObjectDetector,
+    *,
+    manifest: Manifest,
+    store: FeatureStore,
+    config: DetectorTrainConfig,
+) -> None:
+    """Note the balanced score threshold, from held-out images, or else from some training ones."""
+    images = manifest.on_side("holdout") or manifest.on_side("train")[:CALIBRATION_IMAGES]
+    found = detect_all(detector, images=images, store=store, max_area_share=config.max_area_share)
+    score_thresh = balanced_threshold(found, fallback=detector.config.score_thresh)
+    detector.config = replace(detector.config, score_thresh=score_thresh)
 
 
 def _measure(

@@ -17,7 +17,7 @@ from tests.sam.test_object_detector import random_features
 from tests.training.blobs import write_blobs
 from training.detector_config import DetectorTrainConfig, steps_for
 from training.detector_loss import FlatOutput, assign_targets, detection_loss, flatten_levels
-from training.detector_metrics import ImageDetections, detection_metrics
+from training.detector_metrics import ImageDetections, balanced_threshold, detection_metrics
 from training.loop import TrainStopped
 from training.run_folder import TrainError
 from training.train_detector import train_detector
@@ -45,6 +45,7 @@ def test_a_trained_detector_finds_objects_in_photos_it_never_saw(tmp_path: Path,
     assert result.metrics["recall_50_at_100"] > 0.8
     assert result.metrics["ap_50"] > 0.5
     detector = object_detector.load(result.checkpoint_path)
+    assert 0.05 < detector.config.score_thresh < 0.95
     assert detector.config.encoder_sha256 == checkpoints.encoder_sha256(checkpoints.load(sam))
 
 
@@ -209,6 +210,17 @@ def test_recall_and_precision_are_counted_by_hand() -> None:
     # ranked: hit (1/1), double, hit (2/3), miss; envelope at the hits 1 and 2/3, over 3 boxes
     assert metrics["ap_50"] == pytest.approx((1 + 2 / 3) / 3)
     assert (metrics["num_boxes"], metrics["num_images"]) == (3, 2)
+
+
+def test_the_noted_threshold_balances_hits_and_false_boxes() -> None:
+    a, b = [0.0, 0.0, 10.0, 10.0], [20.0, 20.0, 30.0, 30.0]
+    misses = [[100.0 + 20 * i, 0.0, 110.0 + 20 * i, 10.0] for i in range(3)]
+    image = detections([a, b, *misses], [0.9, 0.6, 0.5, 0.4, 0.3], [a, b])
+
+    # F1 is 2/3 with one box, 1 with two, then falls: 4/5, 2/3, 4/7
+    assert balanced_threshold([image], fallback=0.3) == 0.6
+    nothing = detections([misses[0]], [0.9], [a])
+    assert balanced_threshold([nothing], fallback=0.3) == 0.3
 
 
 def test_only_the_best_hundred_boxes_count() -> None:
