@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.domain.errors import Conflict
 from engine.domain.states import MaskSource, ModelFamily
 from engine.models import Image
 from engine.services import embeddings, masks
@@ -17,6 +18,8 @@ def run(context: JobContext) -> Effects:
     image = Image.objects.get(pk=context.args["image"])
     version = serving(context.project, family=ModelFamily.SAM)
     detector = serving(context.project, family=ModelFamily.OBJECT_DETECTOR)
+    if detector.encoder_sha256 != version.encoder_sha256:
+        raise Conflict("the serving detector was made for another encoder; retrain it first")
     features, new_embedding = features_of(image, version=version)
     context.checkpoint(0.4, "detecting objects")
     proposals = propose(
