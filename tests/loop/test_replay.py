@@ -63,6 +63,7 @@ def check_the_loop_turned(report: dict[str, Any], *, num_images: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # three minutes of two idle cores; much more on a busy machine
 def test_the_loop_turns_through_all_stages_and_exports_what_was_labelled(
     tiny_starter_dir: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_dataset_that_is_not_there_ends_in_one_line(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # three minutes of two idle cores; much more on a busy machine
 def test_the_shipped_model_turns_the_loop_on_real_photos(tmp_path: Path) -> None:
     for what in (STARTER / "starter.safetensors", SHARED_DATA / "nuclei-extra" / "instances.json"):
         if not what.exists():
