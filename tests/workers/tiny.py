@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
 import tempfile
@@ -27,7 +28,9 @@ NUM_STEPS = 60
 @cache
 def shared_starter() -> Path:
     """Return the starter folder of this test run, made at the first call."""
-    return write_starter(Path(tempfile.mkdtemp(prefix="segloop-tiny-")))
+    folder = Path(tempfile.mkdtemp(prefix="segloop-tiny-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return write_starter(folder)
 
 
 def write_starter(folder: Path) -> Path:
