@@ -143,7 +143,7 @@ TRANSITIONS: Mapping[type[StrEnum], Moves] = {
         _V.SERVING: _to(_V.RETIRED),
         _V.RETIRED: _to(_V.SERVING),
         _V.REJECTED: _to(_V.SERVING),
-        _V.FAILED: _to(_V.PENDING),  # its failed job is tried again
+        _V.FAILED: _to(_V.PENDING, _V.TRAINED),  # its failed job is tried again
     },
     StageStatus: {
         _S.OPEN: _to(_S.DRAINING),

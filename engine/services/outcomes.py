@@ -17,18 +17,25 @@ def register() -> None:
     training = jobs.Hooks(given_up=_fail_version, tried_again=_reopen_version)
     for kind in (JobKind.TRAIN_SAM, JobKind.TRAIN_DETECTOR):
         jobs.hook(kind, training)
+    jobs.hook(JobKind.EVALUATE_SAM, jobs.Hooks(given_up=_fail_version, tried_again=_measure_again))
     jobs.hook(JobKind.EXPORT, jobs.Hooks(given_up=_fail_export, tried_again=_reopen_export))
 
 
 def _fail_version(job: Job) -> None:
     if version := ModelVersion.objects.filter(pk=job.args["model_version"]).first():
-        model_versions.fail(version, job.error or f"the training was {job.status}")
+        model_versions.fail(version, job.error or f"its job was {job.status}")
 
 
 def _reopen_version(job: Job) -> None:
     version = ModelVersion.objects.filter(pk=job.args["model_version"]).first()
     if version is not None and version.status == ModelVersionStatus.FAILED:
         move(version, ModelVersionStatus.PENDING, reason="retried", changes={"error": ""})
+
+
+def _measure_again(job: Job) -> None:
+    version = ModelVersion.objects.filter(pk=job.args["model_version"]).first()
+    if version is not None and version.status == ModelVersionStatus.FAILED:
+        move(version, ModelVersionStatus.TRAINED, reason="retried", changes={"error": ""})
 
 
 def _fail_export(job: Job) -> None:

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotReady
-from engine.domain.jobs import QUEUES
+from engine.domain.jobs import QUEUES, JobKind
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Embedding, ModelVersion, Project, Snapshot
 from engine.selectors.models import missing_parts, serving_version
@@ -149,6 +149,26 @@ def test_a_failed_training_fails_its_version_and_a_retry_reopens_it(project: Pro
     jobs.retry(job, actor=project.created_by)
     version.refresh_from_db()
     assert (version.status, version.error) == ("pending", "")
+
+
+def test_an_evaluation_given_up_does_not_block_the_next_training(
+    project: Project, tmp_path: Path
+) -> None:
+    version = candidate(project, tmp_path, 0.6, 0.7, 0.8)
+    ModelVersion.objects.filter(pk=version.pk).update(status="trained")
+    project.jobs.all().delete()
+    args = {"model_version": version.pk}
+    job = jobs.enqueue(JobKind.EVALUATE_SAM, project=project, args=args, idem_key="evaluate")
+    claim = jobs.claim(QUEUES, worker="w")
+    assert claim is not None
+
+    jobs.fail(claim, error="out of memory", retryable=False)
+
+    version.refresh_from_db()
+    assert (version.status, version.error) == ("failed", "out of memory")
+    jobs.retry(job, actor=project.created_by)
+    version.refresh_from_db()
+    assert (version.status, version.error) == ("trained", "")
 
 
 def test_a_better_version_is_promoted_and_the_old_one_retired(
