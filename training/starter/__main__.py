@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=StarterConfig.hours)
     parser.add_argument("--dense-share", type=float, default=StarterConfig.dense_share)
     parser.add_argument("--refine-share", type=float, default=StarterConfig.refine_share)
+    parser.add_argument("--judge-share", type=float, default=StarterConfig.judge_share)
     parser.add_argument("--scenes", type=int, default=2000, help="how many scenes to generate")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--batch-images", type=int, default=ViewSettings.batch_images)
@@ -30,6 +31,7 @@ def main() -> None:
         hours=arguments.hours,
         dense_share=arguments.dense_share,
         refine_share=arguments.refine_share,
+        judge_share=arguments.judge_share,
     )
     config = replace(config, views=replace(config.views, batch_images=arguments.batch_images))
     pool = Pool(

@@ -70,10 +70,10 @@ def cache_scenes(data_dir: Path, cache_dir: Path, *, count: int, seed: int) -> t
 class ViewSettings:
     """What one batch holds."""
 
-    size_px: int = 384
+    size_px: int = 256
     batch_images: int = 6
-    max_masks: int = 8
-    photo_share: float = 0.45
+    max_masks: int = 10
+    photo_share: float = 0.48
 
 
 def draw_batch(pool: Pool, settings: ViewSettings, *, rng: np.random.Generator) -> list[View]:

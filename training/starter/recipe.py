@@ -54,16 +54,16 @@ class StarterConfig:
     """
 
     hours: float = 1.5
-    dense_share: float = 0.3
-    refine_share: float = 0.25
-    judge_share: float = 0.1
+    dense_share: float = 0.27
+    refine_share: float = 0.2
+    judge_share: float = 0.115
     early_corrections: int = 2
-    late_corrections: int = 5
+    late_corrections: int = 4
     decoder_share: float = 0.6
     decoder_masks: int = 4
     learning_rate: float = 1e-3
     judge_learning_rate: float = 2e-3
-    dense_weight: float = 0.5
+    dense_weight: float = 0.7
     iou_weight: float = 2.0
     weight_decay: float = 0.05
     clip_norm: float = 1.0
