@@ -93,18 +93,27 @@ def load(
     return model.to(device).eval()
 
 
+def read_header_values(path: Path, *, what: str, config_key: str) -> dict[str, str]:
+    """Read the header of one of our files; `config_key` is in it, the rest may be missing.
+
+    what: the kind of file, for the message of the CheckpointError.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no {what} at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            values: dict[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path.name} is not a readable safetensors file: {error}") from None
+    if config_key not in values:
+        raise CheckpointError(f"{path.name} is no Segloop {what}: no configuration in its header")
+    return values
+
+
 def read_header(path: str | Path) -> Header:
     """Read configuration and metadata of one of our files. Raises CheckpointError."""
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint at {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            values = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path.name} is not a readable safetensors file: {error}") from None
-    if _CONFIG_KEY not in values:
-        raise CheckpointError(f"{path.name} is no Segloop model: no configuration in its header")
+    values = read_header_values(path, what="checkpoint", config_key=_CONFIG_KEY)
     try:
         config = SamConfig.from_dict(json.loads(values[_CONFIG_KEY]))
         metadata = json.loads(values.get(_METADATA_KEY, "{}"))

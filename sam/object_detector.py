@@ -20,7 +20,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from sam.checkpoints import CheckpointError, encoder_sha256, write_atomically
+from sam.checkpoints import (
+    CheckpointError,
+    encoder_sha256,
+    read_header_values,
+    write_atomically,
+)
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
 from sam.layers import LayerNorm2d
@@ -272,15 +277,7 @@ def load(path: str | Path, *, device: torch.device | str = "cpu") -> ObjectDetec
 def read_header(path: str | Path) -> DetectorHeader:
     """Read configuration and metadata of a detector file. Raises CheckpointError."""
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"there is no detector at {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            values = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path.name} is not a readable safetensors file: {error}") from None
-    if _CONFIG_KEY not in values:
-        raise CheckpointError(f"{path.name} is no Segloop detector: no configuration in its header")
+    values = read_header_values(path, what="detector", config_key=_CONFIG_KEY)
     try:
         shape = json.loads(values[_CONFIG_KEY])
         config = DetectorConfig(**{**shape, "strides_px": tuple(shape["strides_px"])})
