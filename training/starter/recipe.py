@@ -23,6 +23,7 @@ from sam.features import ImageFeatures
 from sam.model import Sam
 from training.config import InteractiveConfig
 from training.interactive import interactive_loss
+from training.precision import step_autocast
 from training.starter.data import Pool, ViewSettings, draw_batch
 from training.starter.dense import dense_loss
 from training.starter.views import View
@@ -92,13 +93,6 @@ class _Clock:
         return self.share >= 1 - config.judge_share - config.refine_share
 
 
-def bf16_is_fast() -> bool:
-    """Tell whether this CPU multiplies bfloat16 natively; elsewhere it is emulated, slowly."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and (
-        torch.backends.cpu.get_cpu_capability() == "AVX512"
-    )
-
-
 def build_model(*, size_px: int, seed: int) -> Sam:
     """Build the starter at the training size with weights from the seed."""
     torch.manual_seed(seed)
@@ -164,7 +158,7 @@ def _step_loss(
         central_share=0.5,
         iou_weight=config.iou_weight,
     )
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):
+    with step_autocast():
         encoded = model.encode(_images(model, views))
     share = {Phase.DENSE: 0.0, Phase.WHOLE: config.decoder_share, Phase.JUDGE: 1.0}[phase]
     num_masks = config.views.max_masks if phase is Phase.JUDGE else config.decoder_masks
