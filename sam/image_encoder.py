@@ -1,6 +1,7 @@
 """The official image encoder: a ViT with windowed attention and decomposed relative positions.
 
-Parameter names and shapes follow the official checkpoints (segment-anything image_encoder.py).
+Parameter names and shapes follow the official checkpoints (segment-anything image_encoder.py);
+the order of the work does not: see `docs/adr/0005-the-encoder-works-in-strips.md`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from sam.config import VitConfig
 from sam.features import ImageFeatures
 from sam.layers import LayerNorm2d, MLPBlock
+
+_QUERIES_PER_BLOCK = 256
+"""Global attention on CPUs: 256 queries by 4,096 keys of float32 are 4 MB and stay in cache."""
 
 
 class PatchEmbed(nn.Module):
@@ -40,23 +44,68 @@ class ImageAttention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * size - 1, head_dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, h, w, D) to the same shape."""
-        B, H, W, _ = x.shape
-        qkv = self.qkv(x).reshape(B, H * W, 3, self.num_heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, H * W, head_dim)
-        bias = self._position_bias(q.reshape(B, self.num_heads, H, W, -1))
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(B, H, W, -1))
+        """Attend from every token to every token: (B, h, w, D) to the same shape."""
+        B, H, W, D = x.shape
+        qkv = self.qkv(x).reshape(B, H, W, 3, self.num_heads, -1)
+        q, k, v = qkv.permute(3, 0, 4, 1, 2, 5).unbind(0)  # each (B, heads, H, W, head_dim)
+        mixed = self._mix_in_blocks(q, k, v) if _is_cpu_inference(x) else self._mix(q, k, v)
+        out: Tensor = self.proj(mixed.permute(0, 2, 3, 1, 4).reshape(B, H, W, D))
         return out
 
-    def _position_bias(self, q: Tensor) -> Tensor:
-        _, _, H, W, _ = q.shape
-        rows = relative_positions(self.rel_pos_h, H)
-        columns = relative_positions(self.rel_pos_w, W)
+    def in_windows(self, x: Tensor, size: int) -> Tensor:
+        """Attend within windows of size x size tokens: (B, h, w, D) to the same shape.
+
+        Windows that reach over the map's end are filled with zeros, which take part in attention
+        (segment-anything window_partition). A zero projects to the bias alone and its answer is
+        thrown away, so neither is computed.
+        """
+        B, H, W, D = x.shape
+        rows, columns = -(-H // size), -(-W // size)
+        padding = (0, 0, 0, columns * size - W, 0, rows * size - H)
+        qkv = F.pad(F.linear(x, self.qkv.weight), padding) + self.qkv.bias
+        qkv = qkv.reshape(B, rows, size, columns, size, 3, self.num_heads, -1)
+        windows = qkv.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(1, 3)
+        mixed = self._mix(*windows.unbind(0)).unflatten(0, (B, rows, columns))  # type: ignore[no-untyped-call]
+        whole = mixed.permute(0, 1, 4, 2, 5, 3, 6).reshape(B, rows * size, columns * size, D)
+        out: Tensor = self.proj(whole[:, :H, :W])
+        return out
+
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend with q (B, heads, h, w, d) to all of k and v (B, heads, H, W, d)."""
+        by_row, by_column = self._position_biases(q)
+        bias = by_row.unsqueeze(-1) + by_column.unsqueeze(-2)  # (B, heads, h, w, H, W)
+        mask = bias.flatten(4).flatten(2, 3)
+        mixed = F.scaled_dot_product_attention(
+            q.flatten(2, 3), k.flatten(2, 3), v.flatten(2, 3), attn_mask=mask.to(q.dtype)
+        )
+        return mixed.unflatten(2, q.shape[2:4])  # type: ignore[no-untyped-call, no-any-return]
+
+    def _mix_in_blocks(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Do as _mix, a few rows of a head's queries at a time: their bias stays in cache."""
+        B, heads, H, W, d = q.shape
+        by_row, by_column = self._position_biases(q)
+        num_rows = max(1, _QUERIES_PER_BLOCK // W)
+        out = q.new_empty(B, heads, H, W, d)
+        for image in range(B):
+            for head in range(heads):
+                keys = k[image : image + 1, head : head + 1].reshape(1, 1, H * W, d)
+                values = v[image : image + 1, head : head + 1].reshape(1, 1, H * W, d)
+                for top in range(0, H, num_rows):
+                    part = (image, head, slice(top, top + num_rows))
+                    bias = by_row[part].unsqueeze(-1) + by_column[part].unsqueeze(-2)
+                    queries = q[part].reshape(1, 1, -1, d)
+                    mask = bias.reshape(1, 1, -1, H * W)
+                    mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+                    out[part] = mixed.reshape(-1, W, d)
+        return out
+
+    def _position_biases(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what q (..., H, W, d) adds per key row and column: (..., H, W, H or W)."""
+        rows = relative_positions(self.rel_pos_h, q.shape[-3])
+        columns = relative_positions(self.rel_pos_w, q.shape[-2])
         by_row = torch.einsum("bnhwc,hkc->bnhwk", q, rows)
         by_column = torch.einsum("bnhwc,wkc->bnhwk", q, columns)
-        bias = by_row.unsqueeze(-1) + by_column.unsqueeze(-2)  # (B, heads, H, W, H, W)
-        return bias.reshape(*q.shape[:2], H * W, H * W)
+        return by_row, by_column
 
 
 def relative_positions(table: Tensor, size: int) -> Tensor:
@@ -86,20 +135,28 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, h, w, D) to the same shape."""
-        normal = self.norm1(x)
-        x = x + (self._windowed(normal) if self.window_size else self.attn(normal))
-        out: Tensor = x + self.mlp(self.norm2(x))
+        if not self.window_size:
+            x = x + self.attn(self.norm1(x))
+        return torch.cat([self._finish(strip) for strip in self._strips(x)], dim=1)
+
+    def _finish(self, strip: Tensor) -> Tensor:
+        if self.window_size:
+            strip = strip + self.attn.in_windows(self.norm1(strip), self.window_size)
+        out: Tensor = strip + self.mlp(self.norm2(strip))
         return out
 
-    def _windowed(self, x: Tensor) -> Tensor:
-        B, H, W, C = x.shape
-        size = self.window_size
-        padded = F.pad(x, (0, 0, 0, -W % size, 0, -H % size))  # padding takes part in attention
-        rows, columns = padded.shape[1] // size, padded.shape[2] // size
-        windows = padded.reshape(B, rows, size, columns, size, C).transpose(2, 3)
-        mixed: Tensor = self.attn(windows.reshape(-1, size, size, C))
-        mixed = mixed.reshape(B, rows, columns, size, size, C).transpose(2, 3)
-        return mixed.reshape(B, rows * size, columns * size, C)[:, :H, :W]
+    def _strips(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Cut into rows of windows, which nothing that follows crosses: a strip stays in cache."""
+        if not _is_cpu_inference(x):
+            return (x,)
+        return torch.split(x, self.window_size or _STRIP_ROWS, dim=1)
+
+
+_STRIP_ROWS = 16
+
+
+def _is_cpu_inference(x: Tensor) -> bool:
+    return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
 class ImageEncoderVit(nn.Module):

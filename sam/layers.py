@@ -23,10 +23,11 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        # One fused kernel, in float32 under autocast, and free of copies for channels-last maps.
-        last = x.permute(0, 2, 3, 1)
-        normal = F.layer_norm(last, self.weight.shape, self.weight, self.bias, self.eps)
-        return normal.permute(0, 3, 1, 2)
+        return self.last(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    def last(self, x: Tensor) -> Tensor:
+        """Do the same on (..., C): one fused kernel, in float32 under autocast."""
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 class MLPBlock(nn.Module):

@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam.attention import ImageSide
 from sam.click_maps import NUM_HYPOTHESES
 from sam.config import SamConfig
 from sam.layers import MLP, LayerNorm2d
 from sam.prompt_maps import map_offset, num_map_channels
+from sam.prompts import Decoded
 from sam.transformer import TwoWayTransformer
 
 NUM_MASKS = 4  # one single mask and three for an ambiguous prompt
@@ -37,13 +39,7 @@ class MaskDecoder(nn.Module):
         )
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(NUM_MASKS, dim)
-        self.output_upscaling = nn.Sequential(
-            nn.ConvTranspose2d(dim, middle, kernel_size=2, stride=2),
-            LayerNorm2d(middle),
-            nn.GELU(),
-            nn.ConvTranspose2d(middle, fine, kernel_size=2, stride=2),
-            nn.GELU(),
-        )
+        self.output_upscaling = Upscaling(dim, middle, fine)
         num_maps = num_map_channels(decoder.prompt_maps)
         self.output_hypernetworks_mlps = nn.ModuleList(
             MLP([dim, dim, dim, fine + num_maps]) for _ in range(NUM_MASKS)
@@ -78,40 +74,114 @@ class MaskDecoder(nn.Module):
                 last.bias[first_channel + index - 1] = CANDIDATE_GAIN
             last.bias[first_channel + 2 * NUM_HYPOTHESES] = CANDIDATE_GAIN
 
+    def look(self, image: Tensor, image_pe: Tensor, *, is_shared: bool) -> ImageSide:
+        """Prepare an image (N or 1, C, h, w), dense prompt already added, for `forward`.
+
+        is_shared: several prompt sets will use this one image.
+        """
+        cells = image.flatten(2).transpose(1, 2).contiguous()
+        return self.transformer.look(cells, image_pe, is_shared=is_shared)
+
     def forward(
         self,
-        image: Tensor,
+        image: ImageSide,
         image_pe: Tensor,
         prompt_tokens: Tensor,
         *,
+        image_hw: tuple[int, int],
         high_res: Tensor | None = None,
         maps: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
+        min_iou: float | None = None,
+    ) -> Decoded:
         """Return mask logits (N, 4, 4h, 4w) and predicted IoU (N, 4).
 
-        image: (N or 1, C, h, w), dense prompt already added. image_pe: (1, h * w, C).
-        high_res: (1, Ch, 4h, 4w), and maps (N, M, 4h, 4w), in the starter only.
+        image_pe: (1, h * w, C). image_hw: (h, w). high_res: (1, Ch, 4h, 4w), and maps
+        (N, M, 4h, 4w), in the starter only. min_iou: see `Sam.decode`.
         """
         num_prompts = prompt_tokens.shape[0]
-        height, width = image.shape[-2:]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([own.expand(num_prompts, -1, -1), prompt_tokens], dim=1)
-        tokens, pixels = self.transformer(image.flatten(2).transpose(1, 2), image_pe, tokens)
-        pixels = pixels.transpose(1, 2).reshape(num_prompts, -1, height, width)
-        fine = self.output_upscaling(pixels)
-        if self.high_res_mix is not None:
-            fine = self.high_res_mix(fine, high_res, maps)
-            if maps is not None:  # also read out as they are
-                fine = torch.cat([fine, maps.to(fine.dtype)], dim=1)
-        weights = torch.stack(
-            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
-        )
-        logits = (weights @ fine.flatten(2)).reshape(num_prompts, NUM_MASKS, *fine.shape[-2:])
-        predicted_iou = self.iou_prediction_head(tokens[:, 0])
+        tokens, cells = self.transformer(image, image_pe, tokens, num_read=1 + NUM_MASKS)
+        iou: Tensor = self.iou_prediction_head(tokens[:, 0])
+        rows: Tensor | None = None
+        if min_iou is not None and self.iou_from_masks is None:  # painting is half of the work
+            rows = (iou[:, 1:] > min_iou).any(1).nonzero().flatten()
+            tokens, cells, iou = tokens[rows], cells[rows], iou[rows]
+            maps = None if maps is None else maps[rows]
+            if not len(rows):
+                height, width = image_hw
+                return Decoded(iou.new_zeros(0, NUM_MASKS, 4 * height, 4 * width), iou, rows)
+        logits, fine = self._paint(tokens[:, 1:], cells, image_hw, high_res, maps)
         if self.iou_from_masks is not None:
-            own_tokens = tokens[:, : 1 + NUM_MASKS]
-            predicted_iou = predicted_iou + self.iou_from_masks(own_tokens, logits, fine)
-        return logits, predicted_iou
+            iou = iou + self.iou_from_masks(tokens, logits, fine)
+            if min_iou is not None:
+                rows = (iou[:, 1:] > min_iou).any(1).nonzero().flatten()
+                logits, iou = logits[rows], iou[rows]
+        return Decoded(logits, iou, rows)
+
+    def _paint(
+        self,
+        mask_tokens: Tensor,
+        cells: Tensor,
+        image_hw: tuple[int, int],
+        high_res: Tensor | None,
+        maps: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits (N, 4, 4h, 4w) and what they are read from (N, F, 4h, 4w or flat)."""
+        weights = torch.stack(
+            [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
+        )
+        fine: Tensor = self.output_upscaling(cells)
+        if self.high_res_mix is None:  # masks are put in order, not their many channels
+            logits = weights @ fine.transpose(1, 2)
+            return in_rows(logits.unsqueeze(-1), image_hw).squeeze(-1), fine.transpose(1, 2)
+        mixed: Tensor = self.high_res_mix(
+            in_rows(fine, image_hw).permute(0, 3, 1, 2), high_res, maps
+        )
+        if maps is not None:  # also read out as they are
+            mixed = torch.cat([mixed, maps.to(mixed.dtype)], dim=1)
+        logits = (weights @ mixed.flatten(2)).reshape(*weights.shape[:2], *mixed.shape[-2:])
+        return logits, mixed
+
+
+class Upscaling(nn.Sequential):
+    """Two transposed 2x2 convolutions, as matrix products over cells.
+
+    With kernel and stride equal, each cell becomes four by itself: (N, L, C) to (N, 16 L, F), the
+    new ones of a cell side by side. `in_rows` puts them in the picture's order.
+    """
+
+    def __init__(self, dim: int, middle: int, fine: int) -> None:
+        super().__init__(
+            nn.ConvTranspose2d(dim, middle, kernel_size=2, stride=2),
+            LayerNorm2d(middle),
+            nn.GELU(),
+            nn.ConvTranspose2d(middle, fine, kernel_size=2, stride=2),
+            nn.GELU(),
+        )
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """(N, L, C) to (N, 16 L, F)."""
+        first, norm, act, second, last_act = self
+        x = _quadruple(cells, cast(nn.ConvTranspose2d, first))
+        x = act(cast(LayerNorm2d, norm).last(x))
+        out: Tensor = last_act(_quadruple(x, cast(nn.ConvTranspose2d, second)))
+        return out
+
+
+def _quadruple(cells: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
+    weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (4 * out, in)
+    bias = None if conv.bias is None else conv.bias.repeat(4)
+    wide = F.linear(cells, weight, bias)
+    return wide.reshape(cells.shape[0], -1, conv.out_channels)
+
+
+def in_rows(nested: Tensor, image_hw: tuple[int, int]) -> Tensor:
+    """Put (..., 16 h w, F) cells of `Upscaling` in the picture's order: (..., 4h, 4w, F)."""
+    h, w = image_hw
+    lead, channels = nested.shape[:-2], nested.shape[-1]
+    x = nested.reshape(-1, h, w, 2, 2, 2, 2, channels).permute(0, 1, 3, 5, 2, 4, 6, 7)
+    return x.reshape(*lead, 4 * h, 4 * w, channels)
 
 
 class IouFromMasks(nn.Module):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from sam.attention import ImageSide
 from sam.click_maps import ClickMaps
 from sam.config import PRESETS, SamConfig, VitConfig
 from sam.coordinates import Frame
@@ -29,6 +30,10 @@ __all__ = ["Decoded", "ImageError", "PromptError", "Prompts", "Sam", "build"]
 
 _PIXEL_MEAN = (123.675, 116.28, 103.53)
 _PIXEL_STD = (58.395, 57.12, 57.375)
+PROMPTS_PER_CHUNK = 4
+"""Decoded at once on a CPU: the image as four prompts see it (official: 16 MB) stays in cache."""
+_MIN_TO_SHARE = 3
+"""From this many prompt sets on, projecting the image for all of them costs less than for each."""
 
 
 class ImageError(ValueError):
@@ -108,30 +113,66 @@ class Sam(nn.Module):
         features: ImageFeatures = self.image_encoder(images_b3ss)
         return features
 
-    def decode(self, features: ImageFeatures, prompts: Prompts) -> Decoded:
-        """Decode N prompt sets against the features of one image."""
+    def decode(
+        self, features: ImageFeatures, prompts: Prompts, *, min_iou: float | None = None
+    ) -> Decoded:
+        """Decode N prompt sets against the features of one image.
+
+        min_iou: leave out prompt sets none of whose three ambiguity masks is predicted above it;
+        `Decoded.rows` names the ones that are left. Cheaper than to filter afterwards.
+        """
         self._check_features(features)
-        config = self.config
+        num = len(prompts)
+        is_on_cpu = features.image_embeddings.device.type == "cpu"
+        is_chunked = is_on_cpu and not torch.is_grad_enabled()
+        step = PROMPTS_PER_CHUNK if is_chunked else max(num, 1)
         embeddings = features.image_embeddings
+        image_pe = self.prompt_encoder.dense_pe(*embeddings.shape[-2:])
+        shared = None
+        if num >= _MIN_TO_SHARE and prompts.low_res_logits is None:
+            image = embeddings + self.prompt_encoder.no_mask()
+            shared = self.mask_decoder.look(image, image_pe, is_shared=True)
+        if num <= step:
+            return self._decode(features, prompts, image_pe, shared, min_iou)
+        starts = range(0, num, step)
+        parts = [
+            self._decode(features, prompts.rows(start, start + step), image_pe, shared, min_iou)
+            for start in starts
+        ]
+        return Decoded.concat(parts, starts)
+
+    def _decode(
+        self,
+        features: ImageFeatures,
+        prompts: Prompts,
+        image_pe: Tensor,
+        shared: ImageSide | None,
+        min_iou: float | None,
+    ) -> Decoded:
         tokens, dense = self.prompt_encoder(prompts, features)
+        side = shared or self.mask_decoder.look(
+            features.image_embeddings + dense, image_pe, is_shared=False
+        )
         maps = None
-        if config.decoder.prompt_maps:
+        if self.config.decoder.prompt_maps:
             maps = prompt_maps(
-                config.decoder.prompt_maps,
+                self.config.decoder.prompt_maps,
                 prompts,
                 features,
-                image_size_px=config.image_size_px,
-                sigma_px=config.decoder.nearness_sigma_px,
+                image_size_px=self.config.image_size_px,
+                sigma_px=self.config.decoder.nearness_sigma_px,
                 click_maps=self.click_maps,
             )
-        logits, predicted_iou = self.mask_decoder(
-            embeddings + dense,
-            self.prompt_encoder.dense_pe(*embeddings.shape[-2:]),
+        decoded: Decoded = self.mask_decoder(
+            side,
+            image_pe,
             tokens,
+            image_hw=features.image_embeddings.shape[-2:],
             high_res=features.high_res_features,
             maps=maps,
+            min_iou=min_iou,
         )
-        return Decoded(logits, predicted_iou)
+        return decoded
 
     def _check_features(self, features: ImageFeatures) -> None:
         config, size = self.config, self.config.embedding_size

@@ -82,8 +82,12 @@ class PromptEncoder(nn.Module):
             tokens = tokens + self.token_features(prompts, features) * is_point
         return tokens, self._dense(prompts)
 
+    def no_mask(self) -> Tensor:
+        """Return the dense map of prompts without a mask: (1, C, 1, 1)."""
+        return self.no_mask_embed.weight.reshape(1, -1, 1, 1)
+
     def _dense(self, prompts: Prompts) -> Tensor:
-        empty = self.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        empty = self.no_mask()
         if prompts.low_res_logits is None:
             return empty
         dense: Tensor = self.mask_downscaling(prompts.low_res_logits)

@@ -103,6 +103,16 @@ class Prompts:
         labels = torch.cat([self.point_labels, padding], 1)
         return replace(self, point_coords=coords, point_labels=labels)
 
+    def rows(self, start: int, end: int) -> Prompts:
+        """Return the prompt sets from start to end."""
+        mask, has_mask = self.low_res_logits, self.has_mask
+        return Prompts(
+            self.point_coords[start:end],
+            self.point_labels[start:end],
+            None if mask is None else mask[start:end],
+            None if has_mask is None else has_mask[start:end],
+        )
+
     def __len__(self) -> int:
         return self.point_coords.shape[0]
 
@@ -118,7 +128,22 @@ class Decoded:
     """Decoder outputs; index 0 is the single mask, 1 to 3 the ambiguity masks.
 
     low_res_logits: (N, 4, S/4, S/4). predicted_iou: (N, 4), not squashed to [0, 1].
+    rows: (N,) which of the prompt sets these are, when some were left out; None means all.
     """
 
     low_res_logits: Tensor
     predicted_iou: Tensor
+    rows: Tensor | None = None
+
+    @classmethod
+    def concat(cls, parts: Sequence[Decoded], first_rows: Sequence[int]) -> Decoded:
+        """Join what was decoded in parts; first_rows: where each part's prompt sets begin."""
+        rows = [part.rows for part in parts]
+        joined = [
+            row + first for row, first in zip(rows, first_rows, strict=True) if row is not None
+        ]
+        return cls(
+            torch.cat([part.low_res_logits for part in parts]),
+            torch.cat([part.predicted_iou for part in parts]),
+            torch.cat(joined) if joined else None,
+        )
