@@ -6,6 +6,8 @@ the order of the work does not: see `docs/adr/0005-the-encoder-works-in-strips.m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from sam.layers import LayerNorm2d, MLPBlock
 
 _QUERIES_PER_BLOCK = 256
 """Global attention on CPUs: 256 queries by 4,096 keys of float32 are 4 MB and stay in cache."""
+_ROWS_PER_STRIP = 16
 
 
 class PatchEmbed(nn.Module):
@@ -43,13 +46,15 @@ class ImageAttention(nn.Module):
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * size - 1, head_dim))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * size - 1, head_dim))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend from every token to every token: (B, h, w, D) to the same shape."""
-        B, H, W, D = x.shape
-        qkv = self.qkv(x).reshape(B, H, W, 3, self.num_heads, -1)
-        q, k, v = qkv.permute(3, 0, 4, 1, 2, 5).unbind(0)  # each (B, heads, H, W, head_dim)
-        mixed = self._mix_in_blocks(q, k, v) if _is_cpu_inference(x) else self._mix(q, k, v)
-        out: Tensor = self.proj(mixed.permute(0, 2, 3, 1, 4).reshape(B, H, W, D))
+    def forward(self, strips: Sequence[Tensor]) -> Tensor:
+        """Attend from every token to every token of a map (B, h, w, D) given in strips of rows."""
+        parts = [
+            self.qkv(strip).unflatten(-1, (3, self.num_heads, -1)).permute(3, 0, 4, 1, 2, 5)
+            for strip in strips
+        ]
+        q, k, v = (torch.cat([part[i] for part in parts], dim=2) for i in range(3))
+        mixed = self._mix_in_blocks(q, k, v) if _is_cpu_inference(q) else self._mix(q, k, v)
+        out: Tensor = self.proj(mixed.permute(0, 2, 3, 1, 4).flatten(3))
         return out
 
     def in_windows(self, x: Tensor, size: int) -> Tensor:
@@ -135,24 +140,27 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, h, w, D) to the same shape."""
-        if not self.window_size:
-            x = x + self.attn(self.norm1(x))
-        return torch.cat([self._finish(strip) for strip in self._strips(x)], dim=1)
-
-    def _finish(self, strip: Tensor) -> Tensor:
         if self.window_size:
-            strip = strip + self.attn.in_windows(self.norm1(strip), self.window_size)
+            return torch.cat([self._mlp(self._windows(part)) for part in self._strips(x)], dim=1)
+        x = x + self.attn([self.norm1(part) for part in self._strips(x)])
+        return torch.cat([self._mlp(part) for part in self._strips(x)], dim=1)
+
+    def _windows(self, strip: Tensor) -> Tensor:
+        return strip + self.attn.in_windows(self.norm1(strip), self.window_size)
+
+    def _mlp(self, strip: Tensor) -> Tensor:
         out: Tensor = strip + self.mlp(self.norm2(strip))
         return out
 
     def _strips(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Cut into rows of windows, which nothing that follows crosses: a strip stays in cache."""
+        """Cut into rows of windows, which nothing that follows crosses.
+
+        On a CPU a strip stays in cache, and below the 32 MB from which the allocator returns
+        memory to the system, to fault it in again page by page.
+        """
         if not _is_cpu_inference(x):
             return (x,)
-        return torch.split(x, self.window_size or _STRIP_ROWS, dim=1)
-
-
-_STRIP_ROWS = 16
+        return torch.split(x, self.window_size or _ROWS_PER_STRIP, dim=1)
 
 
 def _is_cpu_inference(x: Tensor) -> bool:
