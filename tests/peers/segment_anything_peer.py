@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sam.config import DecoderConfig, SamConfig, VitConfig
-from sam.model import Sam
+from sam.features import ImageFeatures
+from sam.model import Prompts, Sam
 from tests.peers import weights
 from tests.peers.torchvision_stand_in import standing_in
 
@@ -27,6 +28,7 @@ with standing_in():
     from segment_anything.utils.transforms import ResizeLongestSide
 
 __all__ = [
+    "AsReference",
     "ResizeLongestSide",
     "SamAutomaticMaskGenerator",
     "SamPredictor",
@@ -133,3 +135,65 @@ def _filled(model: Any, seed: int) -> Any:
     ):
         model.register_buffer(name, torch.tensor(values).reshape(3, 1, 1), persistent=False)
     return model
+
+
+class AsReference:
+    """One of our models in the shape that the reference's predictor and generator drive.
+
+    Only encoding and decoding are ours; resizing, upscaling and all filters are the reference's.
+    """
+
+    mask_threshold = 0.0
+    image_format = "RGB"
+    postprocess_masks = modeling.Sam.postprocess_masks
+
+    def __init__(self, ours: Sam) -> None:
+        self.ours = ours
+        self.device = ours.device
+        self.prompt_encoder = _AsPromptEncoder()
+
+    @property
+    def image_encoder(self) -> _AsImageEncoder:
+        """What is called with preprocessed images and knows their size."""
+        return _AsImageEncoder(self.ours)
+
+    def preprocess(self, pixels_13hw: Tensor) -> Tensor:
+        """Normalise and pad a resized image."""
+        return self.ours.normalise_and_pad(pixels_13hw)
+
+    def mask_decoder(
+        self,
+        *,
+        image_embeddings: ImageFeatures,
+        image_pe: None,
+        sparse_prompt_embeddings: Prompts,
+        dense_prompt_embeddings: None,
+        multimask_output: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Return (N, 3 or 1, S/4, S/4) logits and their predicted IoU."""
+        decoded = self.ours.decode(image_embeddings, sparse_prompt_embeddings)
+        kept = slice(1, None) if multimask_output else slice(0, 1)
+        return decoded.low_res_logits[:, kept], decoded.predicted_iou[:, kept]
+
+
+class _AsImageEncoder:
+    def __init__(self, ours: Sam) -> None:
+        self.ours = ours
+        self.img_size = ours.config.image_size_px
+
+    def __call__(self, images_b3ss: Tensor) -> ImageFeatures:
+        return self.ours.encode(images_b3ss)
+
+
+class _AsPromptEncoder:
+    """Hands prompts through: our decoder takes them as they are."""
+
+    def __call__(
+        self, *, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> tuple[Prompts, None]:
+        coords, labels = points if points is not None else (None, None)
+        coords = None if coords is None else coords.float()
+        return Prompts.make(coords, labels, boxes, masks), None
+
+    def get_dense_pe(self) -> None:
+        return None
