@@ -1,0 +1,165 @@
+"""Automatic masks on real photos: ours and segment-anything's generator keep the same ones.
+
+The photos come from ../shared/data/photos-dev (or SEGLOOP_SHARED_DATA); without it this skips.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco
+from scipy.optimize import linear_sum_assignment
+
+from sam.automatic import AutomaticSettings, generate
+from sam.checkpoints import load
+from sam.model import Sam
+
+peer = pytest.importorskip("tests.peers.segment_anything_peer")
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED_DATA = Path(os.environ.get("SEGLOOP_SHARED_DATA", ROOT.parent / "shared" / "data"))
+PHOTOS = SHARED_DATA / "photos-dev" / "images"
+STARTER = ROOT / "sam" / "starter" / "starter.safetensors"
+SMALLEST_IOU = 0.99
+SMALLEST_SHARE = 0.99
+FEWEST_MASKS = 50
+
+pytestmark = [
+    pytest.mark.skipif(not PHOTOS.is_dir(), reason=f"no photos at {PHOTOS}"),
+    pytest.mark.timeout(1800),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_cores() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Settings both generators run at."""
+
+    name: str
+    settings: AutomaticSettings
+    photos: tuple[str, ...] = field(default=())
+
+
+def as_their_arguments(ours: AutomaticSettings) -> dict[str, Any]:
+    return {
+        "points_per_side": ours.points_per_side,
+        "pred_iou_thresh": ours.pred_iou_thresh,
+        "stability_score_thresh": ours.stability_thresh,
+        "stability_score_offset": ours.stability_offset_logit,
+        "box_nms_thresh": ours.nms_iou_thresh,
+        "crop_n_layers": ours.crop_layers,
+        "crop_nms_thresh": ours.crop_nms_iou_thresh,
+        "crop_overlap_ratio": ours.crop_overlap_ratio,
+        "crop_n_points_downscale_factor": ours.crop_points_downscale,
+        "min_mask_region_area": ours.min_region_area_px,
+    }
+
+
+def a_photo(name: str, *, long_side_px: int) -> np.ndarray:
+    """Read a photo, reduced: both generators spend most of their time on pixels."""
+    with Image.open(PHOTOS / name) as photo:
+        photo.thumbnail((long_side_px, long_side_px))
+        return np.asarray(photo.convert("RGB"))
+
+
+@dataclass(frozen=True)
+class Match:
+    """Masks paired one to one with the largest possible number at IoU >= SMALLEST_IOU."""
+
+    num_theirs: int
+    num_ours: int
+    pairs: list[tuple[int, int]]
+
+    @property
+    def num_agreed(self) -> int:
+        return len(self.pairs)
+
+
+def match(theirs: list[dict[str, Any]], ours: list[Any]) -> Match:
+    a = [mask["segmentation"] for mask in theirs]
+    b = [{"size": [m.rle.height_px, m.rle.width_px], "counts": m.rle.counts} for m in ours]
+    if not a or not b:
+        return Match(len(a), len(b), [])
+    iou = coco.iou(a, b, [0] * len(b))
+    rows, columns = linear_sum_assignment(iou < SMALLEST_IOU)
+    agreed = [(r, c) for r, c in zip(rows, columns, strict=True) if iou[r, c] >= SMALLEST_IOU]
+    return Match(len(a), len(b), agreed)
+
+
+def compare(
+    ours: Sam, reference: Any, photos: list[np.ndarray], settings: AutomaticSettings, what: str
+) -> None:
+    generator = peer.SamAutomaticMaskGenerator(
+        reference, output_mode="coco_rle", **as_their_arguments(settings)
+    )
+    num_agreed = num_all = 0
+    for photo in photos:
+        theirs, found = generator.generate(photo), generate(ours, photo, settings)
+        result = match(theirs, found)
+        print(
+            f"\n{what}, {photo.shape[1]} x {photo.shape[0]} px: {result.num_theirs} masks of "
+            f"theirs, {result.num_ours} of ours, {result.num_agreed} the same",
+            end="",
+        )
+        assert min(result.num_theirs, result.num_ours) >= FEWEST_MASKS
+        num_agreed += result.num_agreed
+        num_all += max(result.num_theirs, result.num_ours)
+        for row, column in result.pairs:
+            told, mask = theirs[row], found[column]
+            assert mask.predicted_iou == pytest.approx(told["predicted_iou"], abs=1e-3)
+            # Twins of one mask, from two points, may be paired crosswise.
+            assert mask.stability_score == pytest.approx(told["stability_score"], abs=0.02)
+            assert abs(mask.area_px - told["area"]) <= 0.01 * told["area"]
+            x, y, w, h = told["bbox"]  # theirs ends at the last pixel, ours after it
+            assert mask.bbox_xywh_px == pytest.approx(
+                (x, y, w + 1, h + 1), abs=0.02 * max(w, h, 50)
+            )
+    assert num_agreed >= SMALLEST_SHARE * num_all
+
+
+# --- trained weights: our starter, driven by the reference's generator ---------------------------
+
+# Thresholds of the starter's header, loosened until at least 50 masks a photo survive.
+STARTER_SETTINGS = AutomaticSettings(
+    points_per_side=16,
+    points_per_batch=32,
+    pred_iou_thresh=0.15,
+    stability_thresh=0.5,
+    stability_offset_logit=0.5,
+)
+SCENARIOS = [
+    Scenario("no crops", STARTER_SETTINGS),
+    Scenario("crops", replace(STARTER_SETTINGS, crop_layers=1, crop_points_downscale=2)),
+    Scenario("small parts cleaned", replace(STARTER_SETTINGS, min_region_area_px=40)),
+]
+GRAINS, FRUITS, STREET = "grains_1_2_0.jpg", "fruits_nuts_00.jpg", "coco_000000000073.jpg"
+
+
+@pytest.fixture(scope="module")
+def starter() -> Sam:
+    return load(STARTER, image_size_px=256)  # the same weights, at a quarter of the cost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_the_trained_starter_s_masks_are_those_of_the_reference_s_generator(
+    starter: Sam, scenario: Scenario
+) -> None:
+    photos = [a_photo(name, long_side_px=360) for name in (GRAINS, FRUITS, STREET)]
+
+    compare(starter, peer.AsReference(starter), photos, scenario.settings, scenario.name)
