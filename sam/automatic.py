@@ -21,9 +21,9 @@ from sam.features import ImageFeatures
 from sam.model import Sam, check_image, image_hw_of
 from sam.nms import box_nms
 from sam.prompts import Prompts
+from sam.upscale import Upscaler
 
 Progress = Callable[[float, str], None]
-_UPSCALE_BATCH = 8  # photo-sized float maps held at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def generate(
     features: ImageFeatures | None = None,
     on_progress: Progress | None = None,
 ) -> list[AutomaticMask]:
-    """Return every mask that passes, best first within the most zoomed-in crops.
+    """Return every mask that passes: most zoomed-in crops first, best first within a crop.
 
     features: of the whole photo, when already encoded. Equal input gives equal output.
     Raises ImageError when the array is no photo.
@@ -111,12 +111,12 @@ def generate(
         image_hw, num_layers=settings.crop_layers, overlap_ratio=settings.crop_overlap_ratio
     )
     num_points = [settings.points_in_layer(crop.layer) ** 2 for crop in crops]
-    done, found = 0, list[AutomaticMask]()
+    done, found = 0, list[_Candidate]()
     for crop, num in zip(crops, num_points, strict=True):
         whole = features if crop.layer == 0 else None
-        in_crop: list[AutomaticMask] = []
-        for num_done, masks in _masks_of_crop(model, image_hwc_u8, crop, settings, whole):
-            in_crop += masks
+        in_crop: list[_Candidate] = []
+        for num_done, candidates in _candidates_of_crop(model, image_hwc_u8, crop, settings, whole):
+            in_crop += candidates
             if on_progress is not None:
                 share = (done + num_done) / sum(num_points)
                 on_progress(share, f"{done + num_done} of {sum(num_points)} points")
@@ -124,7 +124,8 @@ def generate(
         done += num
     if len(crops) > 1:
         found = _suppress(found, settings.crop_nms_iou_thresh, prefer_small_crops=True)
-    return _clean(found, settings) if settings.min_region_area_px else found
+    masks = [candidate.paint(image_hw) for candidate in found]
+    return _clean(masks, settings) if settings.min_region_area_px else masks
 
 
 def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = 1.0) -> Tensor:
@@ -137,13 +138,48 @@ def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = 1.0)
     return inner / outer.clamp(min=1)
 
 
-def _masks_of_crop(
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A mask that passed the filters of its crop and is painted only if NMS keeps it.
+
+    logits: (S, S) low-resolution, in the crop's frame. box_xyxy_px: first and last column and row
+    inside, in the photo's frame.
+    """
+
+    crop: Crop
+    upscaler: Upscaler
+    logits: Tensor
+    predicted_iou: float
+    stability_score: float
+    point_xy_px: tuple[float, float]
+    box_xyxy_px: tuple[int, int, int, int]
+    area_px: int
+
+    def paint(self, image_hw: tuple[int, int]) -> AutomaticMask:
+        """Draw the mask in the photo's frame."""
+        crop = self.crop
+        mask: NDArray[np.bool_] = self.upscaler.paint(self.logits)
+        if mask.shape != image_hw:
+            in_crop, mask = mask, np.zeros(image_hw, dtype=bool, order="F")
+            mask[crop.rows, crop.columns] = in_crop
+        return AutomaticMask(
+            Rle.encode(mask),
+            self.predicted_iou,
+            self.stability_score,
+            crop.xywh_px,
+            self.point_xy_px,
+            _tight(self.box_xyxy_px),
+            self.area_px,
+        )
+
+
+def _candidates_of_crop(
     model: Sam,
     image_hwc_u8: NDArray[np.uint8],
     crop: Crop,
     settings: AutomaticSettings,
     features: ImageFeatures | None,
-) -> Iterator[tuple[int, list[AutomaticMask]]]:
+) -> Iterator[tuple[int, list[_Candidate]]]:
     """Yield the number of points answered so far and the masks that pass."""
     if features is None:
         pixels = np.ascontiguousarray(image_hwc_u8[crop.rows, crop.columns])
@@ -155,83 +191,103 @@ def _masks_of_crop(
     points = grid * np.array([crop.width_px, crop.height_px])
     for start in range(0, len(points), settings.points_per_batch):
         batch = points[start : start + settings.points_per_batch]
-        yield start + len(batch), look.masks_at(batch)
+        yield start + len(batch), look.candidates_at(batch)
 
 
-@dataclass(frozen=True, slots=True)
 class _Look:
     """One encoded crop and what to keep from it."""
 
-    model: Sam
-    features: ImageFeatures
-    crop: Crop
-    image_hw: tuple[int, int]
-    settings: AutomaticSettings
-
-    @property
-    def frame(self) -> Frame:
-        hw = (self.crop.height_px, self.crop.width_px)
-        return Frame(hw, self.model.config.image_size_px)
-
-    def masks_at(self, points_xy_crop: NDArray[np.float64]) -> list[AutomaticMask]:
-        """Prompt with (M, 2) points; upscale only what the model itself trusts."""
-        coords = as_tensor(self.frame.to_model(points_xy_crop), device=self.model.device)
-        labels = torch.ones(len(points_xy_crop), 1, dtype=torch.int64, device=self.model.device)
-        decoded = self.model.decode(self.features, Prompts.make(coords[:, None], labels))
-        iou = decoded.predicted_iou[:, 1:].flatten()
-        logits = decoded.low_res_logits[:, 1:].flatten(0, 1)
-        kept = (iou > self.settings.pred_iou_thresh).nonzero().flatten()
-        masks: list[AutomaticMask] = []
-        for rows in torch.split(kept, _UPSCALE_BATCH):
-            photo = self.frame.to_image_logits(logits[rows].unsqueeze(1)).squeeze(1)
-            scores = stability_score(photo, 0.0, self.settings.stability_offset_logit)
-            for index, row in enumerate(rows.tolist()):
-                if float(scores[index]) >= self.settings.stability_thresh:
-                    in_crop = (photo[index] > 0).cpu().numpy()
-                    point = points_xy_crop[row // 3]
-                    masks += self._record(in_crop, point, float(iou[row]), float(scores[index]))
-        return masks
-
-    def _record(
-        self, in_crop: NDArray[np.bool_], point: NDArray[np.float64], iou: float, stability: float
-    ) -> list[AutomaticMask]:
-        """Return the mask in the photo's frame, or nothing when a filter drops it."""
-        crop, settings = self.crop, self.settings
-        mask = np.zeros(self.image_hw, dtype=bool)
-        mask[crop.y_px : crop.y_px + crop.height_px, crop.x_px : crop.x_px + crop.width_px] = (
-            in_crop
+    def __init__(
+        self,
+        model: Sam,
+        features: ImageFeatures,
+        crop: Crop,
+        image_hw: tuple[int, int],
+        settings: AutomaticSettings,
+    ) -> None:
+        self.model, self.features, self.crop = model, features, crop
+        self.image_hw, self.settings = image_hw, settings
+        self.frame = Frame((crop.height_px, crop.width_px), model.config.image_size_px)
+        self.upscaler = Upscaler(
+            self.frame, low_res_size=model.config.low_res_size, device=model.device
         )
-        area = int(mask.sum())
-        if area == 0 or _is_huge(area, mask.size, settings):
+
+    def candidates_at(self, points_xy_crop: NDArray[np.float64]) -> list[_Candidate]:
+        """Prompt with (M, 2) points; measure only what the model itself trusts."""
+        device, thresh = self.model.device, self.settings.pred_iou_thresh
+        coords = as_tensor(self.frame.to_model(points_xy_crop), device=device)
+        labels = torch.ones(len(points_xy_crop), 1, dtype=torch.int64, device=device)
+        prompts = Prompts.make(coords[:, None], labels)
+        decoded = self.model.decode(self.features, prompts, min_iou=thresh)
+        assert decoded.rows is not None
+        iou = decoded.predicted_iou[:, 1:].flatten()
+        trusted = (iou > thresh).nonzero().flatten()
+        if not len(trusted):
             return []
-        rle = Rle.encode(mask)
-        bbox = rle.bbox_xywh_px
-        if touches_inner_edge(
-            bbox, crop, image_hw=self.image_hw, margin_px=settings.edge_margin_px
-        ):
-            return []
-        xy = (float(point[0]) + crop.x_px, float(point[1]) + crop.y_px)
-        return [AutomaticMask(rle, iou, stability, crop.xywh_px, xy, bbox, area)]
+        logits = decoded.low_res_logits[:, 1:].flatten(0, 1)[trusted]
+        found = self.upscaler.measure(logits, offset=self.settings.stability_offset_logit)
+        point_rows = decoded.rows.repeat_interleave(3)[trusted]
+        stability = found.stability
+        is_kept = (stability >= self.settings.stability_thresh) & (found.area > 0)
+        # One transfer from the device for all masks, not one for each.
+        figures = torch.stack([point_rows, found.area, *found.box_xyxy.unbind(1)], dim=1).tolist()
+        scores = torch.stack([iou[trusted].float(), stability.float()], dim=1).tolist()
+        candidates: list[_Candidate] = []
+        for row in is_kept.nonzero().flatten().tolist():
+            point, area, *box = figures[row]
+            x0, y0, x1, y1 = self._in_photo(box)
+            if self._is_dropped((x0, y0, x1, y1), area):
+                continue
+            xy = points_xy_crop[point]
+            candidates.append(
+                _Candidate(
+                    self.crop,
+                    self.upscaler,
+                    logits[row].clone(),  # not a view that keeps the whole batch alive
+                    scores[row][0],
+                    scores[row][1],
+                    (float(xy[0]) + self.crop.x_px, float(xy[1]) + self.crop.y_px),
+                    (x0, y0, x1, y1),
+                    area,
+                )
+            )
+        return candidates
+
+    def _in_photo(self, box_xyxy: Sequence[int]) -> tuple[int, int, int, int]:
+        x0, y0, x1, y1 = box_xyxy
+        left, top = self.crop.x_px, self.crop.y_px
+        return (x0 + left, y0 + top, x1 + left, y1 + top)
+
+    def _is_dropped(self, box_xyxy_px: tuple[int, int, int, int], area_px: int) -> bool:
+        height, width = self.image_hw
+        margin = self.settings.edge_margin_px
+        return _is_huge(area_px, height * width, self.settings) or touches_inner_edge(
+            _tight(box_xyxy_px), self.crop, image_hw=self.image_hw, margin_px=margin
+        )
 
 
 def _suppress(
-    masks: Sequence[AutomaticMask], iou_thresh: float, *, prefer_small_crops: bool = False
-) -> list[AutomaticMask]:
-    """Drop near-equal boxes: rank by crop size if asked, predicted IoU, area, then order."""
+    masks: Sequence[_Candidate], iou_thresh: float, *, prefer_small_crops: bool = False
+) -> list[_Candidate]:
+    """Drop near-equal boxes: rank by predicted IoU, area, then order; or by crop size, then order.
 
-    def rank(index: int) -> tuple[float, float, int, int]:
+    Crops of one size keep their order, as the reference's stable sort leaves it.
+    """
+
+    def rank(index: int) -> tuple[float, float, int]:
         mask = masks[index]
-        crop_area = mask.crop_box_xywh_px[2] * mask.crop_box_xywh_px[3]
-        return (crop_area if prefer_small_crops else 0, -mask.predicted_iou, -mask.area_px, index)
+        if prefer_small_crops:
+            return (mask.crop.width_px * mask.crop.height_px, 0.0, index)
+        return (-mask.predicted_iou, -mask.area_px, index)
 
     ranked = [masks[index] for index in sorted(range(len(masks)), key=rank)]
-    return [ranked[index] for index in _kept(ranked, iou_thresh)]
+    return [ranked[i] for i in _kept([mask.box_xyxy_px for mask in ranked], iou_thresh)]
 
 
-def _kept(ranked: Sequence[AutomaticMask], iou_thresh: float) -> list[int]:
-    boxes = np.array([mask.bbox_xywh_px for mask in ranked], dtype=np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return [int(i) for i in box_nms(boxes, -np.arange(len(ranked)), iou_thresh)]
+def _kept(ranked_xyxy_px: Sequence[tuple[int, int, int, int]], iou_thresh: float) -> list[int]:
+    """Say which boxes, best first, NMS keeps; last pixels are inside, as the reference's."""
+    boxes = np.array(ranked_xyxy_px, dtype=np.float64).reshape(-1, 4)
+    return [int(i) for i in box_nms(boxes, -np.arange(len(boxes)), iou_thresh)]
 
 
 def _clean(masks: Sequence[AutomaticMask], settings: AutomaticSettings) -> list[AutomaticMask]:
@@ -243,7 +299,7 @@ def _clean(masks: Sequence[AutomaticMask], settings: AutomaticSettings) -> list[
             cleaned.append(result)
             was_changed.append(result.rle != mask.rle)
     order = sorted(range(len(cleaned)), key=lambda index: (was_changed[index], index))
-    ranked = [cleaned[index] for index in order]
+    ranked = [_inclusive(cleaned[index].bbox_xywh_px) for index in order]
     thresh = max(settings.nms_iou_thresh, settings.crop_nms_iou_thresh)
     kept = {order[index] for index in _kept(ranked, thresh)}
     return [mask for index, mask in enumerate(cleaned) if index in kept]
@@ -261,6 +317,16 @@ def _clean_one(mask: AutomaticMask, settings: AutomaticSettings) -> AutomaticMas
     if _is_huge(rle.area_px, islands.size, settings):  # by the holes just filled
         return None
     return replace(mask, rle=rle, bbox_xywh_px=rle.bbox_xywh_px, area_px=rle.area_px)
+
+
+def _tight(box_xyxy_px: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = box_xyxy_px
+    return (x0, y0, x1 - x0 + 1, y1 - y0 + 1)
+
+
+def _inclusive(bbox_xywh_px: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    x, y, width, height = bbox_xywh_px
+    return (x, y, x + width - 1, y + height - 1)
 
 
 def _is_huge(area_px: int, photo_px: int, settings: AutomaticSettings) -> bool:

@@ -38,7 +38,7 @@ class Painter(nn.Module):
         self.num_encoded += 1
         return ImageFeatures(torch.zeros(1, 16, 8, 8), torch.zeros(1, 8, 32, 32))
 
-    def decode(self, features: ImageFeatures, prompts: Prompts) -> Decoded:
+    def decode(self, features: ImageFeatures, prompts: Prompts, *, min_iou: float) -> Decoded:
         num = len(prompts)
         self.most_prompts = max(self.most_prompts, num)
         assert prompts.point_labels.tolist() == [[1, -1]] * num
@@ -53,7 +53,8 @@ class Painter(nn.Module):
                     ramp = np.clip((radius - distance) * height, -20, 20)
                     logits[row, 1 + index % 3] = torch.from_numpy(ramp).float()
                     iou[row, 1 + index % 3] = quality
-        return Decoded(logits, iou)
+        rows = (iou[:, 1:] > min_iou).any(1).nonzero().flatten()
+        return Decoded(logits[rows], iou[rows], rows)
 
 
 def blank(height: int = SIZE, width: int = SIZE) -> np.ndarray:
@@ -113,11 +114,11 @@ def test_crops_find_the_same_object_again_and_the_closest_look_wins() -> None:
     settings = replace(PAPER_ENGINE, points_per_side=16, crop_layers=1)
 
     class Zoomed(Painter):  # sees one disc in the middle of whatever crop it is shown
-        def decode(self, features: ImageFeatures, prompts: Prompts) -> Decoded:
+        def decode(self, features: ImageFeatures, prompts: Prompts, *, min_iou: float) -> Decoded:
             scale = SIZE / max(self.shape[:2])
             x, y = (64, 64) if max(self.shape) == SIZE else (30 * scale, 30 * scale)
             self.discs = [(x, y, 12 * scale, 0.95, 9)]
-            return super().decode(features, prompts)
+            return super().decode(features, prompts, min_iou=min_iou)
 
     masks = generate(Zoomed([]), blank(), settings)
 
