@@ -142,8 +142,7 @@ class ImageReadsTokens(TokenImageAttention):
         weights = self._scores(image, self.heads(self.k_proj(keys))).softmax(dim=2).flatten(1, 2)
         told = self.absorb(self.heads(self.v_proj(values)), self.out_proj.weight.t())
         told = told + self.out_proj.bias / self.num_heads  # a head's weights add up to 1
-        cells = image.cells.to(told.dtype)
-        return torch.baddbmm(cells, weights.to(told.dtype).transpose(1, 2), told)
+        return image.cells + weights.to(told.dtype).transpose(1, 2) @ told
 
     def share(self, image: ImageSide) -> Tensor:
         """Project the cells of one image: queries (heads, HW, d)."""
@@ -158,6 +157,5 @@ class ImageReadsTokens(TokenImageAttention):
             return by_head.reshape(heads, N, T, -1).transpose(0, 1)
         asked = self.absorb(key, self.q_proj.weight)
         bias = (key * self.q_proj.bias.reshape(heads, 1, d)).sum(-1).reshape(N, heads * T, 1)
-        positioned = image.positioned.expand(N, -1, -1)
-        scores = torch.baddbmm(bias.to(asked.dtype), asked, positioned.transpose(1, 2))
+        scores = asked @ image.positioned.transpose(1, 2) + bias
         return scores.reshape(N, heads, T, -1)

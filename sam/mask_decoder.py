@@ -172,7 +172,7 @@ class Upscaling(nn.Sequential):
 def _quadruple(cells: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
     weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (4 * out, in)
     bias = None if conv.bias is None else conv.bias.repeat(4)
-    wide = F.linear(cells, weight, bias)
+    wide = F.linear(cells.flatten(0, 1), weight, bias)  # flat: a Gemm with its bias when exported
     return wide.reshape(cells.shape[0], -1, conv.out_channels)
 
 
