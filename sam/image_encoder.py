@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from sam.config import VitConfig
 from sam.features import ImageFeatures
-from sam.layers import LayerNorm2d, MLPBlock
+from sam.layers import LayerNorm2d, MLPBlock, is_tracing
 
 _QUERIES_PER_BLOCK = 256
 """Global attention on CPUs: 256 queries by 4,096 keys of float32 are 4 MB and stay in cache."""
 _ROWS_PER_STRIP = 16
+_ROWS_IN_GRAPH = 8
 
 
 class PatchEmbed(nn.Module):
@@ -53,7 +54,13 @@ class ImageAttention(nn.Module):
             for strip in strips
         ]
         q, k, v = (torch.cat([part[i] for part in parts], dim=2) for i in range(3))
-        mixed = self._mix_in_blocks(q, k, v) if _is_cpu_inference(q) else self._mix(q, k, v)
+        if is_tracing():  # an exported graph: all heads at once
+            mixed = self._mix(q, k, v, num_heads=self.num_heads, num_rows=_ROWS_IN_GRAPH)
+        elif _is_cpu_inference(q):
+            num_rows = max(1, _QUERIES_PER_BLOCK // q.shape[3])
+            mixed = self._mix(q, k, v, num_heads=1, num_rows=num_rows)
+        else:
+            mixed = self._mix(q, k, v, num_heads=self.num_heads, num_rows=q.shape[2])
         out: Tensor = self.proj(mixed.permute(0, 2, 3, 1, 4).flatten(3))
         return out
 
@@ -65,44 +72,35 @@ class ImageAttention(nn.Module):
         thrown away, so neither is computed.
         """
         B, H, W, D = x.shape
-        rows, columns = -(-H // size), -(-W // size)
+        rows, columns = (H + size - 1) // size, (W + size - 1) // size
         padding = (0, 0, 0, columns * size - W, 0, rows * size - H)
         qkv = F.pad(F.linear(x, self.qkv.weight), padding) + self.qkv.bias
         qkv = qkv.reshape(B, rows, size, columns, size, 3, self.num_heads, -1)
         windows = qkv.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(1, 3)
-        mixed = self._mix(*windows.unbind(0)).unflatten(0, (B, rows, columns))  # type: ignore[no-untyped-call]
-        whole = mixed.permute(0, 1, 4, 2, 5, 3, 6).reshape(B, rows * size, columns * size, D)
+        mixed = self._mix(*windows.unbind(0), num_heads=self.num_heads, num_rows=size)
+        whole = mixed.reshape(B, rows, columns, *mixed.shape[1:]).permute(0, 1, 4, 2, 5, 3, 6)
+        whole = whole.reshape(B, rows * size, columns * size, D)
         out: Tensor = self.proj(whole[:, :H, :W])
         return out
 
-    def _mix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend with q (B, heads, h, w, d) to all of k and v (B, heads, H, W, d)."""
-        by_row, by_column = self._position_biases(q)
-        bias = by_row.unsqueeze(-1) + by_column.unsqueeze(-2)  # (B, heads, h, w, H, W)
-        mask = bias.flatten(4).flatten(2, 3)
-        mixed = F.scaled_dot_product_attention(
-            q.flatten(2, 3), k.flatten(2, 3), v.flatten(2, 3), attn_mask=mask.to(q.dtype)
-        )
-        return mixed.unflatten(2, q.shape[2:4])  # type: ignore[no-untyped-call, no-any-return]
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor, *, num_heads: int, num_rows: int) -> Tensor:
+        """Attend from every token to every token, all (B, heads, H, W, d), in blocks.
 
-    def _mix_in_blocks(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Do as _mix, a few rows of a head's queries at a time: their bias stays in cache."""
-        B, heads, H, W, d = q.shape
+        num_heads, num_rows: how many heads and rows of queries at once.
+        """
         by_row, by_column = self._position_biases(q)
-        num_rows = max(1, _QUERIES_PER_BLOCK // W)
-        out = q.new_empty(B, heads, H, W, d)
-        for image in range(B):
-            for head in range(heads):
-                keys = k[image : image + 1, head : head + 1].reshape(1, 1, H * W, d)
-                values = v[image : image + 1, head : head + 1].reshape(1, 1, H * W, d)
-                for top in range(0, H, num_rows):
-                    part = (image, head, slice(top, top + num_rows))
-                    bias = by_row[part].unsqueeze(-1) + by_column[part].unsqueeze(-2)
-                    queries = q[part].reshape(1, 1, -1, d)
-                    mask = bias.reshape(1, 1, -1, H * W)
-                    mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-                    out[part] = mixed.reshape(-1, W, d)
-        return out
+        by_head = []
+        for head in range(0, q.shape[1], num_heads):
+            heads = slice(head, head + num_heads)
+            keys, values = k[:, heads].flatten(2, 3), v[:, heads].flatten(2, 3)
+            parts = []
+            for top in range(0, q.shape[2], num_rows):
+                rows = slice(top, top + num_rows)
+                bias = by_row[:, heads, rows, :, :, None] + by_column[:, heads, rows, :, None, :]
+                queries, mask = q[:, heads, rows].flatten(2, 3), bias.flatten(4).flatten(2, 3)
+                parts.append(F.scaled_dot_product_attention(queries, keys, values, mask))
+            by_head.append(torch.cat(parts, dim=2))
+        return torch.cat(by_head, dim=1).reshape(q.shape)
 
     def _position_biases(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """Return what q (..., H, W, d) adds per key row and column: (..., H, W, H or W)."""
@@ -164,7 +162,7 @@ class EncoderBlock(nn.Module):
 
 
 def _is_cpu_inference(x: Tensor) -> bool:
-    return x.device.type == "cpu" and not torch.is_grad_enabled()
+    return x.device.type == "cpu" and not torch.is_grad_enabled() and not is_tracing()
 
 
 class ImageEncoderVit(nn.Module):

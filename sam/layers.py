@@ -13,6 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def is_tracing() -> bool:
+    """Say whether a graph is being recorded for export."""
+    return bool(torch._C._get_tracing_state())
+
+
 class LayerNorm2d(nn.Module):
     """Layer norm over the channels of (B, C, H, W)."""
 
