@@ -202,7 +202,8 @@ def _characters(deltas: Runs) -> bytes:
             break
         rows = more if isinstance(rows, slice) else rows[more]
         deltas = deltas[more]
-    return codes[codes != 0].tobytes()
+    written: bytes = codes[codes != 0].tobytes()
+    return written
 
 
 def _numbers(codes: NDArray[np.uint8], start: int, ends: Runs, *, first_run: int) -> Runs:
