@@ -122,7 +122,7 @@ def _generate(options: argparse.Namespace) -> int:
             segment,
             record=record,
             with_overlay=options.overlay,
-            on_done=lambda _: _move(photos, photos.n + 1),
+            on_done=lambda _: _move(photos, int(photos.n) + 1),
         )
     return _report(outcomes, options.output)
 

@@ -1,4 +1,4 @@
-"""Download an official checkpoint: resumed where it stopped, checked by SHA-256, whole or not at all.
+"""Download an official checkpoint: resumed where it stopped, checked, whole or not at all.
 
 Needs the standard library only, so that it starts without torch.
 """

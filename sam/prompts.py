@@ -103,6 +103,16 @@ class Prompts:
         labels = torch.cat([self.point_labels, padding], 1)
         return replace(self, point_coords=coords, point_labels=labels)
 
+    def rows(self, which: slice) -> Prompts:
+        """Return some of the prompt sets."""
+        low_res, has_mask = self.low_res_logits, self.has_mask
+        return Prompts(
+            self.point_coords[which],
+            self.point_labels[which],
+            None if low_res is None else low_res[which],
+            None if has_mask is None else has_mask[which],
+        )
+
     def __len__(self) -> int:
         return self.point_coords.shape[0]
 
