@@ -100,13 +100,16 @@ class Frame:
         return F.interpolate(cropped, self.image_hw, mode="bilinear", align_corners=False)
 
 
-def as_numbers(values: ArrayLike, *, what: str) -> Floats:
-    """Return whole or floating-point numbers as float64. Raises PromptError for anything else."""
+def as_numbers(values: ArrayLike, *, what: str, kinds: str = "iuf") -> Floats:
+    """Return numbers as float64. Raises PromptError for anything else.
+
+    kinds: the kinds of numpy types to take; by default whole and floating-point numbers.
+    """
     try:
         array: NDArray[Any] = np.asarray(values)
     except (TypeError, ValueError, RuntimeError):  # lists of several lengths, tensors on a GPU
         raise PromptError(f"{what} must be an array of numbers") from None
-    if array.size and array.dtype.kind not in "iuf":
+    if array.size and array.dtype.kind not in kinds:
         raise PromptError(f"{what} must be an array of numbers, got {array.dtype}")
     return array.astype(np.float64)
 

@@ -20,7 +20,7 @@ from sam.checkpoints import encoder_sha256, write_atomically
 from sam.coordinates import Frame, as_numbers, as_tensor
 from sam.embeddings import EmbeddingError
 from sam.features import ImageFeatures
-from sam.model import Sam, check_image, image_hw_of
+from sam.model import ImageError, Sam, check_image, image_hw_of
 from sam.prompts import Decoded, PromptError, Prompts
 from sam.selection import choose
 
@@ -309,9 +309,7 @@ def _points_of_many(
 def _labels(labels: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.int64]:
     if labels is None:
         raise PromptError("points need labels: 1 for object, 0 for background")
-    array: NDArray[Any] = np.asarray(labels)
-    if array.dtype != np.bool_:
-        array = as_numbers(labels, what="labels")
+    array = as_numbers(labels, what="labels", kinds="biuf")
     if array.shape != shape:
         raise PromptError(f"points of shape {shape} need as many labels, got {array.shape}")
     wrong = ~np.isin(array, (0, 1)).ravel()
