@@ -37,6 +37,9 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
     for key in ("licence", "trained_on"):
         lines.append((_label(key), _value(metadata.pop(key, _ABSENT))))
     lines.append(("recommended", _value(automatic) if automatic else "the preset's settings"))
+    card = path.parent / "MODEL_CARD.md"
+    if card.is_file():
+        lines.append(("model card", str(card)))
     return lines + list(_rest(metadata))
 
 

@@ -220,6 +220,7 @@ def test_info_tells_licence_training_and_settings_of_ours_and_of_official_files(
     }
     save(build("tiny", seed=1), tmp_path / "ours.safetensors", facts, dtype=torch.float16)
     torch.save(build("tiny_vit", seed=1).state_dict(), tmp_path / "sam_vit_b_01ec64.pth")
+    (tmp_path / "MODEL_CARD.md").touch()
     monkeypatch.setattr("sam.checkpoints.OFFICIAL", ("tiny_vit",))
 
     assert main(["info", str(tmp_path / "ours.safetensors")]) == 0
@@ -232,6 +233,7 @@ def test_info_tells_licence_training_and_settings_of_ours_and_of_official_files(
     assert lines["trained on"] == "leaves, stones"
     assert lines["recommended"] == "pred_iou_thresh 0.3"
     assert "float16" in lines["stored as"]
+    assert lines["model card"] == str(tmp_path / "MODEL_CARD.md")
     assert "Apache-2.0" in official
     assert "SA-1B" in official
 
