@@ -26,11 +26,42 @@ def pairwise_iou(as_: Sequence[Rle], bs: Sequence[Rle]) -> NDArray[np.float64]:
     """
     if not as_ or not bs:
         return np.zeros((len(as_), len(bs)), dtype=np.float64)
-    sizes = {(rle.height_px, rle.width_px) for rle in (*as_, *bs)}
-    if len(sizes) > 1:
-        raise RleError(f"masks of different sizes cannot overlap: {sorted(sizes)}")
+    _check_one_size((*as_, *bs))
     table = coco_mask.iou(_checked(as_), _checked(bs), [0] * len(bs))
     return np.nan_to_num(np.asarray(table, dtype=np.float64), nan=0.0)
+
+
+def union(rles: Sequence[Rle]) -> Rle:
+    """Return the pixels in any of at least one mask. Raises RleError like pairwise_iou."""
+    return _merged(rles, intersect=False)
+
+
+def intersection(rles: Sequence[Rle]) -> Rle:
+    """Return the pixels in all of at least one mask. Raises RleError like pairwise_iou."""
+    return _merged(rles, intersect=True)
+
+
+def difference(a: Rle, b: Rle) -> Rle:
+    """Return the pixels of a that are not in b. Raises RleError like pairwise_iou."""
+    return intersection([a, complement(b)])
+
+
+def complement(rle: Rle) -> Rle:
+    """Return the pixels outside a mask. Raises RleError on a malformed code."""
+    return Rle.from_runs(np.concatenate([[0], rle.runs()]), rle.height_px, rle.width_px)
+
+
+def _merged(rles: Sequence[Rle], *, intersect: bool) -> Rle:
+    if not rles:
+        raise RleError("there are no masks to merge")
+    _check_one_size(rles)
+    return Rle.from_coco(coco_mask.merge(_checked(rles), intersect))
+
+
+def _check_one_size(rles: Sequence[Rle]) -> None:
+    sizes = {(rle.height_px, rle.width_px) for rle in rles}
+    if len(sizes) > 1:
+        raise RleError(f"masks of different sizes cannot overlap: {sorted(sizes)}")
 
 
 def _checked(rles: Sequence[Rle]) -> list[dict[str, object]]:

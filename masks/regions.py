@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Mask = NDArray[np.bool_]
+_COUNTED_AT_ONCE = 1 << 22  # pixels
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
@@ -56,4 +57,8 @@ def fill_holes(mask_hw: Mask, max_area_px: int) -> Mask:
 
 def _components(mask_hw: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     labels, num_labels = ndimage.label(mask_hw, structure=_EIGHT_NEIGHBOURS)
-    return labels, np.bincount(labels.ravel(), minlength=num_labels + 1)
+    areas = np.zeros(num_labels + 1, dtype=np.int64)
+    for part in np.array_split(labels.ravel(), 1 + labels.size // _COUNTED_AT_ONCE):
+        counts = np.bincount(part)  # makes a copy of twice the size: in parts
+        areas[: counts.size] += counts
+    return labels, areas

@@ -21,16 +21,17 @@ from torch import Tensor
 
 from sam.config import PRESETS, ConfigError, SamConfig, VitConfig
 from sam.model import Sam
+from sam.official import OFFICIAL_FILES, cached_path
+from sam.tensor_files import CheckpointError, TensorFile, is_safetensors, opened, reason
+
+__all__ = ["CheckpointError", "Header", "encoder_sha256", "load", "read_header", "save"]
 
 _CONFIG_KEY = "segloop_config"
 _METADATA_KEY = "segloop_metadata"
 ENCODER_KEY = "encoder_sha256"
 OFFICIAL = ("vit_b", "vit_l", "vit_h")
-_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-
-
-class CheckpointError(ValueError):
-    """A model file that cannot be read or does not fit; the message says why."""
+_MAX_LAYERS, _MAX_SIZE = 256, 1 << 16  # far above every real model; a hostile header ends here
+_LAYER_COUNTS = ("depth", "depths", "num_layers", "attention_blocks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +70,68 @@ def load(
 ) -> Sam:
     """Build the model a file holds, in float32 and evaluation mode.
 
-    Reads our safetensors and the official .pth files (vit_b, vit_l, vit_h, told apart by shape).
-    image_size_px: serve a pyramid model at another size. Raises CheckpointError.
+    path: our safetensors, an official .pth file (told apart by shape), or the name of an official
+    model that was fetched (vit_b, vit_l, vit_h); nothing is downloaded here.
+    image_size_px: serve a pyramid model at another size. Names, shapes and types of all tensors
+    are checked before one is read. Raises CheckpointError.
     """
-    path = Path(path)
-    if _is_safetensors(path):
-        config, tensors = read_header(path).config, _read_safetensors(path)
-    else:
-        tensors = _read_official(path)
-        config = _official_config(tensors, path)
-    if image_size_px is not None:
-        try:
-            config = config.at_image_size(image_size_px)
-        except ConfigError as error:
-            raise CheckpointError(str(error)) from None
-    with torch.device("meta"):
-        model = Sam(config)
-    _check_fit(model.state_dict(), tensors, path)
-    model.load_state_dict({k: _as_float32(v) for k, v in tensors.items()}, assign=True)
+    path = find(path)
+    with opened(path) as file:
+        config = _configuration(path, file)
+        if image_size_px is not None:
+            try:
+                config = config.at_image_size(image_size_px)
+            except ConfigError as error:
+                raise CheckpointError(str(error)) from None
+        model = _without_weights(config, path)
+        tensors = file.read_fitting(model.state_dict())
+    model.load_state_dict(tensors, assign=True)
     model.restore_buffers()
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return model.to(device).eval()
+
+
+def configuration(path: str | Path) -> SamConfig:
+    """Return the shape of the model a file holds, without its weights. Raises CheckpointError."""
+    path = find(path)
+    with opened(path) as file:
+        return _configuration(path, file)
+
+
+def advice(path: str | Path) -> dict[str, Any]:
+    """Return the automatic-stage settings a checkpoint recommends; empty when it says nothing.
+
+    Raises CheckpointError.
+    """
+    path = find(path)
+    found = read_header(path).metadata.get("automatic") if is_safetensors(path) else None
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def checked_device(name: str) -> torch.device:
+    """Return a device that is there. Raises ValueError."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device {name} cannot be used: {reason(error)}") from None
+    return device
+
+
+def find(path: str | Path) -> Path:
+    """Return the file that a path or the name of an official model means.
+
+    A file of that name in the working folder wins. Raises CheckpointError when a named model was
+    not fetched, with the command that fetches it.
+    """
+    name, path = str(path), Path(path)
+    if name not in OFFICIAL_FILES or path.is_file():
+        return path
+    cached = cached_path(name)
+    if not cached.is_file():
+        raise CheckpointError(f"{name} is not on this machine yet: run python -m sam fetch {name}")
+    return cached
 
 
 def read_header_values(path: Path, *, what: str, config_key: str) -> dict[str, str]:
@@ -104,7 +145,9 @@ def read_header_values(path: Path, *, what: str, config_key: str) -> dict[str, s
         with safe_open(path, framework="pt") as file:
             values: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path.name} is not a readable safetensors file: {error}") from None
+        raise CheckpointError(
+            f"{path.name} is not a readable safetensors file: {reason(error)}"
+        ) from None
     if config_key not in values:
         raise CheckpointError(f"{path.name} is no Segloop {what}: no configuration in its header")
     return values
@@ -112,13 +155,17 @@ def read_header_values(path: Path, *, what: str, config_key: str) -> dict[str, s
 
 def read_header(path: str | Path) -> Header:
     """Read configuration and metadata of one of our files. Raises CheckpointError."""
-    path = Path(path)
+    path = find(path)
     values = read_header_values(path, what="checkpoint", config_key=_CONFIG_KEY)
     try:
         config = SamConfig.from_dict(json.loads(values[_CONFIG_KEY]))
         metadata = json.loads(values.get(_METADATA_KEY, "{}"))
-    except ValueError as error:
-        raise CheckpointError(f"the header of {path.name} cannot be read: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"the header of {path.name} cannot be read: {reason(error)}"
+        ) from None
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"the header of {path.name} cannot be read: its metadata is no table")
     return Header(config, metadata)
 
 
@@ -157,64 +204,38 @@ def _encoder_digest(config: SamConfig, tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _is_safetensors(path: Path) -> bool:
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint at {path}")
-    with path.open("rb") as file:
-        start = file.read(9)
-    if len(start) < 9:
-        raise CheckpointError(f"{path.name} is too short to be a checkpoint")
-    return start[8:9] == b"{"
+def _configuration(path: Path, file: TensorFile) -> SamConfig:
+    return read_header(path).config if is_safetensors(path) else _official_config(file)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path.name} is not a readable safetensors file: {error}") from None
-
-
-def _read_official(path: Path) -> dict[str, Tensor]:
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds; all mean the same here
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path.name} is not a readable checkpoint: {first_line}") from None
-    if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
-        raise CheckpointError(f"{path.name} is not a flat table of tensors")
-    return loaded
-
-
-def _official_config(tensors: Mapping[str, Tensor], path: Path) -> SamConfig:
-    table = tensors.get("image_encoder.pos_embed")
-    shape = () if table is None else tuple(table.shape)
+def _official_config(file: TensorFile) -> SamConfig:
+    shape = file.shapes.get("image_encoder.pos_embed", ())
     for arch in OFFICIAL:
         config = PRESETS[arch]
         width = config.encoder.embed_dim if isinstance(config.encoder, VitConfig) else 0
         if shape == (1, config.embedding_size, config.embedding_size, width):
             return config
-    raise CheckpointError(f"{path.name} is not one of the official models {', '.join(OFFICIAL)}")
+    raise CheckpointError(f"{file.name} is not one of the official models {', '.join(OFFICIAL)}")
 
 
-def _check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
-    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-    if missing or extra:
-        first = (missing or extra)[0]
+def _without_weights(config: SamConfig, path: Path) -> Sam:
+    """Build a model that takes no memory. Raises CheckpointError when its sizes make no sense."""
+    try:
+        _check_sizes(config.to_dict())
+        with torch.device("meta"):
+            return Sam(config)
+    except Exception as error:  # whatever a layer says to sizes that cannot be
         raise CheckpointError(
-            f"{path.name} does not fit its configuration: {len(missing)} tensors missing, "
-            f"{len(extra)} unknown, first {first}"
-        )
-    for name, tensor in expected.items():
-        if tensor.shape != found[name].shape:
-            raise CheckpointError(
-                f"{path.name}: {name} has shape {tuple(found[name].shape)}, "
-                f"expected {tuple(tensor.shape)}"
-            )
-        if tensor.is_floating_point() and found[name].dtype not in _DTYPES:
-            raise CheckpointError(f"{path.name}: {name} has type {found[name].dtype}")
+            f"the model that {path.name} describes cannot be built: {reason(error)}"
+        ) from None
 
 
-def _as_float32(tensor: Tensor) -> Tensor:
-    # A copy: what was read is a view into the mapped file, unaligned and tied to its fate.
-    return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+def _check_sizes(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            _check_sizes(value)
+            continue
+        limit = _MAX_LAYERS if name in _LAYER_COUNTS else _MAX_SIZE
+        for number in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(number, int | float) and not 0 <= number <= limit:
+                raise ConfigError(f"{name} must lie between 0 and {limit}")

@@ -50,9 +50,10 @@ class Frame:
         height, width = self.image_hw
         outside = (points < 0) | (points > np.array([width, height]))
         if outside.any():
-            x, y = points.reshape(-1, 2)[int(outside.any(-1).argmax())]
+            where = int(outside.any(-1).argmax())
             raise PromptError(
-                f"the point ({x:g}, {y:g}) lies outside the image of {width} x {height} px"
+                f"the point {_shown(points, where)}, number {where}, lies outside the image of "
+                f"{width} x {height} px"
             )
         return np.asarray(points * np.array(self.scale_xy))
 
@@ -62,18 +63,22 @@ class Frame:
         Raises PromptError for boxes that are inverted, flat, or wholly outside.
         """
         boxes = _finite(boxes_xyxy_px, last_axis=4, what="boxes")
-        flat = boxes.reshape(-1, 4)
-        for x0, y0, x1, y1 in flat:
-            if x0 >= x1 or y0 >= y1:
-                raise PromptError(
-                    f"the box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) must have x0 < x1 and y0 < y1"
-                )
+        inverted = (boxes[..., :2] >= boxes[..., 2:]).any(-1)
+        if inverted.any():
+            where = int(inverted.argmax())
+            raise PromptError(
+                f"the box {_shown(boxes, where)}, number {where}, must have x0 < x1 and y0 < y1"
+            )
         height, width = self.image_hw
         limit = np.array([width, height, width, height], dtype=np.float64)
         clipped = np.clip(boxes, 0.0, limit)
-        corners = clipped.reshape(-1, 2, 2)
-        if (corners[:, 0] >= corners[:, 1]).any():
-            raise PromptError(f"the box lies outside the image of {width} x {height} px")
+        outside = (clipped[..., :2] >= clipped[..., 2:]).any(-1)
+        if outside.any():
+            where = int(outside.argmax())
+            raise PromptError(
+                f"the box {_shown(boxes, where)}, number {where}, lies outside the image of "
+                f"{width} x {height} px"
+            )
         return np.asarray(clipped * np.tile(self.scale_xy, 2))
 
     def boxes_to_image(self, boxes_xyxy_model: ArrayLike) -> Floats:
@@ -95,16 +100,36 @@ class Frame:
         return F.interpolate(cropped, self.image_hw, mode="bilinear", align_corners=False)
 
 
-def _finite(values: ArrayLike, *, last_axis: int, what: str) -> Floats:
+def as_numbers(values: ArrayLike, *, what: str, kinds: str = "iuf") -> Floats:
+    """Return numbers as float64. Raises PromptError for anything else.
+
+    kinds: the kinds of numpy types to take; by default whole and floating-point numbers.
+    """
     try:
-        array: NDArray[Any] = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+        array: NDArray[Any] = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):  # lists of several lengths, tensors on a GPU
         raise PromptError(f"{what} must be an array of numbers") from None
+    if array.size and array.dtype.kind not in kinds:
+        raise PromptError(f"{what} must be an array of numbers, got {array.dtype}")
+    return array.astype(np.float64)
+
+
+def _finite(values: ArrayLike, *, last_axis: int, what: str) -> Floats:
+    array = as_numbers(values, what=what)
     if array.ndim < 1 or array.shape[-1] != last_axis:
         raise PromptError(f"{what} must have {last_axis} values each, got shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise PromptError(f"{what} must be finite numbers")
+    bad = ~np.isfinite(array).all(-1)
+    if bad.any():
+        where = int(bad.argmax())
+        raise PromptError(
+            f"{what} must be finite numbers, number {where} is {_shown(array, where)}"
+        )
     return array
+
+
+def _shown(rows: Floats, where: int) -> str:
+    row = rows.reshape(-1, rows.shape[-1])[where]
+    return f"({', '.join(f'{value:g}' for value in row)})"
 
 
 def as_tensor(values: Floats, *, device: torch.device | str | None = None) -> Tensor:

@@ -6,6 +6,7 @@ Safetensors, float16, without the batch axis; the header names the encoder that 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,20 +19,29 @@ from sam.features import ImageFeatures
 _EMBEDDING = "image_embeddings"
 _HIGH_RES = "high_res_features"
 _ENCODER_KEY = "encoder_sha256"
+_IMAGE_HW_KEY = "image_hw"
 
 
 class EmbeddingError(ValueError):
     """Bytes that are not an embedding, or features that cannot be stored."""
 
 
-def to_bytes(features: ImageFeatures, *, encoder_sha256: str) -> bytes:
-    """Write the features of one image. Raises EmbeddingError when float16 cannot hold them."""
+def to_bytes(
+    features: ImageFeatures, *, encoder_sha256: str, image_hw: tuple[int, int] | None = None
+) -> bytes:
+    """Write the features of one image. Raises EmbeddingError when float16 cannot hold them.
+
+    image_hw: the photo's height and width, for readers that do not have the photo.
+    """
     if features.image_embeddings.shape[0] != 1:
         raise EmbeddingError("an embedding file holds one image")
     tensors = {_EMBEDDING: _half(features.image_embeddings)}
     if features.high_res_features is not None:
         tensors[_HIGH_RES] = _half(features.high_res_features)
-    data: bytes = to_safetensors(tensors, {_ENCODER_KEY: encoder_sha256})
+    header = {_ENCODER_KEY: encoder_sha256}
+    if image_hw is not None:
+        header[_IMAGE_HW_KEY] = json.dumps(image_hw)
+    data: bytes = to_safetensors(tensors, header)
     return data
 
 
@@ -44,6 +54,9 @@ def from_bytes(data: bytes) -> ImageFeatures:
     wrong = set(tensors) - {_EMBEDDING, _HIGH_RES}
     if wrong or _EMBEDDING not in tensors or any(t.ndim != 3 for t in tensors.values()):
         raise EmbeddingError(f"this is not an embedding: it holds {sorted(tensors)}")
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+            raise EmbeddingError(f"this is not an embedding: its {name} are not finite numbers")
     high_res = tensors.get(_HIGH_RES)
     return ImageFeatures(
         tensors[_EMBEDDING].float().unsqueeze(0),
@@ -53,13 +66,28 @@ def from_bytes(data: bytes) -> ImageFeatures:
 
 def encoder_sha256_of(data: bytes) -> str:
     """Read which encoder made an embedding, from its header. Raises EmbeddingError."""
+    try:
+        return str(_header(data)[_ENCODER_KEY])
+    except KeyError:
+        raise EmbeddingError("this embedding does not say which encoder made it") from None
+
+
+def image_hw_of(data: bytes) -> tuple[int, int] | None:
+    """Read the photo's height and width from an embedding's header; None when it holds none."""
+    try:
+        height, width = (int(side) for side in json.loads(_header(data)[_IMAGE_HW_KEY]))
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
+    return (height, width) if min(height, width) > 0 else None
+
+
+def _header(data: bytes) -> dict[str, Any]:
     length = int.from_bytes(data[:8], "little")
     try:
-        header = json.loads(data[8 : 8 + length])
-        value = header["__metadata__"][_ENCODER_KEY]
-    except (ValueError, KeyError, TypeError):
-        raise EmbeddingError("this embedding does not say which encoder made it") from None
-    return str(value)
+        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _half(tensor: Tensor) -> Tensor:

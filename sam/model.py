@@ -136,7 +136,7 @@ class Sam(nn.Module):
             return self._decode(features, prompts, image_pe, shared, min_iou)
         starts = range(0, num, step)
         parts = [
-            self._decode(features, prompts.rows(start, start + step), image_pe, shared, min_iou)
+            self._decode(features, prompts.rows(slice(start, start + step)), image_pe, shared, min_iou)
             for start in starts
         ]
         return Decoded.concat(parts, starts)

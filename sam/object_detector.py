@@ -16,7 +16,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
@@ -31,6 +30,7 @@ from sam.features import ImageFeatures
 from sam.layers import LayerNorm2d
 from sam.model import Sam
 from sam.nms import box_nms
+from sam.tensor_files import opened
 
 PRIOR_SCORE = 0.01
 BASE_SIZE_STRIDES = 4.0  # a box of log-size 0 has sides of four strides
@@ -264,13 +264,8 @@ def load(path: str | Path, *, device: torch.device | str = "cpu") -> ObjectDetec
     """Read a detector in evaluation mode. Raises CheckpointError."""
     path = Path(path)
     detector = ObjectDetector(read_header(path).config)
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        detector.load_state_dict(tensors)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        raise CheckpointError(f"{path.name} does not fit its header: {first_line}") from None
+    with opened(path) as file:
+        detector.load_state_dict(file.read_fitting(detector.state_dict()))
     return detector.to(device).eval()
 
 

@@ -5,17 +5,21 @@ Training and the grid generator drive `Sam` directly; people and services use th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sam.coordinates import Frame, as_tensor
+from sam import embeddings
+from sam.checkpoints import encoder_sha256, write_atomically
+from sam.coordinates import Frame, as_numbers, as_tensor
+from sam.embeddings import EmbeddingError
 from sam.features import ImageFeatures
-from sam.model import Sam, check_image, image_hw_of
+from sam.model import ImageError, Sam, check_image, image_hw_of
 from sam.prompts import Decoded, PromptError, Prompts
 from sam.selection import choose
 
@@ -46,6 +50,7 @@ class Predictor:
         self.model = model.eval()
         self._features: ImageFeatures | None = None
         self._frame: Frame | None = None
+        self._encoder_sha256: str | None = None
 
     @torch.inference_mode()
     def set_image(self, image_hwc_u8: NDArray[np.uint8]) -> None:
@@ -58,6 +63,64 @@ class Predictor:
         """Use features encoded earlier, of a photo of this height and width."""
         self._frame = Frame(image_hw, self.model.config.image_size_px)
         self._features = features.to(device=self.model.device, dtype=torch.float32)
+
+    @torch.inference_mode()
+    def encode_images(
+        self, images_hwc_u8: Sequence[NDArray[np.uint8]], *, images_per_batch: int = 4
+    ) -> list[ImageFeatures]:
+        """Encode RGB photos of any sizes, several at once; the photo that is set stays.
+
+        Returns the features of each photo, for set_features. images_per_batch bounds memory.
+        Raises ImageError, naming the photo, before one is encoded.
+        """
+        for index, image in enumerate(images_hwc_u8):
+            try:
+                check_image(image)
+            except ImageError as error:
+                raise ImageError(f"image {index}: {error}") from None
+        found: list[ImageFeatures] = []
+        for start in range(0, len(images_hwc_u8), images_per_batch):
+            part = images_hwc_u8[start : start + images_per_batch]
+            inputs = torch.cat([self.model.preprocess(image) for image in part])
+            together = self.model.encode(inputs)
+            found += [together.image(index) for index in range(len(part))]
+        return found
+
+    def save_embedding(self, path: str | Path) -> None:
+        """Write the photo's features in float16, whole or not at all, about 4 MB for ViTs.
+
+        Raises NoImageError, or EmbeddingError when float16 cannot hold them.
+        """
+        data = embeddings.to_bytes(
+            self.features, encoder_sha256=self._encoder(), image_hw=self.frame.image_hw
+        )
+        write_atomically(Path(path), data)
+
+    def load_embedding(self, path: str | Path, *, image_hw: tuple[int, int] | None = None) -> None:
+        """Use features saved earlier instead of set_image.
+
+        image_hw: the photo's height and width, for embeddings that do not hold it. Raises
+        EmbeddingError when the file is damaged or of another encoder; the photo that is set stays.
+        """
+        path = Path(path)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise EmbeddingError(f"{path} cannot be read: {error.strerror}") from None
+        maker = embeddings.encoder_sha256_of(data)
+        if maker != self._encoder():
+            raise EmbeddingError(
+                f"{path.name} was made by encoder {maker[:12]}, this model's is "
+                f"{self._encoder()[:12]}"
+            )
+        hw = image_hw or embeddings.image_hw_of(data)
+        if hw is None:
+            raise EmbeddingError(f"{path.name} does not hold the photo's size: give image_hw")
+        features = embeddings.from_bytes(data)
+        config, size = self.model.config, self.model.config.embedding_size
+        if tuple(features.image_embeddings.shape) != (1, config.embed_channels, size, size):
+            raise EmbeddingError(f"{path.name} has the shape of another model's embedding")
+        self.set_features(features, hw)
 
     @property
     def features(self) -> ImageFeatures:
@@ -88,8 +151,46 @@ class Predictor:
         xyxy. mask_input: (S/4, S/4) logits of an earlier prediction. Raises PromptError.
         """
         decoded, _ = self._decode(point_coords, point_labels, box, mask_input)
-        kept = slice(1, None) if multimask_output else slice(0, 1)
-        return self._finish(decoded.low_res_logits[0, kept], decoded.predicted_iou[0, kept])
+        return self._pick(decoded, 0, multimask_output=multimask_output)
+
+    @torch.inference_mode()
+    def predict_batch(
+        self,
+        *,
+        point_coords: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        boxes: ArrayLike | None = None,
+        mask_inputs: ArrayLike | None = None,
+        multimask_output: bool = True,
+        prompts_per_batch: int = 16,
+    ) -> list[Prediction]:
+        """Return what predict would for each of N prompts, decoding several at once.
+
+        point_coords: (N, 2) for one point each, or (N, P, 2). point_labels: (N,) or (N, P).
+        boxes: (N, 4) xyxy. mask_inputs: (N, S/4, S/4). Raises PromptError.
+        """
+        frame, device = self.frame, self.model.device
+        points, labels, corners, masks = None, None, None, None
+        if point_coords is not None:
+            points, labels = _points_of_many(frame, point_coords, point_labels, device)
+        elif point_labels is not None:
+            raise PromptError("there are point labels but no points")
+        if boxes is not None:
+            corners = as_tensor(frame.boxes_to_model(boxes), device=device)
+            if corners.ndim != 2:
+                raise PromptError(f"boxes must be (N, 4), got shape {tuple(corners.shape)}")
+        if mask_inputs is not None:
+            masks = _masks(mask_inputs, self.model.config.low_res_size, device)
+        prompts = Prompts.make(points, labels, corners, masks)
+        found: list[Prediction] = []
+        for start in range(0, len(prompts), prompts_per_batch):
+            part = prompts.rows(slice(start, start + prompts_per_batch))
+            decoded = self.model.decode(self.features, part)
+            found += [
+                self._pick(decoded, row, multimask_output=multimask_output)
+                for row in range(len(part))
+            ]
+        return found
 
     def predict_one(
         self,
@@ -123,6 +224,15 @@ class Predictor:
             logits.append(second.low_res_logits)
             ious.append(second.predicted_iou)
         return self._finish(torch.cat(logits), torch.cat(ious))
+
+    def _encoder(self) -> str:
+        if self._encoder_sha256 is None:  # once: it reads all weights
+            self._encoder_sha256 = encoder_sha256(self.model)
+        return self._encoder_sha256
+
+    def _pick(self, decoded: Decoded, row: int, *, multimask_output: bool) -> Prediction:
+        kept = slice(1, None) if multimask_output else slice(0, 1)
+        return self._finish(decoded.low_res_logits[row, kept], decoded.predicted_iou[row, kept])
 
     @torch.inference_mode()
     def _decode(
@@ -174,22 +284,55 @@ def _points(
         raise PromptError(f"points must be (P, 2), got shape {model_coords.shape}")
     if len(model_coords) == 0:
         raise PromptError("the list of points is empty")
+    rows = _labels(labels, model_coords.shape[:-1])
+    return as_tensor(model_coords, device=device)[None], torch.as_tensor(rows, device=device)[None]
+
+
+def _points_of_many(
+    frame: Frame, coords: ArrayLike, labels: ArrayLike | None, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return (N, P, 2) model points and (N, P) labels; (N, 2) points are one each."""
+    model_coords = frame.to_model(coords)
+    if model_coords.ndim not in (2, 3):
+        raise PromptError(f"points must be (N, 2) or (N, P, 2), got shape {model_coords.shape}")
+    if model_coords.ndim == 3 and model_coords.shape[1] == 0:
+        raise PromptError("the lists of points are empty")
+    rows = _labels(labels, model_coords.shape[:-1])
+    num = len(model_coords)
+    return (
+        as_tensor(model_coords, device=device).reshape(num, -1, 2),
+        torch.as_tensor(rows, device=device).reshape(num, -1),
+    )
+
+
+def _labels(labels: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.int64]:
     if labels is None:
         raise PromptError("points need labels: 1 for object, 0 for background")
-    array: NDArray[Any] = np.asarray(labels)
-    if array.shape != model_coords.shape[:1]:
-        raise PromptError(f"{len(model_coords)} points need as many labels, got {array.shape}")
-    if not np.isin(array, (0, 1)).all():
-        raise PromptError("a point's label is 1 for object or 0 for background")
-    return as_tensor(model_coords, device=device)[None], torch.as_tensor(
-        array.astype(np.int64), device=device
-    )[None]
+    array = as_numbers(labels, what="labels", kinds="biuf")
+    if array.shape != shape:
+        raise PromptError(f"points of shape {shape} need as many labels, got {array.shape}")
+    wrong = ~np.isin(array, (0, 1)).ravel()
+    if wrong.any():
+        where = int(wrong.argmax())
+        raise PromptError(
+            f"a point's label is 1 for object or 0 for background, "
+            f"number {where} is {array.ravel()[where]:g}"
+        )
+    return array.astype(np.int64)
 
 
 def _mask(mask_input: ArrayLike, size: int, device: torch.device) -> Tensor:
-    array = np.asarray(mask_input, dtype=np.float64)
+    array = as_numbers(mask_input, what="mask_input")
     if array.shape not in {(size, size), (1, size, size)}:
         raise PromptError(f"mask_input must be ({size}, {size}) logits, got {array.shape}")
+    return _masks(array.reshape(1, size, size), size, device)
+
+
+def _masks(mask_inputs: ArrayLike, size: int, device: torch.device) -> Tensor:
+    """Return (N, 1, S/4, S/4) of (N, S/4, S/4) logits."""
+    array = as_numbers(mask_inputs, what="mask_inputs")
+    if array.ndim != 3 or array.shape[1:] != (size, size):
+        raise PromptError(f"mask_inputs must be (N, {size}, {size}) logits, got {array.shape}")
     if not np.isfinite(array).all():
         raise PromptError("mask_input must be finite numbers")
-    return as_tensor(array, device=device).reshape(1, 1, size, size)
+    return as_tensor(array, device=device)[:, None]

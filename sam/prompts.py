@@ -103,14 +103,14 @@ class Prompts:
         labels = torch.cat([self.point_labels, padding], 1)
         return replace(self, point_coords=coords, point_labels=labels)
 
-    def rows(self, start: int, end: int) -> Prompts:
-        """Return the prompt sets from start to end."""
-        mask, has_mask = self.low_res_logits, self.has_mask
+    def rows(self, which: slice) -> Prompts:
+        """Return some of the prompt sets."""
+        low_res, has_mask = self.low_res_logits, self.has_mask
         return Prompts(
-            self.point_coords[start:end],
-            self.point_labels[start:end],
-            None if mask is None else mask[start:end],
-            None if has_mask is None else has_mask[start:end],
+            self.point_coords[which],
+            self.point_labels[which],
+            None if low_res is None else low_res[which],
+            None if has_mask is None else has_mask[which],
         )
 
     def __len__(self) -> int:

@@ -61,3 +61,72 @@ def test_cleaning_only_ever_removes_islands_and_adds_holes(mask: np.ndarray, are
     assert not (keep_components(mask, area) & ~mask).any()
     assert not (mask & ~fill_holes(mask, area)).any()
     assert largest_component(mask).sum() <= mask.sum()
+
+
+def parts_by_flooding(mask: np.ndarray) -> list[set[tuple[int, int]]]:
+    """The 8-connected parts, found pixel by pixel: slow, and nothing like the code under test."""
+    left = {(int(y), int(x)) for y, x in np.argwhere(mask)}
+    parts = []
+    for start in sorted(left):
+        if start not in left:
+            continue
+        part, edge = set(), [start]
+        while edge:
+            pixel = edge.pop()
+            if pixel in left:
+                left.remove(pixel)
+                part.add(pixel)
+                y, x = pixel
+                edge += [(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+        parts.append(part)
+    return parts
+
+
+def painted(parts: list[set[tuple[int, int]]], shape: tuple[int, ...]) -> np.ndarray:
+    mask = np.zeros(shape, dtype=bool)
+    for part in parts:
+        for y, x in part:
+            mask[y, x] = True
+    return mask
+
+
+line_shapes = st.one_of(
+    shapes, st.tuples(st.just(1), st.integers(1, 40)), st.tuples(st.integers(1, 40), st.just(1))
+)
+
+
+@given(hnp.arrays(np.bool_, line_shapes), st.integers(0, 12))
+def test_islands_and_holes_are_the_parts_that_flooding_finds(mask: np.ndarray, area: int) -> None:
+    islands, holes = parts_by_flooding(mask), parts_by_flooding(~mask)
+    large = [part for part in islands if len(part) >= area]
+    small = [part for part in holes if len(part) <= area]
+
+    assert np.array_equal(keep_components(mask, area), painted(large, mask.shape))
+    assert np.array_equal(fill_holes(mask, area), mask | painted(small, mask.shape))
+    largest = [max(islands, key=len)] if islands else []
+    assert np.array_equal(largest_component(mask), painted(largest, mask.shape))
+
+
+@given(hnp.arrays(np.bool_, line_shapes).filter(np.any))
+def test_the_deepest_point_is_as_far_from_the_outside_as_any_pixel(mask: np.ndarray) -> None:
+    padded = np.pad(mask, 1)
+    outside = np.argwhere(~padded)
+    depth = {
+        (int(y), int(x)): int(((outside - (y, x)) ** 2).sum(1).min())
+        for y, x in np.argwhere(padded)
+    }
+
+    x, y = deepest_point(mask)
+
+    assert depth[y + 1, x + 1] == max(depth.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [False, True])
+def test_sixty_megapixels_of_one_kind_are_one_part_or_one_hole(value: bool) -> None:
+    mask = np.full((7_500, 8_000), value)
+
+    assert np.array_equal(keep_components(mask, 60_000_000), mask)
+    assert np.array_equal(largest_component(mask), mask)
+    assert fill_holes(mask, 60_000_000).all()
+    assert not keep_components(mask, 60_000_001).any()

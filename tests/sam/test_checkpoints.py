@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import resource
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from safetensors.torch import save_file
 from sam.checkpoints import CheckpointError, encoder_sha256, load, read_header, save
 from sam.config import PRESETS
 from sam.model import Prompts, Sam, build
+from sam.official import cached_path
 from sam.predictor import Predictor
 
 CLICK = Prompts.make(torch.tensor([[[20.0, 30.0]]]), torch.tensor([[1]]))
@@ -106,62 +110,190 @@ class _Trap:
         return (pytest.fail, ("the file's code ran",))
 
 
-def wrong_files(folder: Path) -> dict[str, Path]:
+def write_zip(path: Path, entries: dict[str, bytes], *, deflated: bool = False) -> None:
+    method = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in entries.items():
+            archive.writestr(f"archive/{name}", data)
+
+
+def described(path: Path, **changes: object) -> None:
+    """Write a file whose header describes another model than its one tensor."""
+    config = build("tiny", seed=0).config.to_dict()
+    for part, values in changes.items():
+        config[part] = values if not isinstance(values, dict) else config[part] | values
+    save_file({"a": torch.zeros(3)}, path, {"segloop_config": json.dumps(config)})
+
+
+def with_values(path: Path, **changes: torch.Tensor) -> None:
     model = build("tiny", seed=0)
-    good = folder / "good.safetensors"
-    save(model, good)
-    files = {
-        name: folder / name
-        for name in (
-            "cut",
-            "foreign",
-            "missing",
-            "renamed",
-            "header",
-            "words",
-            "pickle",
-            "empty",
-            "integers",
-            "nested",
-        )
-    }
-    files["cut"].write_bytes(good.read_bytes()[:-1000])
-    save_file({"a": torch.zeros(3)}, files["foreign"])
-    config = {"segloop_config": json.dumps(model.config.to_dict())}
     weights = {k: v.contiguous() for k, v in model.state_dict().items()}
-    save_file({"a": torch.zeros(3)}, files["renamed"], config)
-    wrong = weights | {"mask_decoder.iou_token.weight": torch.zeros(1, 7)}
-    save_file(wrong, files["integers"], config)
-    save_file(weights, files["header"], {"segloop_config": '{"arch": "tiny"}'})
-    files["words"].write_text("this is not a model at all")
-    files["pickle"].write_bytes(pickle.dumps(_Trap()))
-    files["empty"].write_bytes(b"")
-    torch.save({"model": {"a": torch.zeros(2)}}, files["nested"])
-    return files
+    weights |= {name.replace("__", "."): value for name, value in changes.items()}
+    save_file(weights, path, {"segloop_config": json.dumps(model.config.to_dict())})
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("cut", "not a readable safetensors file"),
-        ("foreign", "no configuration in its header"),
-        ("missing", "there is no checkpoint"),
-        ("renamed", "does not fit its configuration"),
-        ("integers", r"iou_token.weight has shape \(1, 7\), expected \(1, 16\)"),
-        ("header", "header of header cannot be read"),
-        ("words", "not a readable"),
-        ("pickle", "not a readable checkpoint"),
-        ("empty", "too short"),
-        ("nested", "not a flat table"),
-    ],
-)
+def cut(path: Path, num_bytes: int) -> None:
+    save(build("tiny", seed=0), path)
+    path.write_bytes(path.read_bytes()[:num_bytes])
+
+
+def official(path: Path, **changes: object) -> None:
+    """Write the tiny official model, changed, with torch.save."""
+    weights = dict(build("tiny_vit", seed=3).state_dict())
+    weights |= {name.replace("__", "."): value for name, value in changes.items()}
+    torch.save({name: value for name, value in weights.items() if value is not None}, path)
+
+
+def halved(path: Path) -> None:
+    official(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def lying_length(path: Path) -> None:
+    path.write_bytes((2**62).to_bytes(8, "little") + b"{" + b" " * 100)
+
+
+def lying_shape(path: Path) -> None:
+    """Claim a tensor of a terabyte in a file of a few bytes."""
+    header = {"a": {"dtype": "F32", "shape": [1 << 20, 1 << 18], "data_offsets": [0, 1 << 40]}}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"1234")
+
+
+IOU_TOKEN = "mask_decoder__iou_token__weight"
+NOT_FINITE = {kind: torch.full((1, 16), float(kind)) for kind in ("nan", "inf", "-inf")}
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
+    "folder": (Path.mkdir, "is a folder, not a checkpoint"),
+    "missing": (lambda path: None, "there is no checkpoint"),
+    "empty": (Path.touch, "too short"),
+    "words": (lambda path: path.write_text("this is not a model"), "not a readable checkpoint"),
+    "zeros": (lambda path: path.write_bytes(bytes(5000)), "not a readable checkpoint"),
+    "brackets": (lambda path: path.write_text('12345678{"a": '), "not a readable safetensors"),
+    "lying length": (lying_length, "not a readable safetensors"),
+    "lying shape": (lying_shape, "not a readable safetensors"),
+    "cut by 1000": (lambda path: cut(path, -1000), "not a readable safetensors"),
+    "cut in the header": (lambda path: cut(path, 500), "not a readable safetensors"),
+    "foreign": (lambda path: save_file({"a": torch.zeros(3)}, path), "no configuration in its"),
+    "another model": (described, r"does not fit its configuration: \d+ tensors missing, 1 unknown"),
+    "half a header": (
+        lambda path: save_file({"a": torch.zeros(3)}, path, {"segloop_config": '{"arch": "x"}'}),
+        "the header of .* cannot be read",
+    ),
+    "a nested header": (
+        lambda path: save_file({"a": torch.zeros(3)}, path, {"segloop_config": "[" * 100_000}),
+        "the header of .* cannot be read",
+    ),
+    "no end of layers": (
+        lambda path: described(path, decoder={"num_layers": 10**9}),
+        "cannot be built: num_layers must lie between 0 and 256",
+    ),
+    "no end of width": (
+        lambda path: described(path, decoder={"mlp_dim": 10**12}),
+        "cannot be built: mlp_dim must lie",
+    ),
+    "a size in words": (
+        lambda path: described(path, decoder={"num_layers": "two"}),
+        "cannot be built",
+    ),
+    "wrong shape": (
+        lambda path: with_values(path, **{IOU_TOKEN: torch.zeros(1, 7)}),
+        r"iou_token.weight has shape \(1, 7\), expected \(1, 16\)",
+    ),
+    "wrong type": (
+        lambda path: with_values(path, **{IOU_TOKEN: torch.zeros(1, 16, dtype=torch.int32)}),
+        "iou_token.weight has type I32, expected float32 or float16 or bfloat16",
+    ),
+    "doubles": (
+        lambda path: with_values(path, **{IOU_TOKEN: torch.zeros(1, 16, dtype=torch.float64)}),
+        "iou_token.weight has type F64",
+    ),
+    **{
+        kind: (
+            lambda path, value=value: with_values(path, **{IOU_TOKEN: value}),
+            "mask_decoder.iou_token.weight holds NaN or infinite values",
+        )
+        for kind, value in NOT_FINITE.items()
+    },
+    "code": (
+        lambda path: path.write_bytes(pickle.dumps(_Trap())),
+        "not a readable checkpoint: neither",
+    ),
+    "code in a zip": (lambda path: torch.save({"a": _Trap()}, path), "not a readable checkpoint"),
+    "any zip": (lambda path: write_zip(path, {"a.txt": b"hello"}), "not a readable checkpoint"),
+    "bomb": (
+        lambda path: write_zip(path, {"data.pkl": bytes(10**7)}, deflated=True),
+        "it is compressed",
+    ),
+    "large table": (lambda path: write_zip(path, {"data.pkl": bytes(17 << 20)}), "too large"),
+    "half a zip": (halved, "not a readable checkpoint"),
+    "nested": (
+        lambda path: torch.save({"model": {"a": torch.zeros(2)}}, path),
+        "not a flat table of tensors",
+    ),
+    "a list": (lambda path: torch.save([torch.zeros(2)], path), "not a flat table of tensors"),
+    "official, another network": (
+        lambda path: torch.save({"backbone.weight": torch.zeros(2)}, path),
+        "not one of the official models tiny_vit",
+    ),
+    "official, one missing": (
+        lambda path: official(path, **{IOU_TOKEN: None}),
+        "1 tensors missing, 0 unknown, first mask_decoder.iou_token.weight",
+    ),
+    "official, one more": (
+        lambda path: official(path, **{"hf_token__weight": torch.zeros(1)}),
+        "0 tensors missing, 1 unknown, first hf_token.weight",
+    ),
+    "official, wrong shape": (
+        lambda path: official(path, **{IOU_TOKEN: torch.zeros(1).expand(10**6, 10**6)}),
+        r"iou_token.weight has shape \(1000000, 1000000\), expected \(1, 16\)",
+    ),
+    "official, wrong type": (
+        lambda path: official(path, **{IOU_TOKEN: torch.zeros(1, 16, dtype=torch.int64)}),
+        "iou_token.weight has type int64",
+    ),
+    "official, nan": (
+        lambda path: official(path, **{IOU_TOKEN: NOT_FINITE["nan"]}),
+        "mask_decoder.iou_token.weight holds NaN",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
 def test_a_file_that_is_no_model_is_refused_with_the_reason(
-    tmp_path: Path, name: str, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    monkeypatch.setattr("sam.checkpoints.OFFICIAL", ("tiny_vit",))
+    write, message = WRONG[name]
+    write(tmp_path / "given")
+
     with pytest.raises(CheckpointError, match=message) as caught:
-        load(wrong_files(tmp_path)[name])
+        load(tmp_path / "given")
 
     assert "\n" not in str(caught.value)
+
+
+def test_shapes_are_checked_before_memory_is_taken(tmp_path: Path) -> None:
+    with_values(tmp_path / "given", **{IOU_TOKEN: torch.zeros(200_000_000, dtype=torch.uint8)})
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(CheckpointError, match=r"iou_token.weight has shape"):
+        load(tmp_path / "given")
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000
+
+
+def test_an_official_model_is_loaded_by_name_once_it_was_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGLOOP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("sam.checkpoints.OFFICIAL", ("tiny_vit",))
+
+    with pytest.raises(CheckpointError, match="run python -m sam fetch vit_b"):
+        load("vit_b")
+    cached_path("vit_b").parent.mkdir()
+    official(cached_path("vit_b"))
+
+    assert load("vit_b").config == PRESETS["tiny_vit"]
 
 
 def test_a_vit_cannot_serve_at_another_size(tmp_path: Path) -> None:
@@ -187,3 +319,35 @@ def test_a_save_that_fails_leaves_the_old_file(
 
     assert path.read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+@pytest.mark.parametrize("kind", ["ours", "official"])
+def test_a_file_with_flipped_bytes_is_loaded_whole_or_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("sam.checkpoints.OFFICIAL", ("tiny_vit",))
+    if kind == "ours":
+        save(build("tiny_vit", seed=3), tmp_path / "given")
+    else:
+        official(tmp_path / "given")
+    good = (tmp_path / "given").read_bytes()
+    random = np.random.default_rng(5)
+    refusals: list[str] = []
+
+    for attempt in range(60):
+        # Headers and tables lie at the two ends: most flips go there.
+        near = int(random.choice([200, 3_000, len(good)]))
+        at = random.integers(0, near, 1 + attempt % 4)
+        at = len(good) - 1 - at if kind == "official" and attempt % 2 else at
+        damaged = np.frombuffer(good, dtype=np.uint8).copy()
+        damaged[at] = random.integers(0, 256, at.size)
+        (tmp_path / "given").write_bytes(damaged.tobytes())
+        try:
+            model = load(tmp_path / "given")
+        except CheckpointError as error:
+            refusals.append(str(error))
+        else:
+            assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+
+    assert len(refusals) > 10
+    assert not any("\n" in refusal for refusal in refusals)

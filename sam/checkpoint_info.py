@@ -1,0 +1,67 @@
+"""What a checkpoint says about itself, as lines for people; its weights are not read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from sam.checkpoints import configuration, find, read_header
+from sam.official import OFFICIAL_FILES
+from sam.tensor_files import is_safetensors, opened
+
+_ABSENT = "not stated"
+
+
+def describe(path: str | Path) -> list[tuple[str, str]]:
+    """Return labels and values: kind, sizes, licence, training, recommended settings.
+
+    path: like that of checkpoints.load. Raises CheckpointError.
+    """
+    path = find(path)
+    config = configuration(path)
+    lines = [
+        ("file", f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"),
+        ("arch", f"{config.arch} at {config.image_size_px} px"),
+    ]
+    with opened(path) as file:
+        sizes: defaultdict[str, int] = defaultdict(int)
+        for name, shape in file.shapes.items():
+            sizes[name.split(".")[0]] += prod(shape)
+        lines += [(part, f"{size:,} values") for part, size in sorted(sizes.items())]
+        lines.append(("stored as", ", ".join(sorted(set(file.dtypes.values())))))
+    metadata = read_header(path).metadata if is_safetensors(path) else _published(path)
+    automatic = metadata.pop("automatic", None)
+    for key in ("licence", "trained_on"):
+        lines.append((_label(key), _value(metadata.pop(key, _ABSENT))))
+    lines.append(("recommended", _value(automatic) if automatic else "the preset's settings"))
+    card = path.parent / "MODEL_CARD.md"
+    if card.is_file():
+        lines.append(("model card", str(card)))
+    return lines + list(_rest(metadata))
+
+
+def _published(path: Path) -> dict[str, Any]:
+    official = {file.file_name: file for file in OFFICIAL_FILES.values()}.get(path.name)
+    if official is None:
+        return {}
+    return {"licence": "Apache-2.0", "trained_on": "SA-1B", "from": official.url}
+
+
+def _rest(metadata: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in sorted(metadata.items()):
+        yield _label(key), _value(value)
+
+
+def _label(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_value(item) for item in value)
+    return " ".join(str(value).split())
