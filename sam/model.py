@@ -135,10 +135,8 @@ class Sam(nn.Module):
         if num <= step:
             return self._decode(features, prompts, image_pe, shared, min_iou)
         starts = range(0, num, step)
-        parts = [
-            self._decode(features, prompts.rows(slice(start, start + step)), image_pe, shared, min_iou)
-            for start in starts
-        ]
+        chunks = [prompts.rows(slice(start, start + step)) for start in starts]
+        parts = [self._decode(features, part, image_pe, shared, min_iou) for part in chunks]
         return Decoded.concat(parts, starts)
 
     def _decode(
