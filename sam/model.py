@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,10 @@ PROMPTS_PER_CHUNK = 3
 """Decoded at once on a CPU: the largest array of official size stays below 32 MB (`_strips`)."""
 _MIN_TO_SHARE = 3
 """From this many prompt sets on, projecting the image for all of them costs less than for each."""
+
+
+Engine = Callable[[Tensor], ImageFeatures]
+"""Encodes (B, 3, S, S) preprocessed images outside torch."""
 
 
 class ImageError(ValueError):
@@ -70,6 +76,8 @@ class Sam(nn.Module):
                 image_size_px=config.image_size_px,
             )
         self.mask_decoder = MaskDecoder(config)
+        self.inference_dtype: torch.dtype | None = None
+        self._engine: Engine | None = None
         self.restore_buffers()
 
     def restore_buffers(self) -> None:
@@ -103,6 +111,23 @@ class Sam(nn.Module):
         height, width = normal.shape[-2:]
         return F.pad(normal, (0, size - width, 0, size - height))
 
+    def use_engine(self, engine: Engine | None) -> None:
+        """Let `encode` run elsewhere (see `onnx_encoder`), or in torch again."""
+        self._engine = engine
+
+    def accelerate(self, *, dtype: torch.dtype | None = None, compiled: bool = False) -> None:
+        """Choose how inference runs; answers change by rounding only.
+
+        dtype: bfloat16 or float16 for the matrix products; features and logits stay float32. Worth
+        it on GPUs; CPUs without bfloat16 instructions are many times slower. compiled: let
+        torch.compile fuse the encoder, for long runs on a GPU; the first image takes a minute.
+        """
+        if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
+            raise ValueError(f"inference runs in float32, bfloat16 or float16, not {dtype}")
+        self.inference_dtype = None if dtype is torch.float32 else dtype
+        if compiled:
+            self.image_encoder.compile()
+
     def encode(self, images_b3ss: Tensor) -> ImageFeatures:
         """Encode preprocessed images; this is the expensive step."""
         size = self.config.image_size_px
@@ -110,8 +135,18 @@ class Sam(nn.Module):
             raise ImageError(
                 f"encode takes (B, 3, {size}, {size}) but got {tuple(images_b3ss.shape)}"
             )
-        features: ImageFeatures = self.image_encoder(images_b3ss)
-        return features
+        if self._engine is not None:
+            if torch.is_grad_enabled() and self.training:
+                raise RuntimeError("an encoder that runs in an engine cannot be trained")
+            return self._engine(images_b3ss)
+        with self._autocast():
+            features: ImageFeatures = self.image_encoder(images_b3ss)
+        return features if self.inference_dtype is None else features.to(dtype=torch.float32)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.inference_dtype is None:  # a trainer's own autocast goes on
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.inference_dtype)
 
     def decode(
         self, features: ImageFeatures, prompts: Prompts, *, min_iou: float | None = None
@@ -140,6 +175,21 @@ class Sam(nn.Module):
         return Decoded.concat(parts, starts)
 
     def _decode(
+        self,
+        features: ImageFeatures,
+        prompts: Prompts,
+        image_pe: Tensor,
+        shared: ImageSide | None,
+        min_iou: float | None,
+    ) -> Decoded:
+        with self._autocast():
+            decoded = self._decode_in_torch(features, prompts, image_pe, shared, min_iou)
+        if self.inference_dtype is None:
+            return decoded
+        logits, iou = decoded.low_res_logits.float(), decoded.predicted_iou.float()
+        return Decoded(logits, iou, decoded.rows)
+
+    def _decode_in_torch(
         self,
         features: ImageFeatures,
         prompts: Prompts,

@@ -14,16 +14,20 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sam.checkpoints import write_atomically
+from sam.coordinates import Frame
 from sam.features import ImageFeatures
 from sam.model import Sam
+from sam.onnx_weights import quantize_weights
 from sam.prompts import Prompts
 
 OPSET = 17
 TOLERANCE = 1e-3
+MIN_QUANTIZED_IOU = 0.98
 
 
 class ParityError(ValueError):
@@ -32,7 +36,10 @@ class ParityError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ParityReport:
-    """What was written and how far its answers were from the model's at most."""
+    """What was written and how far its answers were from the model's at most.
+
+    mean_mask_iou: of the binary masks, over all checks.
+    """
 
     path: Path
     sha256: str
@@ -40,39 +47,74 @@ class ParityReport:
     num_checks: int
     max_logit_difference: float
     max_iou_difference: float
+    mean_mask_iou: float
 
 
 class _ExportedDecoder(nn.Module):
-    def __init__(self, model: Sam) -> None:
+    """The model's decoder with tensors only, in the order of `input_names`."""
+
+    def __init__(self, model: Sam, *, full_resolution: bool) -> None:
         super().__init__()
         self.model = model
+        self.full_resolution = full_resolution
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        high_res = inputs[1] if self.model.config.high_res_channels else None
-        coords, labels, mask_input, has_mask = inputs[-4:]
-        decoded = self.model.decode(
-            ImageFeatures(inputs[0], high_res), Prompts(coords, labels, mask_input, has_mask)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        tensors = dict(zip(input_names(self.model, self.full_resolution), inputs, strict=True))
+        features = ImageFeatures(tensors["image_embeddings"], tensors.get("high_res_features"))
+        prompts = Prompts(
+            tensors["point_coords"],
+            tensors["point_labels"],
+            tensors["mask_input"],
+            tensors["has_mask_input"],
         )
-        return decoded.low_res_logits, decoded.predicted_iou
+        decoded = self.model.decode(features, prompts)
+        if not self.full_resolution:
+            return decoded.low_res_logits, decoded.predicted_iou
+        masks = self._at_photo_size(decoded.low_res_logits, tensors["orig_im_size"])
+        return masks, decoded.predicted_iou, decoded.low_res_logits
+
+    def _at_photo_size(self, low_res_logits: Tensor, photo_hw: Tensor) -> Tensor:
+        """Do as `Frame.to_image_logits`, with the photo's size as a tensor (2,)."""
+        size = self.model.config.image_size_px
+        height, width = torch.floor(photo_hw * (size / photo_hw.max()) + 0.5).long()
+        square = F.interpolate(low_res_logits, (size, size), mode="bilinear", align_corners=False)
+        cropped = square[..., :height, :width]
+        photo = photo_hw.long()
+        return F.interpolate(
+            cropped, cast(Any, (photo[0], photo[1])), mode="bilinear", align_corners=False
+        )
 
 
 @torch.no_grad()
-def export_decoder(model: Sam, path: str | Path) -> ParityReport:
-    """Write decoder.onnx (float32, any number of points) after comparing it with the model.
+def export_decoder(
+    model: Sam, path: str | Path, *, full_resolution: bool = False, quantized: bool = False
+) -> ParityReport:
+    """Write decoder.onnx (any number of points) after comparing it with the model.
 
-    Raises ParityError when an output differs by more than 1e-3 of its scale.
+    full_resolution: one more input, orig_im_size (height, width), and one more output, masks:
+    logits at the photo's size, as the official export has them. quantized: weights of 8 bits, a
+    quarter of the size; they are widened when the file is loaded, so the speed is the same.
+    Raises ParityError when an output differs by more than 1e-3 of its scale, or, quantized, when
+    masks agree at less than mean IoU 0.98.
     """
     path, was_training = Path(path), model.training
-    model.eval()
+    decoder = _ExportedDecoder(model.eval(), full_resolution=full_resolution)
     try:
-        data = _export(model)
+        data = _export(decoder)
+        if quantized:
+            data = quantize_weights(data)
         session = _session(data)
-        differences = [_compare(session, model, inputs) for inputs in _check_inputs(model)]
+        found = [_compare(session, decoder, inputs) for inputs in _check_inputs(model)]
     finally:
         model.train(was_training)
-    worst_logit = max(logit for logit, _ in differences)
-    worst_iou = max(iou for _, iou in differences)
-    if not max(worst_logit, worst_iou) <= TOLERANCE:  # also true for NaN
+    worst_logit, worst_iou = (max(row[i] for row in found) for i in range(2))
+    mean_mask_iou = sum(row[2] for row in found) / len(found)
+    if quantized and not mean_mask_iou >= MIN_QUANTIZED_IOU:  # also true for NaN
+        raise ParityError(
+            f"the quantized decoder's masks agree with the model's at mean IoU {mean_mask_iou:.3f} "
+            f"(at least {MIN_QUANTIZED_IOU:g})"
+        )
+    if not quantized and not max(worst_logit, worst_iou) <= TOLERANCE:
         raise ParityError(
             f"the exported decoder differs from the model by {worst_logit:.2g} in logits and "
             f"{worst_iou:.2g} in predicted IoU (at most {TOLERANCE:g})"
@@ -82,32 +124,47 @@ def export_decoder(model: Sam, path: str | Path) -> ParityReport:
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
-        num_checks=len(differences),
+        num_checks=len(found),
         max_logit_difference=worst_logit,
         max_iou_difference=worst_iou,
+        mean_mask_iou=mean_mask_iou,
     )
 
 
-def input_names(model: Sam) -> list[str]:
+def input_names(model: Sam, full_resolution: bool = False) -> list[str]:
     """Return the graph's inputs in order."""
     high_res = ["high_res_features"] if model.config.high_res_channels else []
     prompts = ["point_coords", "point_labels", "mask_input", "has_mask_input"]
-    return ["image_embeddings", *high_res, *prompts]
+    size = ["orig_im_size"] if full_resolution else []
+    return ["image_embeddings", *high_res, *prompts, *size]
 
 
-def _export(model: Sam) -> bytes:
+def output_names(full_resolution: bool = False) -> list[str]:
+    """Return the graph's outputs in order; with photo-sized masks the official names."""
+    if full_resolution:
+        return ["masks", "iou_predictions", "low_res_masks"]
+    return ["low_res_masks", "iou_predictions"]
+
+
+def _export(decoder: _ExportedDecoder) -> bytes:
     buffer = io.BytesIO()
+    full = decoder.full_resolution
+    inputs = _inputs(decoder.model, num_points=3, seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracer notes on Python branches that are fixed per model
         torch.onnx.export(
-            _ExportedDecoder(model),
-            _inputs(model, num_points=3, seed=0),
+            decoder,
+            inputs if full else inputs[:-1],
             cast(Any, buffer),  # a buffer is accepted; the annotation names paths only
             dynamo=False,
             opset_version=OPSET,
-            input_names=input_names(model),
-            output_names=["low_res_masks", "iou_predictions"],
-            dynamic_axes={"point_coords": {1: "num_points"}, "point_labels": {1: "num_points"}},
+            input_names=input_names(decoder.model, full),
+            output_names=output_names(full),
+            dynamic_axes={
+                "point_coords": {1: "num_points"},
+                "point_labels": {1: "num_points"},
+                **({"masks": {2: "height", 3: "width"}} if full else {}),
+            },
         )
     return buffer.getvalue()
 
@@ -115,8 +172,8 @@ def _export(model: Sam) -> bytes:
 def _check_inputs(model: Sam) -> list[tuple[Tensor, ...]]:
     return [
         _inputs(model, num_points=2, seed=1, labels=(1, -1)),
-        _inputs(model, num_points=2, seed=2, labels=(2, 3)),
-        _inputs(model, num_points=3, seed=3, labels=(0, 2, 3), has_mask=1.0),
+        _inputs(model, num_points=2, seed=2, labels=(2, 3), photo_hw=(70, 211)),
+        _inputs(model, num_points=3, seed=3, labels=(0, 2, 3), has_mask=1.0, photo_hw=(300, 200)),
         _inputs(model, num_points=6, seed=4, labels=(1, 0, 1, 1, 0, -1), has_mask=1.0),
     ]
 
@@ -128,7 +185,9 @@ def _inputs(
     seed: int,
     labels: tuple[int, ...] | None = None,
     has_mask: float = 0.0,
+    photo_hw: tuple[int, int] = (150, 200),
 ) -> tuple[Tensor, ...]:
+    """Draw one set of inputs, the photo's size last."""
     config, random = model.config, torch.Generator().manual_seed(seed)
     fine, coarse = config.low_res_size, config.embedding_size
     inputs = [torch.randn(1, config.embed_channels, coarse, coarse, generator=random)]
@@ -140,7 +199,8 @@ def _inputs(
         coords[0, first : first + 2] = coords[0, first : first + 2].sort(dim=0).values
     label_row = torch.tensor([labels or (1, 0, -1)], dtype=torch.float32)
     mask = 4.0 * torch.randn(1, 1, fine, fine, generator=random)
-    prompts = [coords, label_row, mask, torch.tensor([has_mask])]
+    size = torch.tensor(photo_hw, dtype=torch.float32)
+    prompts = [coords, label_row, mask, torch.tensor([has_mask]), size]
     return tuple(tensor.to(model.device) for tensor in [*inputs, *prompts])
 
 
@@ -152,16 +212,38 @@ def _session(data: bytes) -> Any:
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def _compare(session: Any, model: Sam, inputs: tuple[Tensor, ...]) -> tuple[float, float]:
-    feeds = {
-        name: tensor.cpu().numpy() for name, tensor in zip(input_names(model), inputs, strict=True)
+def _compare(
+    session: Any, decoder: _ExportedDecoder, inputs: tuple[Tensor, ...]
+) -> tuple[float, float, float]:
+    """Return the largest differences of logits and predicted IoU, and the masks' IoU."""
+    full = decoder.full_resolution
+    names = input_names(decoder.model, full)
+    inputs = inputs[: len(names)]
+    feeds = {name: tensor.cpu().numpy() for name, tensor in zip(names, inputs, strict=True)}
+    outputs = output_names(full)
+    found = dict(zip(outputs, session.run(outputs, feeds), strict=True))
+    expected = {
+        name: tensor.cpu().numpy() for name, tensor in zip(outputs, decoder(*inputs), strict=True)
     }
-    found = session.run(["low_res_masks", "iou_predictions"], feeds)
-    expected = [tensor.cpu().numpy() for tensor in _ExportedDecoder(model)(*inputs)]
-    logit, iou = (_difference(a, b) for a, b in zip(found, expected, strict=True))
-    return logit, iou
+    logits = [name for name in outputs if name != "iou_predictions"]
+    if full:
+        frame = Frame(tuple(inputs[-1].int().tolist()), decoder.model.config.image_size_px)
+        low_res = torch.from_numpy(expected["low_res_masks"])
+        expected["masks"] = frame.to_image_logits(low_res).numpy()
+    return (
+        max(_difference(found[name], expected[name]) for name in logits),
+        _difference(found["iou_predictions"], expected["iou_predictions"]),
+        _mask_iou(found[logits[0]] > 0, expected[logits[0]] > 0),
+    )
 
 
 def _difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    if found.shape != expected.shape:
+        raise ParityError(f"an output has shape {found.shape}, the model's is {expected.shape}")
     scale = max(1.0, float(np.abs(expected).max()))
     return float(np.abs(found - expected).max()) / scale
+
+
+def _mask_iou(found: NDArray[np.bool_], expected: NDArray[np.bool_]) -> float:
+    union = int((found | expected).sum())
+    return int((found & expected).sum()) / union if union else 1.0

@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save as to_safetensors
 
-from sam import onnx_export
+from sam import onnx_export, onnx_weights
 from sam.embeddings import EmbeddingError, encoder_sha256_of, from_bytes, to_bytes
 from sam.features import ImageFeatures
 from sam.model import Prompts, Sam, build
 from sam.onnx_export import ParityError, export_decoder
+from sam.predictor import Predictor
 
 
 @torch.no_grad()
@@ -112,8 +113,9 @@ def test_a_decoder_that_answers_differently_is_never_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, other = build("tiny_vit", seed=1), build("tiny_vit", seed=2)
+    wrong = onnx_export._ExportedDecoder(other.eval(), full_resolution=False)
     export = onnx_export._export
-    monkeypatch.setattr(onnx_export, "_export", lambda _: export(other.eval()))
+    monkeypatch.setattr(onnx_export, "_export", lambda _: export(wrong))
 
     with pytest.raises(ParityError, match="differs from the model"):
         export_decoder(model, tmp_path / "decoder.onnx")
@@ -127,3 +129,64 @@ def test_exporting_leaves_a_training_model_in_training(tmp_path: Path) -> None:
     export_decoder(model, tmp_path / "decoder.onnx")
 
     assert model.training
+
+
+@torch.no_grad()
+def test_masks_of_a_full_resolution_decoder_have_the_photo_s_size(
+    tmp_path: Path, photo: np.ndarray
+) -> None:
+    model = build("tiny_vit", seed=1).eval()
+    export_decoder(model, tmp_path / "decoder.onnx", full_resolution=True)
+    predictor = Predictor(model)
+    predictor.set_image(photo)
+    height, width = photo.shape[:2]
+    x, y = predictor.frame.to_model([[100.0, 50.0]])[0]
+
+    session = onnxruntime.InferenceSession(tmp_path / "decoder.onnx")
+    masks, iou, low_res = session.run(
+        ["masks", "iou_predictions", "low_res_masks"],
+        {
+            "image_embeddings": predictor.features.image_embeddings.numpy(),
+            "point_coords": np.array([[[x, y], [0, 0]]], dtype=np.float32),
+            "point_labels": np.array([[1, -1]], dtype=np.float32),
+            "mask_input": np.zeros((1, 1, 32, 32), dtype=np.float32),
+            "has_mask_input": np.zeros(1, dtype=np.float32),
+            "orig_im_size": np.array([height, width], dtype=np.float32),
+        },
+    )
+
+    expected = predictor.predict(point_coords=[[100.0, 50.0]], point_labels=[1])
+    assert masks.shape == (1, 4, height, width)
+    np.testing.assert_allclose(low_res[0, 1:], expected.low_res_logits, atol=1e-4)
+    np.testing.assert_allclose(iou[0, 1:], expected.predicted_iou, atol=1e-4)
+    assert (masks[0, 1:] > 0).mean() == pytest.approx(expected.masks_nhw.mean(), abs=1e-4)
+    assert ((masks[0, 1:] > 0) != expected.masks_nhw).mean() < 1e-4
+
+
+def test_a_quantized_decoder_is_a_fraction_of_the_size_and_nearly_the_same(tmp_path: Path) -> None:
+    model = build("starter", seed=1)
+
+    whole = export_decoder(model, tmp_path / "whole.onnx")
+    small = export_decoder(model, tmp_path / "small.onnx", quantized=True)
+
+    assert whole.mean_mask_iou > 0.9999
+    assert small.mean_mask_iou >= 0.98
+    assert small.size_bytes < 0.4 * whole.size_bytes
+    assert small.size_bytes == (tmp_path / "small.onnx").stat().st_size
+
+
+def test_a_quantized_decoder_that_loses_the_masks_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounded = onnx_weights._quantized
+
+    def to_three_levels(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values, scale = rounded(weights)
+        return np.rint(values / 127).astype(np.int8), scale * 127
+
+    monkeypatch.setattr(onnx_weights, "_quantized", to_three_levels)
+
+    with pytest.raises(ParityError, match=r"quantized decoder's masks agree .* at mean IoU 0\."):
+        export_decoder(build("starter", seed=1), tmp_path / "decoder.onnx", quantized=True)
+
+    assert list(tmp_path.iterdir()) == []
