@@ -121,10 +121,7 @@ class Upscaler:
         counts = torch.stack([self._num_plain(low > level) for level in range(3)], dim=1)
         cells = (low != high).nonzero()
         num_above = torch.cat(
-            [
-                torch.stack([(values > cut).float().sum((1, 2)) for cut in cuts], dim=1)
-                for _, values in self._edges(logits_nss, cells)
-            ]
+            [_num_above(values, cuts) for _, values in self._edges(logits_nss, cells)]
             or [counts.new_zeros(0, 3)]
         ).long()
         mask, by, bx = cells.unbind(1)
@@ -250,7 +247,17 @@ def _of_window(levels: Tensor, axis: int, pick: Callable[[Tensor, Tensor], Tenso
     return pick(pick(shifted[0], shifted[1]), shifted[2])
 
 
+def _num_above(values: Tensor, cuts: Sequence[float]) -> Tensor:
+    """Count the values (M, Kx, Ky) of each cell above each cut: (M, 3) float."""
+    flat = values.flatten(1)
+    is_above, ones = torch.empty_like(flat), flat.new_ones(flat.shape[1])
+    # Straight into floats and a product: half the time of a comparison and a sum.
+    return torch.stack([torch.gt(flat, cut, out=is_above) @ ones for cut in cuts], dim=1)
+
+
 def _mix(values: Tensor, weights: Tensor) -> Tensor:
     """Sum values (M, 3, C) over their three, weighed by (M, K, 3): (M, K, C)."""
-    parts = [weights[:, :, i, None] * values[:, None, i] for i in range(_WINDOW)]
-    return parts[0] + parts[1] + parts[2]
+    mixed = weights[:, :, 0, None] * values[:, None, 0]
+    for i in range(1, _WINDOW):
+        mixed.addcmul_(weights[:, :, i, None], values[:, None, i])
+    return mixed
