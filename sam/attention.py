@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
+
+from sam.layers import is_tracing
 
 
 class Attention(nn.Module):
@@ -141,7 +144,10 @@ class ImageReadsTokens(TokenImageAttention):
         weights = self._scores(image, self.heads(self.k_proj(keys))).softmax(dim=2).flatten(1, 2)
         told = self.absorb(self.heads(self.v_proj(values)), self.out_proj.weight.t())
         told = told + self.out_proj.bias / self.num_heads  # a head's weights add up to 1
-        return image.cells + weights.to(told.dtype).transpose(1, 2) @ told
+        by_cell = weights.to(told.dtype).transpose(1, 2)
+        if is_tracing():  # exported, baddbmm would become more nodes than it saves
+            return image.cells + by_cell @ told
+        return torch.baddbmm(image.cells.to(told.dtype), by_cell, told)
 
     def share(self, image: ImageSide) -> Tensor:
         """Project the cells of one image: queries (heads, HW, d)."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sam.attention import ImageSide
 from sam.click_maps import NUM_HYPOTHESES
 from sam.config import SamConfig
-from sam.layers import MLP, LayerNorm2d
+from sam.layers import MLP, LayerNorm2d, is_tracing
 from sam.prompt_maps import map_offset, num_map_channels
 from sam.prompts import Decoded
 from sam.transformer import TwoWayTransformer
@@ -162,11 +162,18 @@ class Upscaling(nn.Sequential):
 
     def forward(self, cells: Tensor) -> Tensor:
         """(N, L, C) to (N, 16 L, F)."""
-        first, norm, act, second, last_act = self
+        first, norm, _, second, _ = self
         x = _quadruple(cells, cast(nn.ConvTranspose2d, first))
-        x = act(cast(LayerNorm2d, norm).last(x))
-        out: Tensor = last_act(_quadruple(x, cast(nn.ConvTranspose2d, second)))
-        return out
+        x = _gelu(cast(LayerNorm2d, norm).last(x))
+        return _gelu(_quadruple(x, cast(nn.ConvTranspose2d, second)))
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """Apply GELU, in place where no gradient needs the input: these are the largest arrays."""
+    if torch.is_grad_enabled() or is_tracing():
+        return F.gelu(x)
+    out: Tensor = torch.ops.aten.gelu_(x)
+    return out
 
 
 def _quadruple(cells: Tensor, conv: nn.ConvTranspose2d) -> Tensor:

@@ -32,8 +32,8 @@ __all__ = ["Decoded", "ImageError", "PromptError", "Prompts", "Sam", "build"]
 
 _PIXEL_MEAN = (123.675, 116.28, 103.53)
 _PIXEL_STD = (58.395, 57.12, 57.375)
-PROMPTS_PER_CHUNK = 3
-"""Decoded at once on a CPU: the largest array of official size stays below 32 MB (`_strips`)."""
+PROMPTS_PER_CHUNK = 2
+"""Decoded at once on a CPU; of one official prompt the largest array takes 8 MB of its cache."""
 _MIN_TO_SHARE = 3
 """From this many prompt sets on, projecting the image for all of them costs less than for each."""
 
