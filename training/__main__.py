@@ -248,7 +248,9 @@ def _grow(options: argparse.Namespace, config: TrainConfig, start: Path) -> None
 def _shorten(options: argparse.Namespace, manifest: Path) -> None:
     images = open_dataset(options.data, side="train").require_side("train")
     options.out.mkdir(parents=True, exist_ok=True)
-    write_manifest(manifest, images=images[: options.max_images])
+    num = min(len(images), options.max_images)
+    # Evenly over the list: sets are often sorted by source, and the first few all look alike.
+    write_manifest(manifest, images=[images[i * len(images) // num] for i in range(num)])
 
 
 def _tell_problems(problems: Sequence[str], *, where: Path | None = None) -> None:
