@@ -20,6 +20,7 @@ from sam.checkpoints import encoder_sha256, write_atomically
 from sam.features import ImageFeatures
 from sam.model import Sam
 from training.manifest import ImageRecord, ManifestError
+from training.run_folder import told_when_unwritable
 
 
 def load_rgb(path: Path) -> NDArray[np.uint8]:
@@ -53,7 +54,9 @@ class FeatureStore:
             return self._read(self._encode(image))
         cached = self.cache_dir / f"{self._cache_key(image)}.safetensors"
         if not self._is_ours(cached):
-            write_atomically(cached, self._encode(image))
+            data = self._encode(image)
+            with told_when_unwritable(cached):
+                write_atomically(cached, data)
         return self._read(cached.read_bytes())
 
     def _is_ours(self, path: Path) -> bool:

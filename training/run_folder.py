@@ -151,7 +151,8 @@ def open_run(path: Path, *, identity: Mapping[str, Any]) -> RunFolder:
 
 def _remove_left_overs(path: Path) -> None:
     """Remove the temporary files of a run that was killed while it was writing."""
-    for name in (IDENTITY_NAME, METRICS_NAME, EVENTS_NAME, STATE_NAME, MODEL_NAME, "*.onnx"):
+    known = (IDENTITY_NAME, METRICS_NAME, EVENTS_NAME, PROBLEMS_NAME, "*.safetensors", "*.onnx")
+    for name in known:
         for left_over in path.glob(f".{name}.*"):
             left_over.unlink()
     for left_over in path.glob("features/.*.safetensors.*"):
