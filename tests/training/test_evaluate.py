@@ -185,7 +185,7 @@ def test_outlines_goals_and_baselines_are_measured_on_the_same_prompts(blobs: Pa
     assert metrics.mean("clicks_to_80") == 2.0
     assert metrics.mean("reached_80") == 1.0
     assert metrics.mean("boundary_f_1") == 0.0
-    assert metrics.mean("boundary_f_5") > 0.9
+    assert metrics.mean("boundary_f_5") > 0.8  # the mask is drawn in cells of 4 pixels
     # Bright blobs on a dark ground: what needs no model finds them too.
     assert metrics.mean("flood_1") > 0.5
     assert metrics.mean("grabcut_box") > 0.8

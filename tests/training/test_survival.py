@@ -86,15 +86,17 @@ def sit(out, told=None):
     os._exit(0)
 
 
+began = time.monotonic()
 assert os.waitpid(sit(whole), 0)[1] == 0
+step_s = (time.monotonic() - began) / SHORT.num_steps
 moments = random.Random(20261125)
 for kill in range(NUM_KILLS):
     hear, told = os.pipe()
     pid = sit(cut, told)
     os.close(told)
-    for _ in range(4 + moments.randint(0, 6)):  # four images are read, then come the steps
+    for _ in range(4 + moments.randint(0, 4)):  # four images are read, then come the steps
         assert os.read(hear, 1) == b"."
-    time.sleep(moments.uniform(0, 0.15))  # about a step: in it, or while something is written
+    time.sleep(moments.uniform(0, step_s))  # in the next step, or while something is written
     os.kill(pid, signal.SIGKILL)
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL, "it ended before it could be killed"
     os.close(hear)
