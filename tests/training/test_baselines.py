@@ -23,7 +23,7 @@ def test_a_flood_fill_takes_what_is_connected_and_of_nearly_the_colour() -> None
     photo = np.zeros((4, 6, 3), dtype=np.uint8)
     photo[:, 2] = 255
     photo[0, 1] = 12
-    photo[1, 1] = 20
+    photo[1, 1] = 30
 
     small, middle, large = flood_fills(photo, (0, 3))
 
