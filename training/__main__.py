@@ -1,6 +1,7 @@
 """The command line of training: evaluate, train, train-detector and evaluate-detector.
 
-Bad input ends in one line on stderr and exit code 2.
+Exit codes: 0 done; 2 bad input, told in one line on stderr; 3 stopped by SIGTERM or Ctrl-C, the
+state saved, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -15,20 +16,36 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sam import checkpoints, object_detector
-from sam.checkpoints import CheckpointError
+from sam.checkpoints import CheckpointError, write_atomically
+from sam.config import PRESETS
 from sam.onnx_export import ParityError
-from training.config import TrainConfig
+from training.baselines import BaselineError
+from training.config import LARGE_SCALE_JITTER, TRAIN_PRESETS, TrainConfig
 from training.detector_config import DetectorTrainConfig
-from training.evaluate import evaluate
+from training.evaluate import REPORT_CLICKS, Measures, evaluate
 from training.features import FeatureStore
+from training.grow import write_grown
 from training.loop import TrainStopped
-from training.manifest import ManifestError, combine, open_dataset, write_manifest
-from training.metrics import Metrics, paired_difference
-from training.run_folder import TrainError
+from training.manifest import (
+    ManifestError,
+    combine,
+    open_dataset,
+    shortened,
+    write_manifest,
+)
+from training.metrics import Metrics
+from training.plots import PlotError, load_matplotlib, write_plots
+from training.processes import joined
+from training.recall import recall_settings
+from training.report import comparison, table
+from training.run_folder import PROBLEMS_NAME, TrainError
+from training.stopping import stop_on_signals
 from training.train import train
 from training.train_detector import measure_detector, train_detector
 
 BAD_INPUT = 2
+STOPPED = 3
+IOU_GOALS = (0.85, 0.90)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,26 +53,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ManifestError, CheckpointError, ParityError, TrainError, TrainStopped) as error:
+    except TrainStopped as stopped:
+        return _complain(f"{stopped}; the same command goes on from there", code=STOPPED)
+    except (ManifestError, CheckpointError, ParityError, TrainError) as error:
+        return _complain(error)
+    except (BaselineError, PlotError) as error:
         return _complain(error)
     except OSError as error:
         return _complain(error)
     except KeyboardInterrupt:
-        return _complain("interrupted; the same command resumes a training run")
+        return _complain("interrupted; the same command resumes a training run", code=STOPPED)
     return 0
 
 
-def _complain(error: object) -> int:
+def _complain(error: object, *, code: int = BAD_INPUT) -> int:
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    print(f"error: {first_line}", file=sys.stderr)
-    return BAD_INPUT
+    print(f"{'error' if code == BAD_INPUT else 'stopped'}: {first_line}", file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_evaluate(commands.add_parser("evaluate", help="measure click and box IoU"))
-    _add_train(commands.add_parser("train", help="retrain the mask model"))
+    _add_evaluate(commands.add_parser("evaluate", help="measure clicks, boxes and outlines"))
+    _add_train(commands.add_parser("train", help="train the mask model"))
     _add_train_detector(commands.add_parser("train-detector", help="train the object detector"))
     _add_evaluate_detector(
         commands.add_parser("evaluate-detector", help="measure box recall and AP50")
@@ -64,23 +85,40 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="COCO folder or manifest")
-    parser.add_argument("--image-size", type=_positive, help="serve a pyramid model at this size")
-    parser.add_argument("--max-masks-per-image", type=_positive, default=6)
-    parser.add_argument("--max-images", type=_positive)
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures, by mask")
-    parser.add_argument("--compare", type=Path, metavar="JSON", help="an earlier --json of theirs")
+    add = parser.add_argument
+    add("--checkpoint", type=Path, required=True)
+    add("--data", type=Path, required=True, help="COCO folder or manifest")
+    add("--image-size", type=_positive, help="serve a pyramid model at this size")
+    add("--max-masks-per-image", type=_positive, default=6)
+    add("--max-images", type=_positive)
+    add("--baselines", action="store_true", help="GrabCut and flood fill too; needs OpenCV")
+    add("--automatic", action="store_true", help="mask recall of automatic generation; slow")
+    add("--points-per-side", type=_positive, default=32, help="grid of --automatic")
+    add("--json", type=Path, metavar="OUT", help="write all figures, by mask")
+    add("--plots", type=Path, metavar="DIR", help="write pictures; needs matplotlib")
+    add("--compare", type=Path, metavar="JSON", help="an earlier --json of theirs")
     parser.set_defaults(run=_run_evaluate)
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=Path, required=True, help="where to start from")
-    parser.add_argument("--data", type=Path, required=True, help="COCO folder or manifest")
-    parser.add_argument("--out", type=Path, required=True, help="run folder; resumes what it holds")
-    parser.add_argument("--trainable", choices=("decoder", "all"), default="decoder")
-    parser.add_argument("--max-images", type=_positive)
-    parser.add_argument("--steps", type=_positive)
+    add = parser.add_argument
+    add("--checkpoint", type=Path, required=True, help="where to start from")
+    add("--data", type=Path, required=True, help="COCO folder or manifest")
+    add("--out", type=Path, required=True, help="run folder; resumes what it holds")
+    add("--preset", choices=tuple(TRAIN_PRESETS), default="retrain", help="all other numbers")
+    add("--trainable", choices=("decoder", "all", "lora"), help="lora: adapters in the encoder")
+    add("--mix", type=Path, metavar="DATA", help="an older set to mix in")
+    add("--mix-share", type=float, help="its share of every step's images (0.5)")
+    add("--jitter", action="store_true", help="large-scale jitter of 0.1 to 2.0")
+    add("--grow-to", choices=tuple(PRESETS), help="train this model from what fits of the start")
+    add("--encoder-from", type=Path, help="a checkpoint that lends its encoder to --grow-to")
+    add("--max-images", type=_positive)
+    add("--steps", type=_positive)
+    add("--images-per-step", type=_positive, help="of all processes together")
+    add("--masks-per-image", type=_positive)
+    add("--learning-rate", type=float)
+    add("--seed", type=int)
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.set_defaults(run=_run_train)
 
 
@@ -111,32 +149,114 @@ def _positive(text: str) -> int:
 def _run_evaluate(options: argparse.Namespace) -> None:
     model = checkpoints.load(options.checkpoint, image_size_px=options.image_size)
     earlier = None if options.compare is None else _read_metrics(options.compare)
+    if options.plots is not None:  # before the work, not after it
+        load_matplotlib()
+        options.plots.mkdir(parents=True, exist_ok=True)
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+    settings = recall_settings(points_per_side=options.points_per_side)
     with _Bar() as bar:
         metrics = evaluate(
             model,
             options.data,
+            clicks=REPORT_CLICKS,
+            measures=Measures(
+                iou_goals=IOU_GOALS,
+                boundary=True,
+                baselines=options.baselines,
+                automatic=settings if options.automatic else None,
+            ),
             max_masks_per_image=options.max_masks_per_image,
             max_images=options.max_images,
             on_progress=bar.show,
         )
-    print(_table(metrics))
+    print(table(metrics))
     if earlier is not None:
-        print(_comparison(earlier, metrics))
+        print(comparison(earlier, metrics))
+    _tell_problems(metrics.problems)
     if options.json is not None:
-        options.json.write_text(json.dumps(metrics.to_json(with_masks=True)), encoding="utf-8")
+        document = json.dumps(metrics.to_json(with_masks=True))
+        write_atomically(options.json, document.encode())
+    if options.plots is not None:
+        for path in write_plots(metrics, options.plots):
+            print(path)
 
 
 def _run_train(options: argparse.Namespace) -> None:
+    config = _train_config(options)
+    with joined(options.device) as processes, stop_on_signals() as stop:
+        start, data = options.checkpoint, options.data
+        if options.grow_to is not None:
+            start = options.out / "start.safetensors"
+            processes.first(lambda: _grow(options, config, start))
+        if options.max_images is not None:
+            data = options.out / "manifest.jsonl"
+            processes.first(lambda: _shorten(options, data))
+        with _Bar(is_shown=processes.is_first) as bar:
+            result = train(
+                config,
+                data,
+                start,
+                options.out,
+                mix_path=options.mix,
+                processes=processes,
+                on_progress=bar.show,
+                should_stop=stop,
+            )
+    if processes.is_first:
+        _tell_problems(result.problems, where=options.out / PROBLEMS_NAME)
+        print(
+            f"{result.checkpoint_path}\n{result.decoder_path}\n{json.dumps(dict(result.metrics))}"
+        )
+
+
+def _train_config(options: argparse.Namespace) -> TrainConfig:
+    given = {
+        "trainable": options.trainable,
+        "mix_share": options.mix_share,
+        "jitter_scale": LARGE_SCALE_JITTER if options.jitter else None,
+        "num_steps": options.steps,
+        "images_per_step": options.images_per_step,
+        "masks_per_image": options.masks_per_image,
+        "learning_rate": options.learning_rate,
+        "seed": options.seed,
+    }
+    try:
+        changes = {name: value for name, value in given.items() if value is not None}
+        return replace(TRAIN_PRESETS[options.preset], **changes)
+    except ValueError as error:
+        raise TrainError(str(error)) from error
+
+
+def _grow(options: argparse.Namespace, config: TrainConfig, start: Path) -> None:
+    growth = write_grown(
+        start,
+        start=options.checkpoint,
+        config=PRESETS[options.grow_to],
+        encoder_from=options.encoder_from,
+        seed=config.seed,
+    )
+    print(f"grown to {options.grow_to}: {growth.sentence()}", file=sys.stderr)
+    if growth.has_random_encoder and config.trainable != "all":
+        start.unlink()
+        raise TrainError(
+            f"the encoder of {options.grow_to} starts from random weights: "
+            "give --encoder-from, or --trainable all"
+        )
+
+
+def _shorten(options: argparse.Namespace, manifest: Path) -> None:
+    images = open_dataset(options.data, side="train").require_side("train")
     options.out.mkdir(parents=True, exist_ok=True)
-    data = options.data
-    if options.max_images is not None:
-        images = open_dataset(data, side="train").require_side("train")[: options.max_images]
-        data = options.out / "manifest.jsonl"
-        write_manifest(data, images=images)
-    config = TrainConfig(trainable=options.trainable, num_steps=options.steps)
-    with _Bar() as bar:
-        result = train(config, data, options.checkpoint, options.out, on_progress=bar.show)
-    print(f"{result.checkpoint_path}\n{result.decoder_path}\n{json.dumps(dict(result.metrics))}")
+    num = min(len(images), options.max_images)
+    # Evenly over the list: sets are often sorted by source, and the first few all look alike.
+    write_manifest(manifest, images=[images[i * len(images) // num] for i in range(num)])
+
+
+def _tell_problems(problems: Sequence[str], *, where: Path | None = None) -> None:
+    if problems:
+        told = f"left out {len(problems)}: {shortened(problems)}"
+        print(told if where is None else f"{told} (all in {where})", file=sys.stderr)
 
 
 def _run_train_detector(options: argparse.Namespace) -> None:
@@ -145,10 +265,17 @@ def _run_train_detector(options: argparse.Namespace) -> None:
     manifest = options.out / "manifest.jsonl"
     write_manifest(manifest, images=combine(parts, holdout_every=options.holdout_every))
     config = replace(DetectorTrainConfig(), num_steps=options.steps)
-    with _Bar() as bar:
+    with _Bar() as bar, stop_on_signals() as stop:
         result = train_detector(
-            config, manifest, options.sam, options.start, options.out, on_progress=bar.show
+            config,
+            manifest,
+            options.sam,
+            options.start,
+            options.out,
+            on_progress=bar.show,
+            should_stop=stop,
         )
+    _tell_problems([problem for part in parts for problem in part.problems])
     print(f"{result.checkpoint_path}\n{json.dumps(dict(result.metrics))}")
 
 
@@ -170,10 +297,14 @@ def _run_evaluate_detector(options: argparse.Namespace) -> None:
 
 
 class _Bar:
-    """A progress bar that fits `on_progress`."""
+    """A progress bar with the time that is left; it fits `on_progress`."""
+
+    def __init__(self, *, is_shown: bool = True) -> None:
+        self.is_shown = is_shown
 
     def __enter__(self) -> _Bar:
-        self._bar = tqdm(total=100.0, bar_format="{percentage:3.0f}% |{bar:30}| {elapsed} {desc}")
+        layout = "{percentage:3.0f}% |{bar:30}| {elapsed}, {remaining} left {desc}"
+        self._bar = tqdm(total=100.0, bar_format=layout, disable=not self.is_shown)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -189,33 +320,6 @@ def _read_metrics(path: Path) -> Metrics:
         return Metrics.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError) as error:
         raise ManifestError(f"{path} is no evaluation with masks: {error!r}") from error
-
-
-def _table(metrics: Metrics) -> str:
-    kinds = metrics.kinds
-    head = f"{'':24} {'images':>6} {'masks':>6} " + " ".join(f"{kind:>9}" for kind in kinds)
-    lines = [head]
-    for source in metrics.sources:
-        part = metrics.of_source(source)
-        lines.append(_row(source, part, [part.mean(kind) for kind in kinds]))
-    lines.append(_row("mean over sources", metrics, [metrics.macro(kind) for kind in kinds]))
-    lines.append(_row("mean over masks", metrics, [metrics.mean(kind) for kind in kinds]))
-    for name, index in (("  95 % from", 0), ("  95 % to", 1)):
-        lines.append(_row(name, metrics, [metrics.interval(kind)[index] for kind in kinds]))
-    return "\n".join(lines)
-
-
-def _row(name: str, part: Metrics, values: Sequence[float]) -> str:
-    figures = " ".join(f"{value:9.3f}" for value in values)
-    return f"{name[:24]:24} {part.num_images:6} {part.num_masks:6} {figures}"
-
-
-def _comparison(earlier: Metrics, metrics: Metrics) -> str:
-    lines = ["against the earlier evaluation, on the same masks:"]
-    for kind in metrics.kinds:
-        change = paired_difference(earlier, metrics, kind=kind)
-        lines.append(f"  {kind:10} {change.mean:+.3f}  [{change.low:+.3f}, {change.high:+.3f}]")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,61 @@
-"""Measure a promptable model: k-click and box IoU on held-out masks (paper section 7.1, D.1).
+"""Measure a promptable model on held-out masks: clicks, boxes, outlines, and what needs no model.
 
-Point 1 is the deepest point of the mask; each next one the deepest point of the error region.
+Paper sections 7.1, 7.3, D.1 and D.3. The annotator is in `sessions`, the sums in `metrics`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy import ndimage
-from torch import Tensor
 
 from masks.boxes import xywh_to_xyxy
-from masks.regions import deepest_point
 from sam import checkpoints
-from sam.coordinates import Frame, as_tensor
+from sam.automatic import AutomaticSettings, generate
+from sam.coordinates import Frame
 from sam.features import ImageFeatures
-from sam.model import Decoded, Prompts, Sam
-from sam.selection import choose
-from training.features import FeatureStore
+from sam.model import Sam
+from training.baselines import flood_fills, grabcut, load_opencv
+from training.boundary import boundary_f, tolerance_px
+from training.features import FeatureStore, load_rgb
 from training.loop import OnProgress, no_progress
-from training.manifest import ImageRecord, MaskRecord, Side, open_dataset
+from training.manifest import ImageRecord, ManifestError, MaskRecord, Side, open_dataset
 from training.metrics import MaskScore, Metrics
+from training.recall import MAX_FOUND, average_recalls
+from training.sessions import Session, iou, next_click
+
+__all__ = ["Measures", "drawn_masks", "evaluate", "iou", "next_click"]
 
 DEFAULT_CLICKS = (1, 3, 5)
+REPORT_CLICKS = (1, 2, 3, 5, 9)
+"""The paper's section 7.1 (point prompts) counts these."""
 MASKS_PER_BATCH = 16
 PIXELS_PER_BATCH = 16_000_000  # upscaled logits of a batch of large photos must fit in memory
+BOUNDARY_CLICKS = (1, 5)
 
 Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """What to measure beside the IoU after clicks and boxes; each costs time.
+
+    iou_goals: `clicks_to_<percent>`, how many clicks reach such an IoU, at most max_clicks, and
+    `reached_<percent>`, the share of masks that do; an interactive segmentation's usual NoC.
+    boundary: `boundary_f_1`, `boundary_f_5`, `boundary_f_box`: how outlines agree.
+    baselines: `flood_1` and `grabcut_box`, on the same click and box; needs OpenCV.
+    automatic: `ar_100` and `ar_1000` of generating masks with these settings.
+    """
+
+    iou_goals: tuple[float, ...] = ()
+    max_clicks: int = 9
+    boundary: bool = False
+    baselines: bool = False
+    automatic: AutomaticSettings | None = None
 
 
 def evaluate(
@@ -40,6 +64,7 @@ def evaluate(
     *,
     side: Side = "holdout",
     clicks: Sequence[int] = DEFAULT_CLICKS,
+    measures: Measures | None = None,
     max_masks_per_image: int | None = None,
     max_images: int | None = None,
     on_progress: OnProgress = no_progress,
@@ -49,18 +74,32 @@ def evaluate(
     Kinds of IoU: `clicks_<k>`, `oracle_1` (best of the three masks after one click), `box` (the
     exact box of the mask), and `fill_box`, the baseline that fills that box. Which mask counts is
     the model's own rule. max_masks_per_image: draw that many of an image's masks, always the same.
-    Raises ManifestError and CheckpointError.
+    Images that cannot be read are left out and told in `problems`. Raises ManifestError,
+    CheckpointError, and BaselineError when a baseline's package is missing.
     """
-    images = open_dataset(Path(manifest_path), side=side).require_side(side)[:max_images]
+    measures = measures or Measures()
+    if measures.baselines:
+        load_opencv()
+    manifest = open_dataset(Path(manifest_path), side=side)
+    images = manifest.require_side(side)[:max_images]
     model = checkpoint if isinstance(checkpoint, Sam) else checkpoints.load(checkpoint)
     model.eval()
     store = FeatureStore(model, cache_dir=None)
     scores: list[MaskScore] = []
+    problems = list(manifest.problems)
     for index, image in enumerate(images, start=1):
+        try:
+            features = store.get(image)
+        except ManifestError as error:
+            problems.append(f"image {image.image_id}: {error}")
+            continue
         masks = drawn_masks(image, max_masks=max_masks_per_image)
-        scores.extend(_score_image(model, store.get(image), image, masks, clicks=clicks))
+        look = _Look(model, features, image, measures=measures, clicks=clicks)
+        scores.extend(look.scores(masks))
         on_progress(index / len(images), f"measured {index} of {len(images)} images")
-    return Metrics(scores=tuple(scores))
+    if not scores:
+        raise ManifestError(f"{manifest_path}: no usable image: {problems[-1]}")
+    return Metrics(scores=tuple(scores), problems=tuple(problems))
 
 
 def drawn_masks(image: ImageRecord, *, max_masks: int | None) -> tuple[MaskRecord, ...]:
@@ -74,128 +113,131 @@ def drawn_masks(image: ImageRecord, *, max_masks: int | None) -> tuple[MaskRecor
     return tuple(sorted(image.masks, key=rank)[:max_masks])
 
 
-def next_click(truth: Mask, predicted: Mask) -> tuple[int, int, int] | None:
-    """Return (x, y, label) of the deepest point of the error region; None when there is no error.
-
-    Label 1 adds a missed part, label 0 removes a wrong one.
-    """
-    best: tuple[float, int, int, int] | None = None
-    for label, region in ((1, truth & ~predicted), (0, predicted & ~truth)):
-        if region.any():
-            depth, x, y = _deepest(region)
-            if best is None or depth > best[0]:
-                best = (depth, x, y, label)
-    return None if best is None else best[1:]
-
-
-def iou(truth: Mask, predicted: Mask) -> float:
-    """Return the IoU of two masks; 1 when both are empty."""
-    union = int((truth | predicted).sum())
-    return 1.0 if union == 0 else int((truth & predicted).sum()) / union
-
-
-def _score_image(
-    model: Sam,
-    features: ImageFeatures,
-    image: ImageRecord,
-    masks: Sequence[MaskRecord],
-    *,
-    clicks: Sequence[int],
-) -> Iterator[MaskScore]:
-    frame = Frame(image.image_hw, model.config.image_size_px)
-    num_pixels = image.image_hw[0] * image.image_hw[1]
-    batch_size = min(MASKS_PER_BATCH, max(1, PIXELS_PER_BATCH // num_pixels))
-    for start in range(0, len(masks), batch_size):
-        batch = masks[start : start + batch_size]
-        boxes_xyxy_px = xywh_to_xyxy(np.array([m.rle.bbox_xywh_px for m in batch], dtype=float))
-        session = _Session(model, features, frame, truths=[m.rle.decode() for m in batch])
-        by_clicks = session.click_ious(clicks)
-        by_box = session.box_ious(boxes_xyxy_px)
-        for index, mask in enumerate(batch):
-            ious = {kind: float(values[index]) for kind, values in by_clicks.items()}
-            _, _, width_px, height_px = mask.rle.bbox_xywh_px
-            ious["box"] = float(by_box[index])
-            ious["fill_box"] = mask.rle.area_px / (width_px * height_px)
-            yield MaskScore(
-                image_id=image.image_id, mask_id=mask.mask_id, source=image.source, ious=ious
-            )
-
-
-class _Session:
-    """Prompts a batch of masks of one image, each as an annotator would."""
+class _Look:
+    """One encoded image and what to measure on it."""
 
     def __init__(
-        self, model: Sam, features: ImageFeatures, frame: Frame, *, truths: Sequence[Mask]
+        self,
+        model: Sam,
+        features: ImageFeatures,
+        image: ImageRecord,
+        *,
+        measures: Measures,
+        clicks: Sequence[int],
     ) -> None:
         self.model = model
         self.features = features
-        self.frame = frame
+        self.image = image
+        self.measures = measures
+        self.clicks = clicks
+        self.frame = Frame(image.image_hw, model.config.image_size_px)
+        needs_photo = measures.baselines or measures.automatic is not None
+        self.photo = load_rgb(image.image_path) if needs_photo else None
+
+    def scores(self, masks: Sequence[MaskRecord]) -> Iterator[MaskScore]:
+        """Yield the score of each mask, measured in batches."""
+        recalls = self._recalls()
+        num_pixels = self.image.image_hw[0] * self.image.image_hw[1]
+        batch_size = min(MASKS_PER_BATCH, max(1, PIXELS_PER_BATCH // num_pixels))
+        for start in range(0, len(masks), batch_size):
+            batch = masks[start : start + batch_size]
+            ious, figures = self._measure(batch)
+            for index, mask in enumerate(batch):
+                yield MaskScore(
+                    image_id=self.image.image_id,
+                    mask_id=mask.mask_id,
+                    source=self.image.source,
+                    ious={kind: float(values[index]) for kind, values in ious.items()},
+                    figures={name: float(values[index]) for name, values in figures.items()}
+                    | recalls.get(mask.mask_id, {}),
+                )
+
+    def _measure(
+        self, batch: Sequence[MaskRecord]
+    ) -> tuple[dict[str, Sequence[float]], dict[str, Sequence[float]]]:
+        boxes_xyxy = xywh_to_xyxy(np.array([m.rle.bbox_xywh_px for m in batch], dtype=float))
+        truths = [mask.rle.decode() for mask in batch]
+        session = Session(self.model, self.features, self.frame, truths=truths)
+        goals = self.measures.iou_goals
+        max_clicks = max(*self.clicks, self.measures.max_clicks if goals else 1)
+        counted = [k for k in BOUNDARY_CLICKS if k <= max_clicks]
+        outlines = _Outlines(truths, clicks=counted if self.measures.boundary else None)
+        by_click, oracle = session.click_ious(max_clicks, on_mask=outlines.hear)
+        ious: dict[str, Sequence[float]] = {
+            f"clicks_{k}": by_click[:, k - 1].tolist() for k in self.clicks
+        }
+        ious["oracle_1"] = oracle
+        ious["box"] = session.box_ious(boxes_xyxy, on_mask=outlines.hear)
+        ious["fill_box"] = [mask.rle.area_px / _box_area_px(mask) for mask in batch]
+        if self.measures.baselines:
+            ious |= self._baselines(session, boxes_xyxy)
+        figures: dict[str, Sequence[float]] = {}
+        for goal in goals:
+            needed, reached = clicks_to(goal, by_click[:, : self.measures.max_clicks])
+            figures[f"clicks_to_{round(100 * goal)}"] = needed
+            figures[f"reached_{round(100 * goal)}"] = reached
+        return ious, figures | outlines.figures()
+
+    def _baselines(
+        self, session: Session, boxes_xyxy: NDArray[np.float64]
+    ) -> dict[str, Sequence[float]]:
+        photo = self.photo
+        assert photo is not None
+        flood, cut = [], []
+        for truth, click, box in zip(
+            session.truths, session.first_clicks, boxes_xyxy.astype(int), strict=True
+        ):
+            flood.append(max(iou(truth, fill) for fill in flood_fills(photo, click)))
+            x0, y0, x1, y1 = (int(side) for side in box)
+            cut.append(iou(truth, grabcut(photo, (x0, y0, x1, y1))))
+        return {"flood_1": flood, "grabcut_box": cut}
+
+    def _recalls(self) -> dict[str, dict[str, float]]:
+        """Return ar_100 and ar_1000 by mask; all masks of the image compete for what is found."""
+        settings = self.measures.automatic
+        if settings is None:
+            return {}
+        assert self.photo is not None
+        found = generate(self.model, self.photo, settings, features=self.features)
+        truths = [mask.rle for mask in self.image.masks]
+        by_mask: dict[str, dict[str, float]] = {mask.mask_id: {} for mask in self.image.masks}
+        for limit in MAX_FOUND:
+            shares = average_recalls(truths, found, max_found=limit)
+            for mask, share in zip(self.image.masks, shares, strict=True):
+                by_mask[mask.mask_id][f"ar_{limit}"] = share
+        return by_mask
+
+
+class _Outlines:
+    """Compares outlines at some of the answers, as they come; 1 where nothing was left to do."""
+
+    def __init__(self, truths: Sequence[Mask], *, clicks: Sequence[int] | None) -> None:
         self.truths = truths
+        height_px, width_px = truths[0].shape
+        self.tolerance_px = tolerance_px((height_px, width_px))
+        names = [] if clicks is None else [f"boundary_f_{k}" for k in (*clicks, "box")]
+        self.values = {name: [1.0] * len(truths) for name in names}
 
-    def box_ious(self, boxes_xyxy_px: NDArray[np.float64]) -> list[float]:
-        """Return the IoU after the exact box alone."""
-        boxes = as_tensor(self.frame.boxes_to_model(boxes_xyxy_px), device=self.model.device)
-        chosen = choose(self._decode(Prompts.make(boxes=boxes)), 1)
-        predicted = self._to_masks(chosen.low_res_logits[:, None])
-        return [iou(truth, masks[0]) for truth, masks in zip(self.truths, predicted, strict=True)]
+    def hear(self, index: int, num_clicks: int, predicted: Mask) -> None:
+        name = f"boundary_f_{num_clicks or 'box'}"
+        if name in self.values:
+            self.values[name][index] = boundary_f(
+                self.truths[index], predicted, tolerance_px=self.tolerance_px
+            )
 
-    def click_ious(self, clicks: Sequence[int]) -> dict[str, list[float]]:
-        """Return the IoUs after k clicks and the best of three after one.
-
-        An annotator stops at a perfect mask: its IoU stays 1 from there on.
-        """
-        results = {f"clicks_{k}": [1.0] * len(self.truths) for k in clicks}
-        points = [[(*deepest_point(truth), 1)] for truth in self.truths]
-        active = list(range(len(self.truths)))
-        fed_back: Tensor | None = None
-        for num_clicks in range(1, max(clicks) + 1):
-            decoded = self._decode(self._prompts([points[i] for i in active], fed_back))
-            if num_clicks == 1:
-                results["oracle_1"] = self._oracle_ious(decoded)
-            chosen = choose(decoded, num_clicks)
-            predicted = [m[0] for m in self._to_masks(chosen.low_res_logits[:, None])]
-            going_on = []
-            for row, index in enumerate(active):
-                if num_clicks in clicks:
-                    results[f"clicks_{num_clicks}"][index] = iou(self.truths[index], predicted[row])
-                click = next_click(self.truths[index], predicted[row])
-                if click is not None:
-                    points[index].append(click)
-                    going_on.append(row)
-            if not going_on:
-                break
-            active = [active[row] for row in going_on]
-            fed_back = chosen.low_res_logits[going_on][:, None]
-        return results
-
-    def _oracle_ious(self, decoded: Decoded) -> list[float]:
-        predicted = self._to_masks(decoded.low_res_logits[:, 1:])
-        return [
-            max(iou(truth, mask) for mask in masks)
-            for truth, masks in zip(self.truths, predicted, strict=True)
-        ]
-
-    def _prompts(
-        self, points: Sequence[Sequence[tuple[int, int, int]]], fed_back: Tensor | None
-    ) -> Prompts:
-        array = np.array(points, dtype=np.float64)
-        coords = as_tensor(self.frame.to_model(array[..., :2]), device=self.model.device)
-        labels = torch.as_tensor(array[..., 2], dtype=torch.int64, device=self.model.device)
-        return Prompts.make(coords, labels, low_res_logits=fed_back)
-
-    @torch.no_grad()
-    def _decode(self, prompts: Prompts) -> Decoded:
-        return self.model.decode(self.features, prompts)
-
-    def _to_masks(self, low_res_logits: Tensor) -> NDArray[np.bool_]:
-        logits = self.frame.to_image_logits(low_res_logits)
-        return np.asarray((logits > 0).cpu().numpy())
+    def figures(self) -> dict[str, Sequence[float]]:
+        return dict(self.values)
 
 
-def _deepest(region: Mask) -> tuple[float, int, int]:
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    y0, x0 = int(rows[0]), int(columns[0])
-    crop = region[y0 : rows[-1] + 1, x0 : columns[-1] + 1]
-    depth = ndimage.distance_transform_edt(np.pad(crop, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return float(depth[y, x]), x0 + int(x), y0 + int(y)
+def _box_area_px(mask: MaskRecord) -> int:
+    _, _, width_px, height_px = mask.rle.bbox_xywh_px
+    return width_px * height_px
+
+
+def clicks_to(goal: float, ious_by_click: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+    """Return for each mask the clicks to an IoU of `goal` (all of them when it never gets
+    there), and 1 or 0, whether it does; ious_by_click: (N, K)."""
+    is_there = ious_by_click >= goal
+    reached = np.asarray(is_there.any(axis=1))
+    first = np.where(reached, is_there.argmax(axis=1) + 1, ious_by_click.shape[1])
+    return [float(count) for count in first], [float(flag) for flag in reached]

@@ -6,7 +6,7 @@ Features always pass through their fp16 file, so a resumed run sees the same bit
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from sam.checkpoints import encoder_sha256, write_atomically
 from sam.features import ImageFeatures
 from sam.model import Sam
 from training.manifest import ImageRecord, ManifestError
+from training.run_folder import told_when_unwritable
 
 
 def load_rgb(path: Path) -> NDArray[np.uint8]:
@@ -43,31 +44,20 @@ class FeatureStore:
         """Return the features of one image (float32, batch axis of 1).
 
         The file the manifest names is used when this encoder made it; else the cache; else the
-        image is encoded, and kept when there is a cache.
+        image is encoded, and kept when there is a cache. Raises ManifestError for an image that
+        cannot be read or encoded.
         """
         if image.features_path is not None and self._is_ours(image.features_path):
-            return self._read(image.features_path.read_bytes())
+            with suppress(embeddings.EmbeddingError):  # a file cut short: encode anew
+                return self._read(image.features_path.read_bytes())
         if self.cache_dir is None:
             return self._read(self._encode(image))
         cached = self.cache_dir / f"{self._cache_key(image)}.safetensors"
         if not self._is_ours(cached):
-            write_atomically(cached, self._encode(image))
+            data = self._encode(image)
+            with told_when_unwritable(cached):
+                write_atomically(cached, data)
         return self._read(cached.read_bytes())
-
-    def prepare(
-        self,
-        images: Sequence[ImageRecord],
-        *,
-        on_image: Callable[[int], object],
-        should_stop: Callable[[], bool],
-    ) -> bool:
-        """Fill the cache, telling how many images are done; False when asked to stop."""
-        for index, image in enumerate(images, start=1):
-            if should_stop():
-                return False
-            self.get(image)
-            on_image(index)
-        return True
 
     def _is_ours(self, path: Path) -> bool:
         try:
@@ -85,10 +75,15 @@ class FeatureStore:
     def _encode(self, image: ImageRecord) -> bytes:
         was_training = self.model.training
         self.model.eval()
-        with torch.autocast("cpu", enabled=False):  # what the platform stores is float32 work too
+        with torch.autocast(
+            self.model.device.type, enabled=False
+        ):  # what the platform stores is float32 work too
             features = self.model.encode(self.model.preprocess(load_rgb(image.image_path)))
         self.model.train(was_training)
-        return embeddings.to_bytes(features, encoder_sha256=self.encoder_sha256)
+        try:
+            return embeddings.to_bytes(features, encoder_sha256=self.encoder_sha256)
+        except embeddings.EmbeddingError as error:
+            raise ManifestError(f"cannot use the image {image.image_path}: {error}") from error
 
     def _cache_key(self, image: ImageRecord) -> str:
         status = image.image_path.stat()

@@ -5,6 +5,7 @@ One image and its masks at a time; the encoder ran once, before.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -58,7 +59,7 @@ class _Session:
     ) -> None:
         if self.logits is None:
             raise RuntimeError("there is nothing to correct before the first pass")
-        predicted = upscaled(self.logits, size_px=truth_nss.shape[-1])[:, 0] > 0
+        predicted = upscaled(self.logits.detach(), size_px=truth_nss.shape[-1])[:, 0] > 0
         points, labels = corrections(
             predicted, truth_nss, generator=generator, central_share=config.central_share
         )
@@ -75,16 +76,21 @@ def interactive_loss(
     masks_nss: Tensor,
     config: InteractiveConfig,
     generator: torch.Generator,
+    *,
+    on_pass: Callable[[Tensor], object] | None = None,
 ) -> InteractiveLoss:
     """Run the passes of one image's masks and return the loss to back-propagate.
 
     features: of one image. masks_nss: (N, S, S) bool in the padded model frame, none empty.
     The first pass trains the best of the three ambiguity masks, later ones the single mask;
-    the mask with the highest predicted IoU is carried on, its logits fed back detached.
+    the mask with the highest predicted IoU is carried on, its logits fed back detached unless
+    the config says otherwise.
+    on_pass: gets each pass's own loss, to back-propagate at once: eleven passes then need the
+    memory of one. The returned total carries no gradient in that case.
     """
     if masks_nss.ndim != 3 or masks_nss.dtype != torch.bool or not len(masks_nss):
         raise ValueError("interactive_loss takes boolean masks (N, S, S), N at least 1")
-    targets = low_res_targets(masks_nss, stride_px=model.config.low_res_stride_px)
+    targets = _targets(masks_nss, stride_px=model.config.low_res_stride_px, config=config)
     session = _first_prompts(masks_nss, config=config, generator=generator)
     mask_total, iou_total = targets.new_zeros(()), targets.new_zeros(())
     best_iou = 0.0
@@ -94,14 +100,21 @@ def interactive_loss(
         decoded = model.decode(features, session.prompts())
         used = AMBIGUITY if kind is Pass.FIRST else SINGLE
         outcome = _judge(decoded, targets, masks_nss, used=used, config=config)
-        mask_total = mask_total + outcome.mask_loss.mean()
-        iou_total = iou_total + outcome.iou_loss.mean()
+        mask_part, iou_part = outcome.mask_loss.mean(), outcome.iou_loss.mean()
+        if on_pass is not None and not config.gradient_through_logits:
+            on_pass(mask_part + config.iou_weight * iou_part)
+            mask_part, iou_part = mask_part.detach(), iou_part.detach()
+        mask_total, iou_total = mask_total + mask_part, iou_total + iou_part
         if kind is Pass.FIRST:
             best_iou = outcome.true_iou.amax(1).mean().item()
         pick = decoded.predicted_iou[:, used].detach().argmax(1)
         each = torch.arange(len(pick), device=pick.device)
-        session.logits = decoded.low_res_logits[:, used].detach()[each, pick].unsqueeze(1).float()
+        carried = decoded.low_res_logits[:, used][each, pick].unsqueeze(1).float()
+        session.logits = carried if config.gradient_through_logits else carried.detach()
         session.carried.append(outcome.true_iou[each, pick].mean().item())
+    if on_pass is not None and config.gradient_through_logits:
+        on_pass(mask_total + config.iou_weight * iou_total)
+        mask_total, iou_total = mask_total.detach(), iou_total.detach()
     return InteractiveLoss(
         total=mask_total + config.iou_weight * iou_total,
         mask=mask_total.item(),
@@ -114,6 +127,12 @@ def interactive_loss(
 def low_res_targets(masks_nss: Tensor, *, stride_px: int) -> Tensor:
     """Return the covered share of each mask cell: (N, S, S) bool -> (N, S/4, S/4) float."""
     return F.avg_pool2d(masks_nss.float().unsqueeze(1), stride_px).squeeze(1)
+
+
+def _targets(masks_nss: Tensor, *, stride_px: int, config: InteractiveConfig) -> Tensor:
+    if config.loss_frame == "model":
+        return masks_nss.float()
+    return low_res_targets(masks_nss, stride_px=stride_px)
 
 
 def upscaled(low_res_logits: Tensor, *, size_px: int) -> Tensor:
@@ -139,14 +158,18 @@ def _judge(
     config: InteractiveConfig,
 ) -> _Outcome:
     logits = decoded.low_res_logits[:, used].float()
+    in_model_frame = config.loss_frame == "model"
     with torch.no_grad():
-        losses = _mask_losses(logits, targets[:, None], config)
-        winner = losses.argmin(1)
         full = upscaled(logits, size_px=masks_nss.shape[-1])
         true_iou = mask_iou(full, masks_nss[:, None])
+        compared = full if in_model_frame else logits
+        winner = _mask_losses(compared, targets[:, None], config).argmin(1)
     each = torch.arange(len(winner), device=winner.device)
     # Only the best mask's loss is built for gradients: the others would get none anyway.
-    best = _mask_losses(logits[each, winner], targets, config)
+    chosen = logits[each, winner]
+    if in_model_frame:
+        chosen = upscaled(chosen[:, None], size_px=masks_nss.shape[-1])[:, 0]
+    best = _mask_losses(chosen, targets, config)
     errors = iou_loss(decoded.predicted_iou[:, used].float(), true_iou)
     iou = errors.mean(1) if config.supervise_all_ious else errors[each, winner]
     return _Outcome(mask_loss=best, iou_loss=iou, true_iou=true_iou)
@@ -154,7 +177,12 @@ def _judge(
 
 def _mask_losses(logits: Tensor, targets: Tensor, config: InteractiveConfig) -> Tensor:
     return mask_loss(
-        logits, targets, focal_weight=config.focal_weight, dice_weight=config.dice_weight
+        logits,
+        targets,
+        focal_weight=config.focal_weight,
+        dice_weight=config.dice_weight,
+        focal_alpha=config.focal_alpha,
+        focal_gamma=config.focal_gamma,
     )
 
 
@@ -177,7 +205,14 @@ def _first_prompts(
     size = masks_nss.shape[-1]
     device = masks_nss.device
     points = clicks_in(masks_nss, generator=generator, central_share=config.central_share)
-    boxes = noised_boxes(boxes_of_masks(masks_nss), image_hw=(size, size), generator=generator)
+    boxes = noised_boxes(
+        boxes_of_masks(masks_nss),
+        image_hw=(size, size),
+        generator=generator,
+        share=config.box_noise_share,
+        max_noise_px=config.max_box_noise_px,
+        is_uniform=config.box_noise == "uniform",
+    )
     is_box = (torch.rand(len(masks_nss), generator=generator) < config.box_share).to(device)
     by_click = torch.stack([points, torch.zeros_like(points)], dim=1)
     coords = torch.where(is_box[:, None, None], boxes.reshape(-1, 2, 2), by_click)

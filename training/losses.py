@@ -38,10 +38,17 @@ def dice_loss(logits: Tensor, targets: Tensor, *, smoothing: float = DICE_SMOOTH
 
 
 def mask_loss(
-    logits: Tensor, targets: Tensor, *, focal_weight: float = 20.0, dice_weight: float = 1.0
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    focal_weight: float = 20.0,
+    dice_weight: float = 1.0,
+    focal_alpha: float = FOCAL_ALPHA,
+    focal_gamma: float = FOCAL_GAMMA,
 ) -> Tensor:
     """Return focal_weight * focal + dice_weight * dice of each mask: (..., H, W) -> (...)."""
-    return focal_weight * focal_loss(logits, targets) + dice_weight * dice_loss(logits, targets)
+    focal = focal_loss(logits, targets, alpha=focal_alpha, gamma=focal_gamma)
+    return focal_weight * focal + dice_weight * dice_loss(logits, targets)
 
 
 def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:

@@ -130,7 +130,10 @@ def from_coco(folder: Path, *, side: Side = "holdout") -> Manifest:
     def parse(entry: Mapping[str, Any]) -> Mapping[str, Any]:
         return _coco_record(entry, annotations.get(str(entry["id"]), []), folder=folder, side=side)
 
-    return _collect(entries, parse=parse, path=path)
+    manifest = _collect(entries, parse=parse, path=path)
+    strays = annotations.keys() - {str(entry["id"]) for _, entry in entries}
+    unknown = [f"image {image_id}: it has annotations but is not listed" for image_id in strays]
+    return replace(manifest, problems=(*manifest.problems, *sorted(unknown)))
 
 
 def open_dataset(path: Path, *, side: Side = "holdout") -> Manifest:
@@ -201,11 +204,12 @@ def _collect(
         else:
             images[image.image_id] = image
     if not images:
-        raise ManifestError(f"{path}: no usable image: {_shortened(problems)}")
+        raise ManifestError(f"{path}: no usable image: {shortened(problems)}")
     return Manifest(path=path, images=tuple(images.values()), problems=tuple(problems))
 
 
-def _shortened(problems: list[str]) -> str:
+def shortened(problems: Sequence[str]) -> str:
+    """Return the first problems in one line, and how many more there are."""
     listed = "; ".join(problems[:MAX_LISTED_PROBLEMS]) or "it lists no image"
     more = len(problems) - MAX_LISTED_PROBLEMS
     return f"{listed}; and {more} more" if more > 0 else listed
@@ -258,15 +262,18 @@ def _mask_records(
     entries = record.get("masks")
     if not isinstance(entries, list):
         raise _BadRecordError("'masks' must be a list")
-    masks: list[MaskRecord] = []
+    masks: dict[str, MaskRecord] = {}
     for position, entry in enumerate(entries, start=1):
         try:
-            masks.append(_mask_record(entry, image_hw=image_hw))
+            mask = _mask_record(entry, image_hw=image_hw)
+            if mask.mask_id in masks:
+                raise _BadRecordError(f"the id {mask.mask_id!r} was used before in this image")
+            masks[mask.mask_id] = mask
         except (_BadRecordError, RleError) as error:
             problems.append(f"{where}: mask {position}: {error}")
     if not masks:
         raise _BadRecordError(f"none of its {len(entries)} masks can be used")
-    return tuple(masks)
+    return tuple(masks.values())
 
 
 def _mask_record(entry: object, *, image_hw: tuple[int, int]) -> MaskRecord:

@@ -1,12 +1,12 @@
-"""What an evaluation found: one IoU per mask and prompt kind, their means and how sure they are.
+"""What an evaluation found: figures per mask, their means and how sure they are.
 
-IoUs are kept per mask so that two checkpoints can be compared on the same masks.
+They are kept per mask so that two checkpoints can be compared on the same masks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,20 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskScore:
-    """The IoUs of one ground-truth mask, by kind: clicks_1, oracle_1, box, fill_box, ..."""
+    """The IoUs of one ground-truth mask, by kind: clicks_1, oracle_1, box, fill_box, ...
+
+    figures: what else was measured and is no IoU: clicks_to_85, boundary_f_1, ar_100, ...
+    """
 
     image_id: str
     mask_id: str
     source: str
     ious: Mapping[str, float]
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def value(self, name: str) -> float:
+        """Return an IoU or another figure."""
+        return self.ious[name] if name in self.ious else self.figures[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +47,23 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """The result of an evaluation. `mean` weighs masks alike, `macro` sources alike."""
+    """The result of an evaluation. `mean` weighs masks alike, `macro` sources alike.
+
+    problems: one sentence about each record, mask or image that was left out.
+    """
 
     scores: tuple[MaskScore, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
+        """The kinds of IoU."""
         return tuple(self.scores[0].ious) if self.scores else ()
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The names of what was measured besides IoU."""
+        return tuple(self.scores[0].figures) if self.scores else ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -63,41 +81,73 @@ class Metrics:
         """Return the part that belongs to one source."""
         return Metrics(scores=tuple(s for s in self.scores if s.source == source))
 
-    def mean(self, kind: str) -> float:
-        """Return the mean IoU over masks."""
-        return float(np.mean([score.ious[kind] for score in self.scores]))
+    def mean(self, name: str) -> float:
+        """Return the mean over masks."""
+        return float(self._values(name).mean())
 
-    def macro(self, kind: str) -> float:
-        """Return the mean over sources of their mean IoU."""
-        return float(np.mean([self.of_source(source).mean(kind) for source in self.sources]))
+    def macro(self, name: str) -> float:
+        """Return the mean over sources of their means."""
+        return float(np.mean([self.of_source(source).mean(name) for source in self.sources]))
 
-    def interval(self, kind: str) -> tuple[float, float]:
+    def interval(self, name: str) -> tuple[float, float]:
         """Return the 95 % bootstrap interval of the mean; whole images are resampled."""
-        values = np.array([score.ious[kind] for score in self.scores])
-        return bootstrap_interval(values, groups=[score.image_id for score in self.scores])
+        return _quantiles(self._resampled(name, seed=0))
+
+    def macro_interval(self, name: str) -> tuple[float, float]:
+        """Return the 95 % interval of `macro`; images are resampled within their sources."""
+        parts = [
+            self.of_source(source)._resampled(name, seed=seed)
+            for seed, source in enumerate(self.sources)
+        ]
+        return _quantiles(np.mean(parts, axis=0))
 
     def to_json(self, *, with_masks: bool = False) -> dict[str, Any]:
-        """Return plain figures: `<kind>_miou`, `<kind>_ci95`, `<kind>_macro_miou`, counts, sources.
+        """Return plain figures: means, `_macro` means, `_ci95` intervals, counts, sources.
 
-        with_masks: add the IoUs of each mask, which `from_json` reads back.
+        IoUs are named `<kind>_miou`, `<kind>_macro_miou`, `<kind>_ci95` and so on; other figures
+        `<name>`, `<name>_macro`, `<name>_ci95`.
+        with_masks: add the figures of each mask, which `from_json` reads back, and the problems.
         """
         document: dict[str, Any] = {"num_masks": self.num_masks, "num_images": self.num_images}
-        for kind in self.kinds:
-            document[f"{kind}_miou"] = self.mean(kind)
-            document[f"{kind}_macro_miou"] = self.macro(kind)
-            document[f"{kind}_ci95"] = list(self.interval(kind))
+        for name, mean_name, macro_name in self._json_names():
+            document[mean_name] = self.mean(name)
+            document[macro_name] = self.macro(name)
+            document[f"{name}_ci95"] = list(self.interval(name))
+            document[f"{macro_name}_ci95"] = list(self.macro_interval(name))
         document["sources"] = {source: self._source_json(source) for source in self.sources}
+        document["num_problems"] = len(self.problems)
         if with_masks:
             document["masks"] = [
-                {"image": s.image_id, "mask": s.mask_id, "source": s.source, "ious": dict(s.ious)}
+                {
+                    "image": s.image_id,
+                    "mask": s.mask_id,
+                    "source": s.source,
+                    "ious": dict(s.ious),
+                    "figures": dict(s.figures),
+                }
                 for s in self.scores
             ]
+            document["problems"] = list(self.problems)
         return document
 
-    def _source_json(self, source: str) -> dict[str, float]:
+    def _source_json(self, source: str) -> dict[str, Any]:
         part = self.of_source(source)
-        means = {f"{kind}_miou": part.mean(kind) for kind in self.kinds}
-        return {"num_masks": part.num_masks, "num_images": part.num_images, **means}
+        values: dict[str, Any] = {"num_masks": part.num_masks, "num_images": part.num_images}
+        for name, mean_name, _ in self._json_names():
+            values[mean_name] = part.mean(name)
+            values[f"{name}_ci95"] = list(part.interval(name))
+        return values
+
+    def _json_names(self) -> list[tuple[str, str, str]]:
+        ious = [(kind, f"{kind}_miou", f"{kind}_macro_miou") for kind in self.kinds]
+        return ious + [(name, name, f"{name}_macro") for name in self.figures]
+
+    def _values(self, name: str) -> FloatArray:
+        return np.array([score.value(name) for score in self.scores], dtype=np.float64)
+
+    def _resampled(self, name: str, *, seed: int) -> FloatArray:
+        groups = [score.image_id for score in self.scores]
+        return resampled_means(self._values(name), groups=groups, seed=seed)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Metrics:
@@ -105,10 +155,15 @@ class Metrics:
         return cls(
             scores=tuple(
                 MaskScore(
-                    image_id=m["image"], mask_id=m["mask"], source=m["source"], ious=m["ious"]
+                    image_id=m["image"],
+                    mask_id=m["mask"],
+                    source=m["source"],
+                    ious=m["ious"],
+                    figures=m.get("figures", {}),
                 )
                 for m in document["masks"]
-            )
+            ),
+            problems=tuple(document.get("problems", ())),
         )
 
 
@@ -119,12 +174,20 @@ def bootstrap_interval(
 
     Masks of one image stand or fall together, so resampling masks would promise too much.
     """
+    return _quantiles(resampled_means(values, groups=groups, seed=seed))
+
+
+def resampled_means(values: FloatArray, *, groups: Sequence[str], seed: int) -> FloatArray:
+    """Return the means of NUM_RESAMPLES draws of as many groups, with replacement."""
     names, membership = np.unique(np.array(groups), return_inverse=True)
     sums = np.bincount(membership, weights=values, minlength=len(names))
     sizes = np.bincount(membership, minlength=len(names))
     generator = np.random.default_rng(seed)
     picks = generator.integers(0, len(names), size=(NUM_RESAMPLES, len(names)))
-    means = sums[picks].sum(axis=1) / sizes[picks].sum(axis=1)
+    return np.asarray(sums[picks].sum(axis=1) / sizes[picks].sum(axis=1))
+
+
+def _quantiles(means: FloatArray) -> tuple[float, float]:
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
@@ -134,9 +197,9 @@ def paired_difference(a: Metrics, b: Metrics, *, kind: str = "clicks_1") -> Diff
 
     Raises ValueError when they have no mask in common.
     """
-    before = {(s.image_id, s.mask_id): s.ious[kind] for s in a.scores}
+    before = {(s.image_id, s.mask_id): s.value(kind) for s in a.scores}
     pairs = [
-        (score.image_id, score.ious[kind] - before[score.image_id, score.mask_id])
+        (score.image_id, score.value(kind) - before[score.image_id, score.mask_id])
         for score in b.scores
         if (score.image_id, score.mask_id) in before
     ]

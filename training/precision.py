@@ -12,10 +12,16 @@ def bf16_is_fast() -> bool:
     )
 
 
-def step_autocast() -> torch.autocast:
-    """Return the context of a step's forward pass: bfloat16 where it is fast.
+def step_autocast(device: torch.device | str = "cpu") -> torch.autocast:
+    """Return the context of a step's forward pass: bfloat16 where the device is fast at it.
 
     Measured on one core with AVX512-BF16: 1.4 times as fast for the decoder's passes, 1.6 times
     for the detector. Features are always computed in float32: the platform stores those.
+    GPUs without native bfloat16 (before 2020) compute in float32: half precision there would
+    need loss scaling, whose skipped steps do not go with stopping at the first odd loss.
     """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        is_native = torch.cuda.get_device_capability(device)[0] >= 8
+        return torch.autocast("cuda", dtype=torch.bfloat16, enabled=is_native)
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16_is_fast())

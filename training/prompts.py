@@ -113,14 +113,21 @@ def noised_boxes(
     generator: torch.Generator,
     share: float = BOX_NOISE_SHARE,
     max_noise_px: float = MAX_BOX_NOISE_PX,
+    is_uniform: bool = False,
 ) -> Tensor:
     """Shake each coordinate by normal noise of 10 % of the box side, at most 20 px.
 
     Paper section A; widths shake x and heights y. Boxes stay ordered and inside the image.
+    is_uniform: noise uniform between +/- min(share * side, max_noise_px) instead, as in SAM 2.
     """
     sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] + 1).repeat(1, 2)
-    normal = torch.randn(boxes_xyxy.shape, generator=generator).to(boxes_xyxy.device)
-    noise = (normal * share * sides).clamp(-max_noise_px, max_noise_px)
+    if is_uniform:
+        drawn = torch.rand(boxes_xyxy.shape, generator=generator) * 2 - 1
+        noise = drawn.to(boxes_xyxy.device) * (share * sides).clamp(max=max_noise_px)
+    else:
+        drawn = torch.randn(boxes_xyxy.shape, generator=generator)
+        noise = drawn.to(boxes_xyxy.device) * share * sides
+        noise = noise.clamp(-max_noise_px, max_noise_px)
     limit = boxes_xyxy.new_tensor([image_hw[1] - 1, image_hw[0] - 1] * 2)
     shaken = torch.minimum((boxes_xyxy + noise).clamp(min=0), limit)
     low = torch.minimum(shaken[:, :2], shaken[:, 2:])

@@ -27,18 +27,19 @@ from training.detector_metrics import (
     balanced_threshold,
     detection_metrics,
 )
+from training.examples import readable_examples
 from training.features import FeatureStore
 from training.loop import (
     LoopSettings,
     OnProgress,
     ParameterGroup,
-    TrainStopped,
     never_stop,
     no_progress,
     run_loop,
 )
-from training.manifest import ImageRecord, Manifest, open_dataset
+from training.manifest import ImageRecord, Manifest, ManifestError, open_dataset
 from training.precision import step_autocast
+from training.processes import alone
 from training.run_folder import RunFolder, TrainError, file_sha256, open_run
 from training.sampling import draw_images, image_weights
 
@@ -101,12 +102,20 @@ def train_detector(
         fraction = FEATURES_SHARE * done / len(train_images)
         on_progress(fraction, f"encoded {done} of {len(train_images)} images")
 
-    if not store.prepare(train_images, on_image=on_image, should_stop=should_stop):
-        raise TrainStopped("stopped while encoding images; what is encoded is kept")
+    readable, problems = readable_examples(
+        _examples(train_images, store=store, config=config),
+        read=store.get,
+        processes=alone("cpu"),
+        on_image=on_image,
+        should_stop=should_stop,
+    )
+    problems = [*manifest.problems, *problems]
+    if problems:
+        run.note_problems(problems)
     _optimise(
         detector,
         config=config,
-        examples=_examples(train_images, store=store, config=config),
+        examples=readable,
         store=store,
         run=run,
         fine_tune=start_detector is not None,
@@ -145,12 +154,19 @@ def detect_all(
     max_area_share: float,
     on_image: Callable[[int], object] = lambda done: None,
 ) -> list[ImageDetections]:
-    """Return what a detector finds in each image, weak boxes too, beside the truth."""
+    """Return what a detector finds in each image, weak boxes too, beside the truth.
+
+    Images that cannot be read are left out.
+    """
     detector.eval()
     found: list[ImageDetections] = []
     for index, image in enumerate(images, start=1):
+        try:
+            features = store.get(image)
+        except ManifestError:  # an unreadable photo must not end hours of training
+            continue
         detections = detector.detect(
-            store.get(image),
+            features,
             Frame(image.image_hw, store.model.config.image_size_px),
             score_thresh=EVALUATION_SCORE_THRESH,
             max_boxes=MAX_BOXES,

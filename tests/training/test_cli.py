@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from sam import checkpoints, object_detector
 from sam.model import build
@@ -28,7 +31,8 @@ def test_evaluate_prints_a_table_and_writes_the_figures(
     tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=0, num_holdout=3)
-    out = tmp_path / "figures.json"
+    out = tmp_path / "results" / "figures.json"
+    plots = tmp_path / "plots"
 
     code = main(
         [
@@ -43,6 +47,12 @@ def test_evaluate_prints_a_table_and_writes_the_figures(
             "2",
             "--json",
             str(out),
+            "--plots",
+            str(plots),
+            "--baselines",
+            "--automatic",
+            "--points-per-side",
+            "4",
         ]
     )
 
@@ -51,6 +61,9 @@ def test_evaluate_prints_a_table_and_writes_the_figures(
     assert "clicks_1" in printed
     assert "fill_box" in printed
     assert "mean over sources" in printed
+    for name in ("clicks_9", "grabcut_box", "clicks_to_90", "boundary_f_box", "ar_1000"):
+        assert name in printed
+    assert {path.name for path in plots.iterdir()} == {"clicks.png", "prompts.png"}
     figures = json.loads(out.read_text())
     assert (figures["num_images"], figures["num_masks"]) == (2, 4)
     assert len(figures["masks"]) == 4
@@ -169,12 +182,87 @@ def test_bad_input_is_told_in_one_line(
                 "--data",
                 str(manifest),
                 "--json",
-                str(tmp_path / "nowhere" / "out.json"),
+                str(garbage / "out.json"),
             ]
         )
         == 2
     )
-    assert last_error(capsys).startswith("error: [Errno 2]")
+    assert last_error(capsys).startswith("error: [Errno 17]")
+    assert main(["train", "--checkpoint", str(sam), "--data", str(manifest), *run, "--jitter"]) == 2
+    assert last_error(capsys).startswith("error: jitter changes what the encoder sees")
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    assert main(["train", "--checkpoint", str(sam), "--data", str(empty), *run]) == 2
+    assert last_error(capsys) == f"error: {empty}: the manifest is empty"
+    if not torch.cuda.is_available():
+        device = ["--device", "cuda"]
+        assert (
+            main(["train", "--checkpoint", str(sam), "--data", str(manifest), *run, *device]) == 2
+        )
+        assert last_error(capsys).startswith("error: there is no CUDA device")
+
+
+def test_a_checkpoint_of_another_shape_is_told_in_one_line(
+    tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_blobs(tmp_path / "data", num_train=1)
+    tensors = load_file(sam)
+    with safe_open(sam, framework="pt") as file:
+        header = file.metadata()
+    name = "mask_decoder.iou_token.weight"
+    tensors[name] = torch.zeros(1, 17)
+    save_file(tensors, tmp_path / "odd.safetensors", header)
+    run = ["--data", str(manifest), "--out", str(tmp_path / "run")]
+
+    code = main(["train", "--checkpoint", str(tmp_path / "odd.safetensors"), *run])
+
+    assert code == 2
+    told = last_error(capsys)
+    assert told == f"error: odd.safetensors: {name} has shape (1, 17), expected (1, 16)"
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_was_left_out_is_told_and_kept_in_a_file(
+    tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_blobs(tmp_path / "data", num_train=3)
+    lines = manifest.read_text().splitlines()
+    record = json.loads(lines[1])
+    Path(record["image"]).unlink()
+    odd = json.loads(lines[2])
+    odd["masks"][0]["rle"]["size"] = [64, 64]
+    manifest.write_text("\n".join([lines[0], lines[1], json.dumps(odd), lines[0]]) + "\n")
+    out = tmp_path / "run"
+    run = ["--data", str(manifest), "--out", str(out), "--steps", "1"]
+
+    code = main(["train", "--checkpoint", str(sam), *run])
+
+    assert code == 0
+    assert "left out 3: " in last_error(capsys)
+    problems = (out / "problems.txt").read_text()
+    assert "line 2: cannot read the image" in problems
+    assert "line 3: mask 1: " in problems
+    assert "line 4: image_id 'blob-0' was used before" in problems
+
+
+def test_a_model_is_grown_and_trained_in_one_command(
+    tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_blobs(tmp_path / "data", num_train=2)
+    older = write_blobs(tmp_path / "older", num_train=2)
+    out = tmp_path / "run"
+    command = ["train", "--checkpoint", str(sam), "--data", str(manifest), "--out", str(out)]
+    command += ["--grow-to", "tiny_vit", "--steps", "1", "--mix", str(older)]
+
+    refused = main(command)
+    told = last_error(capsys)
+    code = main([*command, "--trainable", "all"])
+
+    assert refused == 2
+    assert "the encoder of tiny_vit starts from random weights" in told
+    assert code == 0
+    assert "grown to tiny_vit: encoder: random weights; " in capsys.readouterr().err
+    assert checkpoints.read_header(out / "model.safetensors").config.arch == "tiny_vit"
 
 
 def test_a_foreign_detector_is_refused_by_name(

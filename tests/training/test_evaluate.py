@@ -14,9 +14,10 @@ from sam.coordinates import Frame
 from sam.features import ImageFeatures
 from sam.model import Decoded, Prompts, Sam, build
 from tests.training.blobs import write_blobs
-from training.evaluate import drawn_masks, evaluate, iou, next_click
+from training.evaluate import Measures, clicks_to, drawn_masks, evaluate, iou, next_click
 from training.manifest import ManifestError, read_manifest
 from training.metrics import MaskScore, Metrics, bootstrap_interval, paired_difference
+from training.recall import recall_settings
 from training.targets import model_masks
 
 
@@ -148,6 +149,93 @@ def test_filling_the_box_is_measured_beside_the_model(blobs: Path) -> None:
     metrics = evaluate(oracle(blobs), blobs)
 
     assert [score.ious["fill_box"] for score in metrics.scores] == expected
+
+
+def test_clicks_to_a_goal_are_the_first_that_reach_it() -> None:
+    ious = np.array([[0.9, 0.2, 0.95], [0.1, 0.85, 0.8], [0.1, 0.2, 0.3]])
+
+    needed, reached = clicks_to(0.85, ious)
+
+    assert needed == [1.0, 2.0, 3.0]  # never reached: as many as were allowed
+    assert reached == [1.0, 1.0, 0.0]
+
+
+def test_outlines_goals_and_baselines_are_measured_on_the_same_prompts(blobs: Path) -> None:
+    measures = Measures(iou_goals=(0.8,), boundary=True, baselines=True)
+
+    metrics = evaluate(oracle(blobs), blobs, clicks=(1, 2), measures=measures)
+
+    assert metrics.kinds == (
+        "clicks_1",
+        "clicks_2",
+        "oracle_1",
+        "box",
+        "fill_box",
+        "flood_1",
+        "grabcut_box",
+    )
+    assert metrics.figures == (
+        "clicks_to_80",
+        "reached_80",
+        "boundary_f_1",
+        "boundary_f_5",
+        "boundary_f_box",
+    )
+    # The rule picks the empty mask after one click, the right one from the second on.
+    assert metrics.mean("clicks_to_80") == 2.0
+    assert metrics.mean("reached_80") == 1.0
+    assert metrics.mean("boundary_f_1") == 0.0
+    assert metrics.mean("boundary_f_5") > 0.8  # the mask is drawn in cells of 4 pixels
+    # Bright blobs on a dark ground: what needs no model finds them too.
+    assert metrics.mean("flood_1") > 0.5
+    assert metrics.mean("grabcut_box") > 0.8
+    document = metrics.to_json()
+    assert document["clicks_to_80"] == 2.0
+    assert document["boundary_f_1_macro"] == 0.0
+    assert document["sources"]["even"]["clicks_2_ci95"][0] <= metrics.mean("clicks_2")
+
+
+def test_automatic_masks_are_matched_with_all_of_an_image_s_masks(blobs: Path) -> None:
+    settings = recall_settings(points_per_side=8)
+
+    metrics = evaluate(
+        oracle(blobs),
+        blobs,
+        clicks=(1,),
+        measures=Measures(automatic=settings),
+        max_masks_per_image=2,
+    )
+
+    assert metrics.num_masks == 2
+    assert metrics.figures == ("ar_100", "ar_1000")
+    assert 0 < metrics.mean("ar_1000") <= 1
+
+
+def test_an_image_that_cannot_be_read_is_left_out_of_the_evaluation(tmp_path: Path) -> None:
+    manifest = write_blobs(tmp_path / "data", num_train=0, num_holdout=2)
+    first, second = read_manifest(manifest).images
+    second.image_path.write_bytes(second.image_path.read_bytes()[:300])
+
+    metrics = evaluate(build("tiny", seed=0), manifest, clicks=(1,))
+
+    assert {score.image_id for score in metrics.scores} == {first.image_id}
+    assert len(metrics.problems) == 1
+    assert "image blob-1: cannot read the image" in metrics.problems[0]
+    first.image_path.write_bytes(b"")
+    with pytest.raises(ManifestError, match="no usable image"):
+        evaluate(build("tiny", seed=0), manifest, clicks=(1,))
+
+
+def test_intervals_of_means_over_sources_resample_within_each() -> None:
+    many = scores({str(i): [i % 2] for i in range(100)}, source="grains").scores
+    one = scores({"b": [1.0]}, source="photos").scores
+
+    metrics = Metrics(scores=(*many, *one))
+
+    low, high = metrics.macro_interval("clicks_1")
+    # the second source never moves: 0.5 * [0.4, 0.6] + 0.5
+    assert 0.68 < low < 0.73
+    assert 0.77 < high < 0.82
 
 
 def test_drawn_masks_are_the_same_whatever_their_order(blobs: Path) -> None:

@@ -186,6 +186,74 @@ def test_one_seed_gives_the_same_clicks() -> None:
     assert not torch.equal(asked[0], asked[2])
 
 
+@pytest.mark.parametrize("through_logits", [False, True])
+def test_passes_back_propagated_one_by_one_give_the_same_gradients(through_logits: bool) -> None:
+    masks = square(4, 4, 20, 24)
+    config = InteractiveConfig(
+        num_corrections=2, mask_only_passes=1, gradient_through_logits=through_logits
+    )
+    model, other = recorder(), recorder()
+    heard: list[float] = []
+
+    def on_pass(loss: Tensor) -> None:
+        heard.append(loss.item())
+        loss.backward()
+
+    together = run(model, masks, config)
+    together.total.backward()
+    generator = torch.Generator().manual_seed(0)
+    features = ImageFeatures(torch.zeros(1, 1, 2, 2), None)
+    apart = interactive_loss(cast(Sam, other), features, masks, config, generator, on_pass=on_pass)
+
+    assert len(heard) == (1 if through_logits else 4)
+    assert sum(heard) == pytest.approx(together.total.item())
+    assert apart.total.item() == pytest.approx(together.total.item())
+    assert not apart.total.requires_grad
+    assert torch.allclose(other.logits.grad, model.logits.grad)
+    assert torch.allclose(other.ious.grad, model.ious.grad)
+
+
+def test_logits_fed_back_pass_gradients_only_when_asked() -> None:
+    for is_asked in (False, True):
+        model = recorder()
+        config = InteractiveConfig(
+            num_corrections=1, mask_only_passes=0, gradient_through_logits=is_asked
+        )
+        run(model, square(0, 0, 16, 16), config)
+        assert model.asked[1].low_res_logits.requires_grad is is_asked
+
+
+def test_the_loss_can_be_taken_at_the_model_s_resolution() -> None:
+    masks = square(2, 2, 15, 15)  # no cell of 4 pixels begins or ends there
+    model = recorder()
+    config = InteractiveConfig(num_corrections=0, mask_only_passes=0, loss_frame="model")
+
+    result = run(model, masks, config)
+
+    full = torch.nn.functional.interpolate(
+        model.logits[:, 1:].detach(), (SIZE, SIZE), mode="bilinear", align_corners=False
+    )
+    by_hand = min(mask_loss(full[0, m], masks[0].float()).item() for m in range(3))
+    assert result.mask == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_focal_loss_takes_its_constants_from_the_config() -> None:
+    model = recorder()
+    masks = square(0, 0, 16, 16)
+    config = InteractiveConfig(
+        num_corrections=0, mask_only_passes=0, focal_alpha=0.5, focal_gamma=1.0
+    )
+
+    result = run(model, masks, config)
+
+    target = low_res_targets(masks, stride_px=4)[0]
+    losses = [
+        mask_loss(model.logits[0, m], target, focal_alpha=0.5, focal_gamma=1.0).item()
+        for m in (1, 2, 3)
+    ]
+    assert result.mask == pytest.approx(min(losses))
+
+
 def test_masks_of_another_kind_are_refused() -> None:
     with pytest.raises(ValueError, match="boolean"):
         run(recorder(), torch.ones(1, SIZE, SIZE), ONE_PASS)

@@ -96,6 +96,17 @@ def test_one_bad_mask_costs_only_itself(tmp_path: Path) -> None:
     assert "line 1: mask 3: the runs add up to 10 pixels" in manifest.problems[1]
 
 
+def test_a_mask_id_used_twice_in_an_image_counts_once(tmp_path: Path) -> None:
+    image = make_image(tmp_path / "a.png")
+    masks = [{"id": "m", "rle": square()}, {"id": "m", "rle": square()}]
+    path = write_lines(tmp_path / "m.jsonl", record(image, masks=masks))
+
+    manifest = read_manifest(path)
+
+    assert len(manifest.images[0].masks) == 1
+    assert manifest.problems == ("line 1: mask 2: the id 'm' was used before in this image",)
+
+
 def test_an_empty_manifest_is_refused(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "m.jsonl", "\n\n")
 
@@ -166,6 +177,18 @@ def test_a_coco_folder_gives_sources_and_leaves_crowds_out(tmp_path: Path) -> No
     assert len(manifest.on_side("train")) == 2
     assert len(manifest.problems) == 1
     assert "image 2: mask 2:" in manifest.problems[0]
+
+
+def test_annotations_of_images_that_are_not_listed_are_reported(tmp_path: Path) -> None:
+    folder = coco_folder(tmp_path / "shelf")
+    path = folder / "instances.json"
+    document = json.loads(path.read_text())
+    document["annotations"].append({"id": 9, "image_id": 77, "segmentation": square()})
+    path.write_text(json.dumps(document))
+
+    manifest = from_coco(folder)
+
+    assert "image 77: it has annotations but is not listed" in manifest.problems
 
 
 def test_a_folder_without_instances_is_refused(tmp_path: Path) -> None:

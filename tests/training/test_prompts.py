@@ -168,3 +168,13 @@ def test_one_seed_gives_the_same_prompts() -> None:
     again = points_in(masks, generator=generator(9))
 
     assert torch.equal(first, again)
+
+
+def test_uniform_box_noise_stays_within_a_tenth_of_the_side() -> None:
+    box = torch.tensor([[500.0, 500.0, 519.0, 539.0]]).expand(4000, -1)  # sides 20 and 40
+
+    noise = noised_boxes(box, image_hw=(1024, 1024), generator=generator(), is_uniform=True) - box
+
+    # uniform in +/- 2 and +/- 4: standard deviation limit / sqrt(3)
+    assert noise.abs().amax(0).tolist() == pytest.approx([2, 4, 2, 4], rel=0.01)
+    assert noise.std(0).tolist() == pytest.approx([1.155, 2.309, 1.155, 2.309], rel=0.05)

@@ -1,0 +1,52 @@
+"""An evaluation for people: tables of means with their intervals, and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from training.metrics import Metrics, paired_difference
+
+NAME_WIDTH = 22
+NOTE = "± is half the width of the 95 % bootstrap interval; whole images are resampled."
+
+
+def table(metrics: Metrics) -> str:
+    """Return the IoUs by source and over all, and below them whatever else was measured."""
+    blocks = [_block(metrics, metrics.kinds, title="IoU")]
+    if metrics.figures:
+        blocks.append(_block(metrics, metrics.figures, title="other measures"))
+    return "\n\n".join([*blocks, NOTE])
+
+
+def comparison(earlier: Metrics, metrics: Metrics) -> str:
+    """Return how IoUs changed on the masks of both, with 95 % intervals."""
+    lines = ["against the earlier evaluation, on the same masks:"]
+    for kind in metrics.kinds:
+        if kind in earlier.kinds:
+            change = paired_difference(earlier, metrics, kind=kind)
+            lines.append(f"  {kind:10} {change.mean:+.3f}  [{change.low:+.3f}, {change.high:+.3f}]")
+    return "\n".join(lines)
+
+
+def _block(metrics: Metrics, names: Sequence[str], *, title: str) -> str:
+    widths = [max(len(name), 10) for name in names]
+    head = " ".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
+    lines = [f"{title:{NAME_WIDTH}} {'images':>6} {'masks':>6} {head}"]
+    for source in metrics.sources:
+        part = metrics.of_source(source)
+        cells = [_cell(part.mean(name), part.interval(name)) for name in names]
+        lines.append(_row(source, part, cells, widths))
+    macro = [_cell(metrics.macro(name), metrics.macro_interval(name)) for name in names]
+    lines.append(_row("mean over sources", metrics, macro, widths))
+    mean = [_cell(metrics.mean(name), metrics.interval(name)) for name in names]
+    lines.append(_row("mean over masks", metrics, mean, widths))
+    return "\n".join(lines)
+
+
+def _cell(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.3f}±{(interval[1] - interval[0]) / 2:.2f}"
+
+
+def _row(name: str, part: Metrics, cells: Sequence[str], widths: Sequence[int]) -> str:
+    figures = " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+    return f"{name[:NAME_WIDTH]:{NAME_WIDTH}} {part.num_images:6} {part.num_masks:6} {figures}"
