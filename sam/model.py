@@ -32,8 +32,8 @@ __all__ = ["Decoded", "ImageError", "PromptError", "Prompts", "Sam", "build"]
 
 _PIXEL_MEAN = (123.675, 116.28, 103.53)
 _PIXEL_STD = (58.395, 57.12, 57.375)
-PROMPTS_PER_CHUNK = 2
-"""Decoded at once on a CPU; of one official prompt the largest array takes 8 MB of its cache."""
+_CHUNK_BYTES = 1 << 24
+"""Largest array of what a CPU decodes at once: two prompts of official size, eight of the starter."""
 _MIN_TO_SHARE = 3
 """From this many prompt sets on, projecting the image for all of them costs less than for each."""
 
@@ -160,7 +160,7 @@ class Sam(nn.Module):
         num = len(prompts)
         is_on_cpu = features.image_embeddings.device.type == "cpu"
         is_chunked = is_on_cpu and not torch.is_grad_enabled()
-        step = PROMPTS_PER_CHUNK if is_chunked else max(num, 1)
+        step = self._prompts_per_chunk() if is_chunked else max(num, 1)
         embeddings = features.image_embeddings
         image_pe = self.prompt_encoder.dense_pe(*embeddings.shape[-2:])
         shared = None
@@ -221,6 +221,10 @@ class Sam(nn.Module):
             min_iou=min_iou,
         )
         return decoded
+
+    def _prompts_per_chunk(self) -> int:
+        channels = self.config.decoder.upscale_channels[-1]
+        return max(1, _CHUNK_BYTES // (4 * channels * self.config.low_res_size**2))
 
     def _check_features(self, features: ImageFeatures) -> None:
         config, size = self.config, self.config.embedding_size
