@@ -33,7 +33,7 @@ __all__ = ["Decoded", "ImageError", "PromptError", "Prompts", "Sam", "build"]
 _PIXEL_MEAN = (123.675, 116.28, 103.53)
 _PIXEL_STD = (58.395, 57.12, 57.375)
 _CHUNK_BYTES = 1 << 24
-"""Largest array of what a CPU decodes at once: two prompts of official size, eight of the starter."""
+"""Largest array of what a CPU decodes at once: two official prompts, or eight of the starter's."""
 _MIN_TO_SHARE = 3
 """From this many prompt sets on, projecting the image for all of them costs less than for each."""
 
