@@ -1,4 +1,12 @@
 """The promptable segmentation model: network, prediction, checkpoints and browser export.
 
-A torch library; it knows nothing of the platform that uses it.
+A torch library; it knows nothing of the platform that uses it. Its rooms:
+
+- network: config, layers, model (all of it) <- image_encoder | pyramid_encoder, prompt_encoder,
+  mask_decoder <- transformer <- attention; click_maps and prompt_maps are the starter's
+- values: prompts (in and out), features (what encoders hand on), coordinates (the only scaling)
+- use: predictor (one photo, many prompts), selection (which of four masks), automatic (everything
+  in a photo) <- crops, nms, upscale; object_detector (boxes for prefilling)
+- files: checkpoints <- tensor_files, official <- fetch; embeddings; photos; generate_files <- overlay
+- elsewhere: onnx_export <- onnx_weights (the decoder), onnx_encoder (the encoder)
 """

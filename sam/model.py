@@ -182,45 +182,32 @@ class Sam(nn.Module):
         shared: ImageSide | None,
         min_iou: float | None,
     ) -> Decoded:
+        config = self.config
         with self._autocast():
-            decoded = self._decode_in_torch(features, prompts, image_pe, shared, min_iou)
-        if self.inference_dtype is None:
-            return decoded
-        logits, iou = decoded.low_res_logits.float(), decoded.predicted_iou.float()
-        return Decoded(logits, iou, decoded.rows)
-
-    def _decode_in_torch(
-        self,
-        features: ImageFeatures,
-        prompts: Prompts,
-        image_pe: Tensor,
-        shared: ImageSide | None,
-        min_iou: float | None,
-    ) -> Decoded:
-        tokens, dense = self.prompt_encoder(prompts, features)
-        side = shared or self.mask_decoder.look(
-            features.image_embeddings + dense, image_pe, is_shared=False
-        )
-        maps = None
-        if self.config.decoder.prompt_maps:
-            maps = prompt_maps(
-                self.config.decoder.prompt_maps,
-                prompts,
-                features,
-                image_size_px=self.config.image_size_px,
-                sigma_px=self.config.decoder.nearness_sigma_px,
-                click_maps=self.click_maps,
+            tokens, dense = self.prompt_encoder(prompts, features)
+            side = shared or self.mask_decoder.look(
+                features.image_embeddings + dense, image_pe, is_shared=False
             )
-        decoded: Decoded = self.mask_decoder(
-            side,
-            image_pe,
-            tokens,
-            image_hw=features.image_embeddings.shape[-2:],
-            high_res=features.high_res_features,
-            maps=maps,
-            min_iou=min_iou,
-        )
-        return decoded
+            maps = None
+            if config.decoder.prompt_maps:
+                maps = prompt_maps(
+                    config.decoder.prompt_maps,
+                    prompts,
+                    features,
+                    image_size_px=config.image_size_px,
+                    sigma_px=config.decoder.nearness_sigma_px,
+                    click_maps=self.click_maps,
+                )
+            decoded: Decoded = self.mask_decoder(
+                side,
+                image_pe,
+                tokens,
+                image_hw=features.image_embeddings.shape[-2:],
+                high_res=features.high_res_features,
+                maps=maps,
+                min_iou=min_iou,
+            )
+        return decoded if self.inference_dtype is None else decoded.float()
 
     def _prompts_per_chunk(self) -> int:
         channels = self.config.decoder.upscale_channels[-1]

@@ -135,6 +135,14 @@ class Decoded:
     predicted_iou: Tensor
     rows: Tensor | None = None
 
+    def float(self) -> Decoded:
+        """Return logits and predicted IoU in float32."""
+        return replace(
+            self,
+            low_res_logits=self.low_res_logits.float(),
+            predicted_iou=self.predicted_iou.float(),
+        )
+
     @classmethod
     def concat(cls, parts: Sequence[Decoded], first_rows: Sequence[int]) -> Decoded:
         """Join what was decoded in parts; first_rows: where each part's prompt sets begin."""
