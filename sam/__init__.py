@@ -7,6 +7,7 @@ A torch library; it knows nothing of the platform that uses it. Its rooms:
 - values: prompts (in and out), features (what encoders hand on), coordinates (the only scaling)
 - use: predictor (one photo, many prompts), selection (which of four masks), automatic (everything
   in a photo) <- crops, nms, upscale; object_detector (boxes for prefilling)
-- files: checkpoints <- tensor_files, official <- fetch; embeddings; photos; generate_files <- overlay
+- files: checkpoints <- tensor_files, official <- fetch; embeddings; generate_files <- photos,
+  overlay
 - elsewhere: onnx_export <- onnx_weights (the decoder), onnx_encoder (the encoder)
 """
