@@ -22,7 +22,7 @@ from sam.features import ImageFeatures
 from sam.image_encoder import ImageEncoderVit
 from sam.mask_decoder import MaskDecoder
 from sam.prompt_encoder import PromptEncoder
-from sam.prompt_maps import prompt_maps
+from sam.prompt_maps import box_bounds, prompt_maps
 from sam.prompts import Decoded, PromptError, Prompts
 from sam.pyramid_encoder import PyramidEncoder
 
@@ -161,6 +161,13 @@ class Sam(nn.Module):
                 sigma_px=self.config.decoder.nearness_sigma_px,
                 click_maps=self.click_maps,
             )
+        bounds = None
+        if "box" in self.config.decoder.prompt_maps:
+            bounds = box_bounds(
+                prompts,
+                size=self.config.low_res_size,
+                image_size_px=self.config.image_size_px,
+            )
         decoded: Decoded = self.mask_decoder(
             side,
             image_pe,
@@ -168,6 +175,7 @@ class Sam(nn.Module):
             image_hw=features.image_embeddings.shape[-2:],
             high_res=features.high_res_features,
             maps=maps,
+            bounds=bounds,
             min_iou=min_iou,
         )
         return decoded
