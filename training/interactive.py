@@ -177,7 +177,12 @@ def _first_prompts(
     size = masks_nss.shape[-1]
     device = masks_nss.device
     points = clicks_in(masks_nss, generator=generator, central_share=config.central_share)
-    boxes = noised_boxes(boxes_of_masks(masks_nss), image_hw=(size, size), generator=generator)
+    boxes = noised_boxes(
+        boxes_of_masks(masks_nss),
+        image_hw=(size, size),
+        generator=generator,
+        exact_share=config.exact_box_share,
+    )
     is_box = (torch.rand(len(masks_nss), generator=generator) < config.box_share).to(device)
     by_click = torch.stack([points, torch.zeros_like(points)], dim=1)
     coords = torch.where(is_box[:, None, None], boxes.reshape(-1, 2, 2), by_click)
