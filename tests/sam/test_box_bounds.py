@@ -21,12 +21,12 @@ def bounds(prompts: Prompts) -> torch.Tensor:
 
 def test_the_bound_rises_by_the_slope_per_cell_from_the_nearest_edge() -> None:
     # centres of cells lie at 2, 6, 10 and 14; the box spans 3 to 13 and 4 to 16. It is 2.5 cells
-    # wide, half a cell under three: a margin of an eighth of a cell, 0.5 px, left and right
+    # wide, half a cell under three: a margin of a quarter of a cell, 1 px, left and right
     depth_px = [
         [-2, -2, -2, -2],  # 2 above the top edge, whatever the column
-        [-0.5, 2, 2, -0.5],  # 2 below it; left and right edges at 1 from the outer columns
-        [-0.5, 3.5, 3.5, -0.5],
-        [-0.5, 2, 2, -0.5],  # 2 above the bottom edge
+        [0, 2, 2, 0],  # 2 below it; left and right edges at 1 from the outer columns
+        [0, 4, 4, 0],
+        [0, 2, 2, 0],  # 2 above the bottom edge
     ]
 
     expected = BOUND_SLOPE * torch.tensor(depth_px) / 4
