@@ -91,12 +91,14 @@ class MaskDecoder(nn.Module):
         image_hw: tuple[int, int],
         high_res: Tensor | None = None,
         maps: Tensor | None = None,
+        bounds: Tensor | None = None,
         min_iou: float | None = None,
     ) -> Decoded:
         """Return mask logits (N, 4, 4h, 4w) and predicted IoU (N, 4).
 
-        image_pe: (1, h * w, C). image_hw: (h, w). high_res: (1, Ch, 4h, 4w), and maps
-        (N, M, 4h, 4w), in the starter only. min_iou: see `Sam.decode`.
+        image_pe: (1, h * w, C). image_hw: (h, w). high_res: (1, Ch, 4h, 4w), maps (N, M, 4h, 4w)
+        and bounds, which no logit may exceed (N, 4h, 4w), in the starter only. min_iou: see
+        `Sam.decode`.
         """
         num_prompts = prompt_tokens.shape[0]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
@@ -108,10 +110,13 @@ class MaskDecoder(nn.Module):
             rows = (iou[:, 1:] > min_iou).any(1).nonzero().flatten()
             tokens, cells, iou = tokens[rows], cells[rows], iou[rows]
             maps = None if maps is None else maps[rows]
+            bounds = None if bounds is None else bounds[rows]
             if not len(rows):
                 height, width = image_hw
                 return Decoded(iou.new_zeros(0, NUM_MASKS, 4 * height, 4 * width), iou, rows)
         logits, fine = self._paint(tokens[:, 1:], cells, image_hw, high_res, maps)
+        if bounds is not None:
+            logits = torch.minimum(logits, bounds.unsqueeze(1).to(logits.dtype))
         if self.iou_from_masks is not None:
             iou = iou + self.iou_from_masks(tokens, logits, fine)
             if min_iou is not None:
@@ -207,6 +212,11 @@ class IouFromMasks(nn.Module):
 
         tokens: (N, 5, C), IoU token first. logits: (N, 4, h, w). fine: (N, F, h, w).
         """
+        out: Tensor = self.mlp(self.seen(tokens, logits, fine))
+        return out.squeeze(-1)
+
+    def seen(self, tokens: Tensor, logits: Tensor, fine: Tensor) -> Tensor:
+        """Return what each mask is judged by (N, 4, D), the IoU token first."""
         with torch.autocast(device_type=logits.device.type, enabled=False):
             masks = logits.detach().float().flatten(2).clamp(-20.0, 20.0)
             cells = fine.detach().float().flatten(2).transpose(1, 2)
@@ -220,9 +230,7 @@ class IouFromMasks(nn.Module):
             rest = (cells.sum(1, keepdim=True) - inside @ cells) / (inside.shape[-1] - total + 1.0)
         shared = tokens[:, :1].expand(-1, NUM_MASKS, -1)
         stats = [(area + 1e-4).log() * 0.2, certainty, core / reach]
-        seen = torch.cat([shared, tokens[:, 1:], covered, rest, *stats], dim=-1)
-        out: Tensor = self.mlp(seen)
-        return out.squeeze(-1)
+        return torch.cat([shared, tokens[:, 1:], covered, rest, *stats], dim=-1)
 
 
 class HighResMix(nn.Module):

@@ -24,7 +24,7 @@ from sam.features import ImageFeatures
 from sam.image_encoder import ImageEncoderVit
 from sam.mask_decoder import MaskDecoder
 from sam.prompt_encoder import PromptEncoder
-from sam.prompt_maps import prompt_maps
+from sam.prompt_maps import box_bounds, prompt_maps
 from sam.prompts import Decoded, PromptError, Prompts
 from sam.pyramid_encoder import PyramidEncoder
 
@@ -198,6 +198,10 @@ class Sam(nn.Module):
                     sigma_px=config.decoder.nearness_sigma_px,
                     click_maps=self.click_maps,
                 )
+            bounds = None
+            if "box" in config.decoder.prompt_maps:
+                size_px = config.image_size_px
+                bounds = box_bounds(prompts, size=config.low_res_size, image_size_px=size_px)
             decoded: Decoded = self.mask_decoder(
                 side,
                 image_pe,
@@ -205,6 +209,7 @@ class Sam(nn.Module):
                 image_hw=features.image_embeddings.shape[-2:],
                 high_res=features.high_res_features,
                 maps=maps,
+                bounds=bounds,
                 min_iou=min_iou,
             )
         return decoded if self.inference_dtype is None else decoded.float()

@@ -212,6 +212,7 @@ def _first_prompts(
         share=config.box_noise_share,
         max_noise_px=config.max_box_noise_px,
         is_uniform=config.box_noise == "uniform",
+        exact_share=config.exact_box_share,
     )
     is_box = (torch.rand(len(masks_nss), generator=generator) < config.box_share).to(device)
     by_click = torch.stack([points, torch.zeros_like(points)], dim=1)

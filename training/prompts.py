@@ -98,11 +98,14 @@ def clicks_in(
 
 
 def boxes_of_masks(masks_nhw: Tensor) -> Tensor:
-    """Return each mask's tight box (N, 4) float x0, y0, x1, y1; corners are pixels inside it."""
+    """Return each mask's tight box (N, 4) float x0, y0, x1, y1: edges, so x1 - x0 is its width.
+
+    As annotators draw boxes and COCO stores them; pixel indices would make every box one short.
+    """
     in_cols, in_rows = masks_nhw.any(1), masks_nhw.any(2)
     x0, y0 = in_cols.int().argmax(-1), in_rows.int().argmax(-1)
-    x1 = in_cols.shape[-1] - 1 - in_cols.flip(-1).int().argmax(-1)
-    y1 = in_rows.shape[-1] - 1 - in_rows.flip(-1).int().argmax(-1)
+    x1 = in_cols.shape[-1] - in_cols.flip(-1).int().argmax(-1)
+    y1 = in_rows.shape[-1] - in_rows.flip(-1).int().argmax(-1)
     return torch.stack([x0, y0, x1, y1], dim=-1).float()
 
 
@@ -114,13 +117,15 @@ def noised_boxes(
     share: float = BOX_NOISE_SHARE,
     max_noise_px: float = MAX_BOX_NOISE_PX,
     is_uniform: bool = False,
+    exact_share: float = 0.0,
 ) -> Tensor:
     """Shake each coordinate by normal noise of 10 % of the box side, at most 20 px.
 
     Paper section A; widths shake x and heights y. Boxes stay ordered and inside the image.
     is_uniform: noise uniform between +/- min(share * side, max_noise_px) instead, as in SAM 2.
+    exact_share: the part of the boxes that is left as it is.
     """
-    sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] + 1).repeat(1, 2)
+    sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).repeat(1, 2)
     if is_uniform:
         drawn = torch.rand(boxes_xyxy.shape, generator=generator) * 2 - 1
         noise = drawn.to(boxes_xyxy.device) * (share * sides).clamp(max=max_noise_px)
@@ -128,7 +133,10 @@ def noised_boxes(
         drawn = torch.randn(boxes_xyxy.shape, generator=generator)
         noise = drawn.to(boxes_xyxy.device) * share * sides
         noise = noise.clamp(-max_noise_px, max_noise_px)
-    limit = boxes_xyxy.new_tensor([image_hw[1] - 1, image_hw[0] - 1] * 2)
+    if exact_share:
+        is_exact = torch.rand(len(boxes_xyxy), generator=generator).to(noise.device) < exact_share
+        noise = noise.masked_fill(is_exact[:, None], 0.0)
+    limit = boxes_xyxy.new_tensor([image_hw[1], image_hw[0]] * 2)
     shaken = torch.minimum((boxes_xyxy + noise).clamp(min=0), limit)
     low = torch.minimum(shaken[:, :2], shaken[:, 2:])
     return torch.cat([low, torch.maximum(shaken[:, :2], shaken[:, 2:])], dim=-1)

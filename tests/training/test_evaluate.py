@@ -31,7 +31,9 @@ class Oracle(Sam):
     good_index = 2
     seen: list[Prompts]
 
-    def decode(self, features: ImageFeatures, prompts: Prompts) -> Decoded:
+    def decode(
+        self, features: ImageFeatures, prompts: Prompts, *, min_iou: float | None = None
+    ) -> Decoded:
         self.seen.append(prompts)
         num = len(prompts)
         logits = torch.full((num, 4, 32, 32), -10.0)
@@ -41,7 +43,10 @@ class Oracle(Sam):
             logits[row, self.good_index][truth] = 10.0
             logits[row, 0][truth] = 10.0
         predicted_iou[:, 1] = 0.9 if self.good_index != 1 else 0.1
-        return Decoded(logits, predicted_iou)
+        if min_iou is None:
+            return Decoded(logits, predicted_iou)
+        rows = (predicted_iou[:, 1:] > min_iou).any(1).nonzero().flatten()
+        return Decoded(logits[rows], predicted_iou[rows], rows)
 
     def _truth_at(self, prompts: Prompts, row: int) -> torch.Tensor:
         first, second = prompts.point_coords[row, :2] / 4

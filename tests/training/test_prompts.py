@@ -110,12 +110,12 @@ def test_central_clicks_keep_inside_the_mask_and_away_from_its_edge() -> None:
 def test_a_box_is_tight_around_its_mask() -> None:
     masks = torch.cat([mask_of((2, 1), (5, 6)), mask_of((7, 7))])
 
-    assert boxes_of_masks(masks).tolist() == [[2, 1, 5, 6], [7, 7, 7, 7]]
+    assert boxes_of_masks(masks).tolist() == [[2, 1, 6, 7], [7, 7, 8, 8]]
 
 
 def test_box_noise_grows_with_the_box_and_stops_at_twenty_pixels() -> None:
-    small = torch.tensor([[500.0, 500.0, 519.0, 539.0]]).expand(4000, -1)  # sides 20 and 40
-    large = torch.tensor([[300.0, 300.0, 799.0, 799.0]]).expand(4000, -1)  # sides 500
+    small = torch.tensor([[500.0, 500.0, 520.0, 540.0]]).expand(4000, -1)  # sides 20 and 40
+    large = torch.tensor([[300.0, 300.0, 800.0, 800.0]]).expand(4000, -1)  # sides 500
 
     small_noise = noised_boxes(small, image_hw=(1024, 1024), generator=generator()) - small
     large_noise = noised_boxes(large, image_hw=(1024, 1024), generator=generator()) - large
@@ -124,13 +124,26 @@ def test_box_noise_grows_with_the_box_and_stops_at_twenty_pixels() -> None:
     assert large_noise.abs().max().item() == pytest.approx(20)
 
 
+def test_a_share_of_boxes_is_left_exact() -> None:
+    boxes = torch.tensor([[500.0, 500.0, 600.0, 600.0]]).expand(4000, -1)
+
+    noise = (
+        noised_boxes(boxes, image_hw=(1024, 1024), generator=generator(), exact_share=0.6) - boxes
+    )
+
+    is_exact = (noise == 0).all(1)
+    # 4000 draws with probability 0.6: 2400, standard deviation 31
+    assert abs(int(is_exact.sum()) - 2400) < 130
+    assert noise[~is_exact].std(0).tolist() == pytest.approx([10] * 4, rel=0.1)
+
+
 def test_a_noised_box_stays_ordered_and_inside_the_image() -> None:
     thin = torch.tensor([[0.0, 60.0, 63.0, 60.0], [63.0, 0.0, 63.0, 2.0]]).repeat(500, 1)
 
     boxes = noised_boxes(thin, image_hw=(64, 64), generator=generator())
 
     assert (boxes >= 0).all()
-    assert (boxes <= 63).all()
+    assert (boxes <= 64).all()
     assert (boxes[:, :2] <= boxes[:, 2:]).all()
 
 

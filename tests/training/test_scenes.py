@@ -97,6 +97,25 @@ def test_cells_are_brighter_or_darker_than_what_surrounds_them() -> None:
     assert np.median(contrasts) > 0.5
 
 
+def test_cells_reach_from_specks_by_the_hundred_to_large_ones_and_from_dim_to_bright() -> None:
+    sizes, counts, glows = [], [], []
+    for seed in range(40):
+        rgb, layers = cell_scene(np.random.default_rng(seed), size_px=SIZE)
+        areas = np.bincount(layers[0].ravel())[1:]
+        inside = layers[0] > 0
+        sizes.append(float(np.sqrt(np.median(areas[areas > 0]))))
+        counts.append(int((areas > 0).sum()))
+        is_on_black = rgb[~inside].mean() < 0.2
+        if is_on_black:
+            glows.append(float(rgb[inside].mean() - rgb[~inside].mean()))
+
+    assert min(sizes) < 6
+    assert max(sizes) > 30
+    assert max(counts) > 100
+    assert min(glows) < 0.15
+    assert max(glows) > 0.4
+
+
 def test_fields_hold_many_separate_things() -> None:
     for seed in range(4):
         _, grains = grain_scene(np.random.default_rng(seed), SceneAssets(), size_px=SIZE)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from sam import checkpoints
 from sam.click_maps import ClickMaps
 from sam.features import ImageFeatures
+from sam.model import build
 from training.scenes import LabelledImage
+from training.starter import recipe
 from training.starter.data import Pool, ViewSettings, draw_batch
 from training.starter.dense import dense_loss, limited
 from training.starter.recipe import JUDGES, STATE_NAME, StarterConfig, train_worker
+from training.starter.views import View
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ def pool(tmp_path: Path) -> Pool:
     return Pool(photos_by_source={"squares": (paths[0],)}, scenes=(paths[1],))
 
 
-def brief(seconds: float, **changes: float) -> StarterConfig:
+def brief(seconds: float, **changes: float | Path) -> StarterConfig:
     return StarterConfig(
         hours=seconds / 3600,
         views=ViewSettings(size_px=64, batch_images=2, max_masks=2),
@@ -116,6 +122,38 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(pool: Pool, tmp_path: Path)
     assert after["elapsed_s"] > before["elapsed_s"]
     steps = [line["step"] for line in lines(out)]
     assert steps == sorted(set(steps))
+
+
+def test_a_run_begins_with_the_weights_it_is_given(pool: Pool, tmp_path: Path) -> None:
+    start = tmp_path / "start.safetensors"
+    given = build("starter", seed=5)
+    checkpoints.save(given, start)
+    out = tmp_path / "run"
+    out.mkdir()
+
+    still = brief(0.01, learning_rate=0.0, judge_learning_rate=0.0, start=start, dense_share=0.0)
+    train_worker(0, 1, pool, still, out, "")
+
+    learnt = dict(torch.load(out / STATE_NAME, weights_only=True)["model"])
+    assert all(torch.equal(learnt[name], parameter) for name, parameter in given.named_parameters())
+
+
+def test_a_pause_is_no_part_of_the_schedule(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_batch(*args: Any, **options: Any) -> list[View]:
+        time.sleep(0.4)
+        return draw_batch(*args, **options)
+
+    monkeypatch.setattr(recipe, "draw_batch", slow_batch)
+    out = tmp_path / "run"
+    out.mkdir()
+
+    train_worker(0, 1, pool, brief(1.0, dense_share=1.0, judge_share=0.0), out, "")
+
+    rows = lines(out)
+    slept_s = 0.4 * len(rows)
+    assert rows[-1]["hours"] * 3600 < sum(row["step_s"] for row in rows) - 0.9 * slept_s + 0.2
 
 
 def test_the_last_phase_moves_nothing_but_the_judges(pool: Pool, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from training.scenes.paint import background, colour, fill, noise, relief
 from training.scenes.shapes import blob, polygon, window
 
 MAX_STAMPS = 420
+MAX_CELLS = 900
 
 
 def grain_scene(
@@ -61,21 +62,22 @@ def cell_scene(rng: np.random.Generator, *, size_px: int) -> tuple[Array, Array]
     wide = noise(rng, height_px=size_px, width_px=size_px, cell_px=rng.uniform(20, size_px))
     if is_fluorescent:
         ground_colour = np.full(3, rng.uniform(0.0, 0.12), np.float32)
-        blob_colour = np.full(3, rng.uniform(0.2, 0.95), np.float32)
+        glow = float(np.exp(rng.uniform(np.log(0.06), np.log(0.95))))  # many are barely lit
+        blob_colour = ground_colour + glow
         if rng.random() < 0.25:
             blob_colour = colour(rng)
     else:
         ground_colour = np.clip(rng.uniform(0.5, 1.0) + rng.normal(0, 0.12, 3), 0, 1)
-        blob_colour = np.clip(ground_colour - rng.uniform(0.12, 0.6, 3), 0, 1)
+        blob_colour = np.clip(ground_colour - rng.uniform(0.08, 0.6) * rng.uniform(0.4, 1, 3), 0, 1)
     uneven = rng.uniform(0, 0.35)
     canvas = (ground_colour * (1 + uneven * wide[..., None])).astype(np.float32)
     canvas = canvas + rng.uniform(0, 0.02) * rng.standard_normal(canvas.shape, np.float32)
     if not is_fluorescent and rng.random() < 0.6:  # tissue between the nuclei
         fine = noise(rng, height_px=size_px, width_px=size_px, cell_px=rng.uniform(6, 40))
         canvas += (fine[..., None] * rng.normal(0, 0.12, 3)).astype(np.float32)
-    radius = float(np.exp(rng.uniform(np.log(3), np.log(32))))
+    radius = float(np.exp(rng.uniform(np.log(3), np.log(40))))
     variety, rough = rng.uniform(0.05, 0.45), rng.uniform(0, 0.4)
-    soft_edge, brightness = rng.uniform(1, 3.5), rng.uniform(0.05, 0.5)
+    soft_edge, brightness = rng.uniform(1, 5), rng.uniform(0.05, 0.7)
     mottle = rng.uniform(0, 0.5)
 
     def cell() -> tuple[Array, Array]:
@@ -90,7 +92,7 @@ def cell_scene(rng: np.random.Generator, *, size_px: int) -> tuple[Array, Array]
         return np.clip(rgb, 0, 1).astype(np.float32), cover
 
     density = float(np.exp(rng.uniform(np.log(0.03), np.log(0.8))))
-    count = int(np.clip(density * size_px**2 / (np.pi * radius**2), 4, MAX_STAMPS))
+    count = int(np.clip(density * size_px**2 / (np.pi * radius**2), 4, MAX_CELLS))
     layers = _stamp_all(rng, canvas, cell, count=count, min_visible=0.35, shadow=False)
     return np.clip(canvas, 0, 1), layers
 

@@ -10,7 +10,7 @@ from training.scenes.labelled import LabelledImage
 from training.scenes.objects import object_scene
 from training.scenes.photometric import photograph
 
-KIND_SHARES = {"objects": 0.56, "grains": 0.16, "cells": 0.18, "arrays": 0.10}
+KIND_SHARES = {"objects": 0.46, "grains": 0.16, "cells": 0.30, "arrays": 0.08}
 
 
 def generate_scene(

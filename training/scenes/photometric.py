@@ -28,12 +28,13 @@ def photograph(rng: np.random.Generator, rgb_hwc: Array) -> Array:
 def tone(rng: np.random.Generator, rgb_hwc: Array) -> Array:
     """Draw gamma, contrast, cast, greyscale and inversion; float 0..1 in, uint8 out."""
     rgb = np.clip(rgb_hwc, 0, 1).astype(np.float32)
-    if rng.random() < 0.12:
+    if rng.random() < 0.2:
         rgb = np.repeat(rgb.mean(axis=2, keepdims=True), 3, axis=2)
-    if rng.random() < 0.07:
+    if rng.random() < 0.12:
         rgb = 1 - rgb
     if rng.random() < 0.6:
-        rgb = rgb ** float(np.exp(rng.normal(0, 0.35)))
+        strength = 0.8 if rng.random() < 0.2 else 0.35
+        rgb = rgb ** float(np.exp(rng.normal(0, strength)))
     if rng.random() < 0.5:
         rgb = (rgb - 0.5) * rng.uniform(0.5, 1.3) + 0.5 + rng.normal(0, 0.08)
     if rng.random() < 0.4:

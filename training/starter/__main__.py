@@ -17,7 +17,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training sets")
     parser.add_argument("--out", type=Path, required=True, help="run folder; resumes if it exists")
-    parser.add_argument("--hours", type=float, default=StarterConfig.hours)
+    parser.add_argument("--start", type=Path, help="checkpoint to go on from, without dense part")
+    parser.add_argument(
+        "--keep-encoder", action="store_true", help="leave the encoder of --start as it is"
+    )
+    parser.add_argument("--decoder-share", type=float, default=StarterConfig.decoder_share)
+    parser.add_argument("--warmup-steps", type=int, default=StarterConfig.warmup_steps)
+    parser.add_argument("--hours", type=float, default=StarterConfig.hours, help="processor time")
+    parser.add_argument("--learning-rate", type=float, default=StarterConfig.learning_rate)
+    parser.add_argument("--size", type=int, default=ViewSettings.size_px, help="view side, pixels")
     parser.add_argument("--dense-share", type=float, default=StarterConfig.dense_share)
     parser.add_argument("--refine-share", type=float, default=StarterConfig.refine_share)
     parser.add_argument("--judge-share", type=float, default=StarterConfig.judge_share)
@@ -29,11 +37,17 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     config = StarterConfig(
         hours=arguments.hours,
-        dense_share=arguments.dense_share,
+        start=arguments.start,
+        trains_encoder=not arguments.keep_encoder,
+        decoder_share=arguments.decoder_share,
+        warmup_steps=arguments.warmup_steps,
+        learning_rate=arguments.learning_rate,
+        dense_share=0.0 if arguments.start else arguments.dense_share,
         refine_share=arguments.refine_share,
         judge_share=arguments.judge_share,
     )
-    config = replace(config, views=replace(config.views, batch_images=arguments.batch_images))
+    views = replace(config.views, batch_images=arguments.batch_images, size_px=arguments.size)
+    config = replace(config, views=views)
     pool = Pool(
         photos_by_source=cache_photos(arguments.data, out / "photos"),
         scenes=cache_scenes(

@@ -36,6 +36,7 @@ def dense_loss(
     *,
     generator: torch.Generator,
     clicks_per_mask: int = 1,
+    exact_box_share: float = 0.0,
 ) -> DenseResult:
     """Return the loss of clicks and a noised box per mask of one image.
 
@@ -51,7 +52,12 @@ def dense_loss(
         dim=1,
     )
     jitter = torch.rand(points.shape, generator=generator) - 0.5
-    boxes = noised_boxes(boxes_of_masks(masks_nss), image_hw=(size, size), generator=generator)
+    boxes = noised_boxes(
+        boxes_of_masks(masks_nss),
+        image_hw=(size, size),
+        generator=generator,
+        exact_share=exact_box_share,
+    )
     by_click, by_box = click_maps.logits(points + jitter, boxes, features)
     by_click, by_box = limited(by_click.flatten(0, 1)), limited(by_box)
     truths = targets.repeat_interleave(clicks_per_mask, 0)

@@ -10,6 +10,7 @@ import enum
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from sam import checkpoints
 from sam.config import PRESETS
 from sam.features import ImageFeatures
 from sam.model import Sam
@@ -45,19 +47,25 @@ class Phase(enum.Enum):
 class StarterConfig:
     """The recipe's numbers; all were chosen by trying on two CPU cores.
 
-    hours: wall clock of the whole run; learning rates follow the clock, not a step count.
+    hours: processor time of each process over the whole run; learning rates follow this clock,
+    not a step count, so neither a paused nor a crowded machine eats the schedule.
     dense_share: first part of the run, without the decoder.
     refine_share: part of the run before the last, with up to `late_corrections` corrections.
     judge_share: last part of the run: only the predicted IoU learns, from many masks that hold
     still; trained along with the masks it hardly tells them apart.
     decoder_share, decoder_masks: images of a step that go through the decoder, and their masks;
     the encoder is what needs most pictures, and a decoder pass costs as much as half of one.
+    exact_box_share: boxes without noise, in the decoder's passes and the dense loss.
+    start: a checkpoint whose weights a new run begins with; it needs no dense part.
+    trains_encoder: False leaves the start's encoder as it is, and with it what was built on its
+    features: stored embeddings and the detector. For hours too few to move an encoder.
     """
 
     hours: float = 1.5
     dense_share: float = 0.27
     refine_share: float = 0.2
     judge_share: float = 0.115
+    exact_box_share: float = 0.6
     early_corrections: int = 2
     late_corrections: int = 4
     decoder_share: float = 0.6
@@ -69,20 +77,25 @@ class StarterConfig:
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     warmup_steps: int = 100
-    save_every_steps: int = 50
-    log_every_steps: int = 20
+    save_every_steps: int = 20
+    log_every_steps: int = 10
     seed: int = 20261123
+    start: Path | None = None
+    trains_encoder: bool = True
     views: ViewSettings = field(default_factory=ViewSettings)
 
 
 @dataclass(slots=True)
 class _Clock:
-    """Where the run is: seconds of all sittings and steps."""
+    """Where the run is: processor seconds of all sittings, and steps."""
 
     started: float
     before_s: float
     step: int
     share: float = 0.0
+
+    def elapsed_s(self) -> float:
+        return self.before_s + time.process_time() - self.started
 
     def phase(self, config: StarterConfig) -> Phase:
         if self.share < config.dense_share:
@@ -93,10 +106,13 @@ class _Clock:
         return self.share >= 1 - config.judge_share - config.refine_share
 
 
-def build_model(*, size_px: int, seed: int) -> Sam:
-    """Build the starter at the training size with weights from the seed."""
-    torch.manual_seed(seed)
-    model = Sam(PRESETS["starter"].at_image_size(size_px))
+def build_model(config: StarterConfig) -> Sam:
+    """Build the starter at the training size, with weights from the seed or the start."""
+    torch.manual_seed(config.seed)
+    if config.start is None:
+        model = Sam(PRESETS["starter"].at_image_size(config.views.size_px))
+    else:
+        model = checkpoints.load(config.start, image_size_px=config.views.size_px)
     model.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
 
@@ -108,7 +124,9 @@ def train_worker(
     torch.set_num_threads(1)
     if world > 1:
         dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=world)
-    model = build_model(size_px=config.views.size_px, seed=config.seed).train()
+    model = build_model(config).train()
+    if not config.trains_encoder:
+        model.image_encoder.eval().requires_grad_(False)
     optimizer = _optimizer(model, config)
     clock = _resume(model, optimizer, out_dir, config)
     random = _Random(config, rank=rank, step=clock.step)
@@ -122,8 +140,7 @@ def train_worker(
         loss, outcome = _step_loss(model, views, config, clock, random.torch)
         optimizer.zero_grad(set_to_none=False)
         loss.backward()  # type: ignore[no-untyped-call]
-        elapsed = clock.before_s + time.monotonic() - clock.started
-        clock.share = _average(model, world, elapsed / (config.hours * 3600))
+        clock.share = _average(model, world, clock.elapsed_s() / (config.hours * 3600))
         norm = _clip(optimizer, config)
         if math.isfinite(norm):
             optimizer.step()
@@ -156,10 +173,11 @@ def _step_loss(
         min_corrections=0,
         mask_only_passes=0,
         central_share=0.5,
+        exact_box_share=config.exact_box_share,
         iou_weight=config.iou_weight,
     )
     with step_autocast():
-        encoded = model.encode(_images(model, views))
+        encoded = model.encode(images_of(model, views))
     share = {Phase.DENSE: 0.0, Phase.WHOLE: config.decoder_share, Phase.JUDGE: 1.0}[phase]
     num_masks = config.views.max_masks if phase is Phase.JUDGE else config.decoder_masks
     embeddings, high_res = encoded.image_embeddings.float(), encoded.high_res_features
@@ -172,7 +190,13 @@ def _step_loss(
     for index, view in enumerate(views):
         features = ImageFeatures(embeddings[index : index + 1], high_res[index : index + 1])
         masks = torch.from_numpy(view.masks_nhw)
-        dense = dense_loss(model.click_maps, features, masks, generator=generator)
+        dense = dense_loss(
+            model.click_maps,
+            features,
+            masks,
+            generator=generator,
+            exact_box_share=config.exact_box_share,
+        )
         figures = {"dense": dense.loss.item(), "click": dense.click_iou, "box": dense.box_iou}
         if torch.rand(1, generator=generator).item() >= share:
             total = total + dense.loss
@@ -194,7 +218,8 @@ def _step_loss(
     return total / len(views), {name: value / counts[name] for name, value in sums.items()}
 
 
-def _images(model: Sam, views: list[View]) -> Tensor:
+def images_of(model: Sam, views: Sequence[View]) -> Tensor:
+    """Return the views as encoder input (B, 3, S, S)."""
     batch = []
     for view in views:
         height, width = view.valid_hw
@@ -204,8 +229,9 @@ def _images(model: Sam, views: list[View]) -> Tensor:
 
 
 def _optimizer(model: Sam, config: StarterConfig) -> torch.optim.AdamW:
-    judges = [p for name, p in model.named_parameters() if name.startswith(JUDGES)]
-    rest = [p for name, p in model.named_parameters() if not name.startswith(JUDGES)]
+    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    judges = [p for name, p in learning if name.startswith(JUDGES)]
+    rest = [p for name, p in learning if not name.startswith(JUDGES)]
     return torch.optim.AdamW(
         [
             {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -253,14 +279,15 @@ def _hold_masks_still(model: Sam) -> None:
 
 def _average(model: Sam, world: int, share: float) -> float:
     """Average gradients over processes, and the clock, so that all stop at the same step."""
-    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in model.parameters()]
     if world == 1:
         return share
+    learning = [p for p in model.parameters() if p.requires_grad]
+    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in learning]
     flat = torch.cat([g.reshape(-1) for g in gradients] + [torch.tensor([share])])
     dist.all_reduce(flat)
     flat /= world
     start = 0
-    for parameter in model.parameters():
+    for parameter in learning:
         count = parameter.numel()
         mean = flat[start : start + count].view_as(parameter)
         if parameter.grad is None:
@@ -275,12 +302,12 @@ def _resume(
 ) -> _Clock:
     path = out_dir / STATE_NAME
     if not path.exists():
-        return _Clock(started=time.monotonic(), before_s=0.0, step=0)
+        return _Clock(started=time.process_time(), before_s=0.0, step=0)
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return _Clock(
-        started=time.monotonic(),
+        started=time.process_time(),
         before_s=state["elapsed_s"],
         step=state["step"],
         share=state["elapsed_s"] / (config.hours * 3600),
@@ -292,7 +319,7 @@ def _save(model: Sam, optimizer: torch.optim.AdamW, clock: _Clock, out_dir: Path
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": clock.step,
-        "elapsed_s": clock.before_s + time.monotonic() - clock.started,
+        "elapsed_s": clock.elapsed_s(),
     }
     partial = out_dir / (STATE_NAME + ".partial")
     torch.save(state, partial)
@@ -305,6 +332,7 @@ def _log(out_dir: Path, clock: _Clock, figures: list[dict[str, float]]) -> None:
         name: round(float(np.mean([row[name] for row in figures if name in row])), 4)
         for name in names
     }
-    line = json.dumps({"step": clock.step, "share": round(clock.share, 4), **means})
+    place = {"step": clock.step, "share": round(clock.share, 4), "hours": clock.elapsed_s() / 3600}
+    line = json.dumps({**place, **means})
     with (out_dir / "log.jsonl").open("a") as file:
         file.write(line + "\n")

@@ -1,0 +1,67 @@
+"""A mask drawn from a box ends where the box does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sam.model import build
+from sam.prompt_maps import BOUND_SLOPE, box_bounds
+from sam.prompts import Prompts
+
+BOX = torch.tensor([[3.0, 4.0, 13.0, 16.0]])
+INSIDE = torch.tensor([[[5.0, 5.0]]])
+OUTSIDE = torch.tensor([[[1.0, 5.0]]])
+
+
+def bounds(prompts: Prompts) -> torch.Tensor:
+    return box_bounds(prompts, size=4, image_size_px=16)
+
+
+def test_the_bound_rises_by_the_slope_per_cell_from_the_nearest_edge() -> None:
+    # centres of cells lie at 2, 6, 10 and 14; the box spans 3 to 13 and 4 to 16. It is 2.5 cells
+    # wide, half a cell under three: a margin of a quarter of a cell, 1 px, left and right
+    depth_px = [
+        [-2, -2, -2, -2],  # 2 above the top edge, whatever the column
+        [0, 2, 2, 0],  # 2 below it; left and right edges at 1 from the outer columns
+        [0, 4, 4, 0],
+        [0, 2, 2, 0],  # 2 above the bottom edge
+    ]
+
+    expected = BOUND_SLOPE * torch.tensor(depth_px) / 4
+    assert torch.allclose(bounds(Prompts.make(boxes=BOX))[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("point", "label", "is_bounded"),
+    [(INSIDE, 1, True), (OUTSIDE, 0, True), (OUTSIDE, 1, False)],
+    ids=["a click inside", "a background click outside", "a click outside"],
+)
+def test_only_a_foreground_click_outside_lifts_the_bound(
+    point: torch.Tensor, label: int, is_bounded: bool
+) -> None:
+    drawn = bounds(Prompts.make(point, torch.tensor([[label]]), boxes=BOX))
+
+    assert bool((drawn[0, 0] < 0).all()) is is_bounded
+    assert bool((drawn > 100).all()) is not is_bounded
+
+
+def test_a_click_alone_has_no_bound() -> None:
+    assert (bounds(Prompts.make(INSIDE, torch.tensor([[1]]))) > 100).all()
+
+
+def test_masks_of_a_box_stay_inside_it_to_the_pixel() -> None:
+    model = build("tiny", seed=0).eval()
+    box = torch.tensor([[21.0, 30.0, 74.0, 95.0]])
+    with torch.no_grad():
+        for hyper in model.mask_decoder.output_hypernetworks_mlps:
+            hyper.layers[-1].bias.fill_(5.0)  # masks that would fill the picture
+        features = model.encode(torch.rand(1, 3, 128, 128))
+        decoded = model.decode(features, Prompts.make(boxes=box))
+
+    full = F.interpolate(decoded.low_res_logits, 128, mode="bilinear", align_corners=False)
+    masks = full[0] > 0
+    outside = torch.ones(128, 128, dtype=torch.bool)
+    outside[30:95, 21:74] = False
+    assert not masks[:, outside].any()
