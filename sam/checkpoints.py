@@ -62,7 +62,17 @@ def save(
         _CONFIG_KEY: json.dumps(model.config.to_dict(), sort_keys=True),
         _METADATA_KEY: json.dumps({**(metadata or {}), **identity}, sort_keys=True),
     }
-    write_atomically(Path(path), to_safetensors(tensors, header))
+    write_atomically(Path(path), _in_order(to_safetensors(tensors, header)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """Sort the metadata, which the writer leaves in any order: equal models make equal files."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def load(

@@ -184,7 +184,7 @@ def test_one_seed_gives_the_same_prompts() -> None:
 
 
 def test_uniform_box_noise_stays_within_a_tenth_of_the_side() -> None:
-    box = torch.tensor([[500.0, 500.0, 519.0, 539.0]]).expand(4000, -1)  # sides 20 and 40
+    box = torch.tensor([[500.0, 500.0, 520.0, 540.0]]).expand(4000, -1)  # sides 20 and 40
 
     noise = noised_boxes(box, image_hw=(1024, 1024), generator=generator(), is_uniform=True) - box
 

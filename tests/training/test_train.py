@@ -211,10 +211,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
 ) -> None:
     model = build("tiny", seed=0)
     with torch.no_grad():
-        model.mask_decoder.iou_token.weight.fill_(float("nan"))
+        model.mask_decoder.iou_token.weight.fill_(3e38)  # finite, or loading would refuse it
     checkpoints.save(model, start)
 
-    with pytest.raises(TrainError, match="step 1: the loss is nan; the step was not taken"):
+    with pytest.raises(TrainError, match=r"step 1: the loss is (nan|inf); the step was not taken"):
         train(QUICK, manifest, start, tmp_path / "run")
 
     assert not (tmp_path / "run" / "model.safetensors").exists()
