@@ -19,6 +19,12 @@ def deepest_point(mask_hw: Mask) -> tuple[int, int]:
 
     Ties go to the first in row order. Raises ValueError for an empty mask.
     """
+    _, x, y = deepest(mask_hw)
+    return x, y
+
+
+def deepest(mask_hw: Mask) -> tuple[float, int, int]:
+    """Return how far from the border the deepest point lies, in pixels, and the point (x, y)."""
     rows = np.flatnonzero(mask_hw.any(axis=1))
     if rows.size == 0:
         raise ValueError("an empty mask has no deepest point")
@@ -27,7 +33,7 @@ def deepest_point(mask_hw: Mask) -> tuple[int, int]:
     crop = np.asarray(mask_hw[y0 : rows[-1] + 1, x0 : columns[-1] + 1], dtype=bool)
     depth = ndimage.distance_transform_edt(np.pad(crop, 1))[1:-1, 1:-1]
     y, x = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return x0 + int(x), y0 + int(y)
+    return float(depth[y, x]), x0 + int(x), y0 + int(y)
 
 
 def keep_components(mask_hw: Mask, min_area_px: int) -> Mask:

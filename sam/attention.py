@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -64,12 +64,6 @@ class ImageSide:
     keys: Tensor | None = None
     values: Tensor | None = None
     queries: Tensor | None = None
-
-    def rows(self, start: int, end: int) -> ImageSide:
-        """Return the part that belongs to the prompt sets from start to end."""
-        if len(self.cells) == 1:
-            return self
-        return replace(self, cells=self.cells[start:end], positioned=self.positioned[start:end])
 
 
 class TokenImageAttention(Attention):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sam.config import VitConfig
 from sam.features import ImageFeatures
-from sam.layers import LayerNorm2d, MLPBlock, is_tracing
+from sam.layers import LayerNorm2d, MLPBlock, is_cpu_inference, is_tracing
 
 _QUERIES_PER_BLOCK = 256
 """Global attention on CPUs: 256 queries by 4,096 keys of float32 are 4 MB and stay in cache."""
@@ -56,7 +56,7 @@ class ImageAttention(nn.Module):
         q, k, v = (torch.cat([part[i] for part in parts], dim=2) for i in range(3))
         if is_tracing():  # an exported graph: all heads at once
             mixed = self._mix(q, k, v, num_heads=self.num_heads, num_rows=_ROWS_IN_GRAPH)
-        elif _is_cpu_inference(q):
+        elif is_cpu_inference(q):
             num_rows = max(1, _QUERIES_PER_BLOCK // q.shape[3])
             mixed = self._mix(q, k, v, num_heads=1, num_rows=num_rows)
         else:
@@ -156,13 +156,9 @@ class EncoderBlock(nn.Module):
         On a CPU a strip stays in cache, and below the 32 MB from which the allocator returns
         memory to the system, to fault it in again page by page.
         """
-        if not _is_cpu_inference(x):
+        if not is_cpu_inference(x):
             return (x,)
         return torch.split(x, self.window_size or _ROWS_PER_STRIP, dim=1)
-
-
-def _is_cpu_inference(x: Tensor) -> bool:
-    return x.device.type == "cpu" and not torch.is_grad_enabled() and not is_tracing()
 
 
 class ImageEncoderVit(nn.Module):

@@ -18,6 +18,11 @@ def is_tracing() -> bool:
     return bool(torch._C._get_tracing_state())
 
 
+def is_cpu_inference(x: Tensor) -> bool:
+    """Say whether x is worked on in a CPU's cache, with nothing kept for gradients or export."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled() and not is_tracing()
+
+
 class LayerNorm2d(nn.Module):
     """Layer norm over the channels of (B, C, H, W)."""
 

@@ -22,6 +22,7 @@ from sam.config import PRESETS, SamConfig, VitConfig
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
 from sam.image_encoder import ImageEncoderVit
+from sam.layers import is_cpu_inference
 from sam.mask_decoder import MaskDecoder
 from sam.prompt_encoder import PromptEncoder
 from sam.prompt_maps import box_bounds, prompt_maps
@@ -158,10 +159,8 @@ class Sam(nn.Module):
         """
         self._check_features(features)
         num = len(prompts)
-        is_on_cpu = features.image_embeddings.device.type == "cpu"
-        is_chunked = is_on_cpu and not torch.is_grad_enabled()
-        step = self._prompts_per_chunk() if is_chunked else max(num, 1)
         embeddings = features.image_embeddings
+        step = self._prompts_per_chunk() if is_cpu_inference(embeddings) else max(num, 1)
         image_pe = self.prompt_encoder.dense_pe(*embeddings.shape[-2:])
         shared = None
         if num >= _MIN_TO_SHARE and prompts.low_res_logits is None:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
+from masks.overlap import pairwise_iou
 from masks.rle import Rle
 from sam.automatic import AutomaticMask, AutomaticSettings
 
@@ -41,13 +41,7 @@ def average_recalls(
     ranked = sorted(found, key=lambda m: -(m.predicted_iou + m.stability_score))[:max_found]
     if not ranked:
         return [0.0] * len(truths)
-    ious = np.asarray(
-        coco_mask.iou(
-            [mask.rle.to_coco() for mask in ranked],
-            [truth.to_coco() for truth in truths],
-            [0] * len(truths),
-        )
-    ).reshape(len(ranked), len(truths))
+    ious = pairwise_iou([mask.rle for mask in ranked], truths)
     matched = np.stack([_matched(ious, threshold=threshold) for threshold in IOU_THRESHOLDS])
     return [float(share) for share in matched.mean(axis=0)]
 

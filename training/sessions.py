@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
-from masks.regions import deepest_point
+from masks.regions import deepest, deepest_point
 from sam.coordinates import Frame, as_tensor
 from sam.features import ImageFeatures
 from sam.model import Decoded, Prompts, Sam
@@ -39,7 +38,7 @@ def next_click(truth: Mask, predicted: Mask) -> tuple[int, int, int] | None:
     best: tuple[float, int, int, int] | None = None
     for label, region in ((1, truth & ~predicted), (0, predicted & ~truth)):
         if region.any():
-            depth, x, y = _deepest(region)
+            depth, x, y = deepest(region)
             if best is None or depth > best[0]:
                 best = (depth, x, y, label)
     return None if best is None else best[1:]
@@ -122,12 +121,3 @@ class Session:
     def _to_masks(self, low_res_logits: Tensor) -> NDArray[np.bool_]:
         logits = self.frame.to_image_logits(low_res_logits)
         return np.asarray((logits > 0).cpu().numpy())
-
-
-def _deepest(region: Mask) -> tuple[float, int, int]:
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    y0, x0 = int(rows[0]), int(columns[0])
-    crop = region[y0 : rows[-1] + 1, x0 : columns[-1] + 1]
-    depth = ndimage.distance_transform_edt(np.pad(crop, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return float(depth[y, x]), x0 + int(x), y0 + int(y)
