@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.loop.coco_discs import write_discs
+from tests.needs import SHARED_DATA, missing
 
 ROOT = Path(__file__).parents[2]
 STARTER = ROOT / "sam" / "starter"
-SHARED_DATA = Path(os.environ.get("SEGLOOP_SHARED_DATA", ROOT.parent / "shared" / "data"))
 
 
 def replay(
@@ -104,9 +104,7 @@ def test_a_dataset_that_is_not_there_ends_in_one_line(
 def test_the_shipped_model_turns_the_loop_on_real_photos(tmp_path: Path) -> None:
     for what in (STARTER / "starter.safetensors", SHARED_DATA / "nuclei-extra" / "instances.json"):
         if not what.exists():
-            if os.environ.get("CI", "").lower() == "true":
-                pytest.fail(f"{what} is missing")
-            pytest.skip(f"{what} is missing")
+            missing(f"{what} is missing")
 
     done = replay(
         SHARED_DATA / "nuclei-extra",

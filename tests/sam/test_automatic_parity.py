@@ -5,7 +5,6 @@ The photos come from ../shared/data/photos-dev (or SEGLOOP_SHARED_DATA); without
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,21 +19,23 @@ from sam.automatic import AutomaticSettings, generate
 from sam.checkpoints import load
 from sam.config import DecoderConfig, SamConfig, VitConfig
 from sam.model import Sam
-
-peer = pytest.importorskip("tests.peers.segment_anything_peer")
+from tests.needs import SHARED_DATA, missing
+from tests.peers import segment_anything_peer as peer
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED_DATA = Path(os.environ.get("SEGLOOP_SHARED_DATA", ROOT.parent / "shared" / "data"))
 PHOTOS = SHARED_DATA / "photos-dev" / "images"
 STARTER = ROOT / "sam" / "starter" / "starter.safetensors"
 SMALLEST_IOU = 0.99
 SMALLEST_SHARE = 0.99
 FEWEST_MASKS = 50
 
-pytestmark = [
-    pytest.mark.skipif(not PHOTOS.is_dir(), reason=f"no photos at {PHOTOS}"),
-    pytest.mark.timeout(1800),
-]
+pytestmark = pytest.mark.timeout(1800)
+
+
+@pytest.fixture(autouse=True)
+def _photos() -> None:
+    if not PHOTOS.is_dir():
+        missing(f"no photos at {PHOTOS}")
 
 
 @dataclass(frozen=True)

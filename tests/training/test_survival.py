@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from sam import checkpoints
-from sam.model import build
+from tests.needs import missing
 from tests.training.blobs import write_blobs
+from tests.training.runs import losses, same_weights
 from training.__main__ import STOPPED, main
 from training.config import InteractiveConfig, TrainConfig
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+IN_CHECKOUT: dict[str, Any] = {"cwd": ROOT, "env": ENVIRONMENT, "text": True}
 NUM_KILLS = 10
 
 SHORT = TrainConfig(
@@ -40,25 +43,19 @@ SHORT = TrainConfig(
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Path:
-    path = tmp_path / "start.safetensors"
-    checkpoints.save(build("tiny", seed=0), path)
-    return path
-
-
-@pytest.fixture
 def manifest(tmp_path: Path) -> Path:
     return write_blobs(tmp_path / "data", num_train=4)
 
 
-def losses(out_dir: Path) -> list[float]:
-    lines = (out_dir / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)["loss"] for line in lines]
+def begin(command: Sequence[str]) -> subprocess.Popen[str]:
+    """Start a process of its own in the checkout."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, **IN_CHECKOUT)
 
 
-def same_weights(a: Path, b: Path) -> bool:
-    first, second = load_file(a), load_file(b)
-    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+def ran(command: Sequence[str], *, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a process in the checkout to its end."""
+    return subprocess.run(command, capture_output=True, timeout=timeout_s, **IN_CHECKOUT)
 
 
 # A small parent that loads torch once and forks a real process per sitting, to be killed.
@@ -110,13 +107,9 @@ def test_a_run_killed_ten_times_ends_with_the_same_weights_bit_for_bit(
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
 
-    done = subprocess.run(
+    done = ran(
         [sys.executable, "-c", KILLER, *map(str, (manifest, start, whole, cut))],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=500,
+        timeout_s=500,
     )
 
     assert done.returncode == 0, done.stderr
@@ -145,14 +138,7 @@ def test_sigterm_saves_the_state_and_ends_with_its_own_code(
 ) -> None:
     out = tmp_path / "run"
     command = train_command(manifest, start, out, "--steps", "30")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "training", *command],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = begin([sys.executable, "-m", "training", *command])
     wait_for_steps(out, 2, process)
 
     process.send_signal(signal.SIGTERM)
@@ -179,27 +165,16 @@ def test_two_processes_learn_what_one_does_and_resume(
     launch = [*torchrun, "--nproc-per-node=2", "-m", "training"]
 
     assert main(train_command(manifest, start, one, *rest)) == 0
-    process = subprocess.Popen(
-        [*launch, *train_command(manifest, start, two, *rest)],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = begin([*launch, *train_command(manifest, start, two, *rest)])
     wait_for_steps(two, 2, process)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=200)
     stopped_after = len(losses(two))
     assert (two / "state.safetensors").exists(), told
     assert not (two / "model.safetensors").exists(), told
-    done = subprocess.run(
+    done = ran(
         [*launch, *train_command(manifest, start, two, *rest)],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
+        timeout_s=300,
     )
 
     assert done.returncode == 0, done.stderr
@@ -225,13 +200,9 @@ def test_a_disk_that_takes_no_more_is_told_in_one_line_and_nothing_half_stays(
     out = tmp_path / "run"
     command = train_command(manifest, start, out, "--steps", "2")
 
-    done = subprocess.run(
+    done = ran(
         [sys.executable, "-c", FULL_DISK, *command],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=200,
+        timeout_s=200,
     )
 
     assert done.returncode == 2, done.stderr
@@ -244,18 +215,17 @@ def test_a_disk_that_takes_no_more_is_told_in_one_line_and_nothing_half_stays(
     assert main(command) == 0
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root to mount a small disk"
-)
 def test_a_full_file_system_is_told_in_one_line(
     tmp_path: Path, start: Path, manifest: Path
 ) -> None:
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        missing("only root with unshare can mount a small disk")
     disk = tmp_path / "disk"
     disk.mkdir()
     script = 'mount -t tmpfs -o size=300k tmpfs "$0" && "$@"; code=$?; ls -A "$0/run"; exit $code'
     command = train_command(manifest, start, disk / "run", "--steps", "2")
 
-    done = subprocess.run(
+    done = ran(
         [
             "unshare",
             "--mount",
@@ -268,15 +238,11 @@ def test_a_full_file_system_is_told_in_one_line(
             "training",
             *command,
         ],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=200,
+        timeout_s=200,
     )
 
     if "permission denied" in done.stderr.lower() or "not permitted" in done.stderr.lower():
-        pytest.skip(f"this container does not let root mount: {done.stderr.strip()}")
+        missing(f"this machine does not let root mount: {done.stderr.strip()}")
     assert done.returncode == 2, done.stderr
     assert "No space left on device" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

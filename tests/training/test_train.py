@@ -19,6 +19,7 @@ from sam import checkpoints, embeddings
 from sam.checkpoints import CheckpointError
 from sam.model import Sam, build
 from tests.training.blobs import write_blobs
+from tests.training.runs import losses, same_weights
 from training.config import InteractiveConfig, TrainConfig
 from training.features import FeatureStore
 from training.manifest import ManifestError, read_manifest, write_manifest
@@ -38,25 +39,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Path:
-    path = tmp_path / "start.safetensors"
-    checkpoints.save(build("tiny", seed=0), path)
-    return path
-
-
-@pytest.fixture
 def manifest(tmp_path: Path) -> Path:
     return write_blobs(tmp_path / "data", num_train=3, num_holdout=1)
-
-
-def losses(out_dir: Path) -> list[float]:
-    lines = (out_dir / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)["loss"] for line in lines]
-
-
-def same_weights(a: Path, b: Path) -> bool:
-    first, second = load_file(a), load_file(b)
-    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
 def test_training_lowers_the_loss_and_leaves_a_model_and_its_decoder(

@@ -13,16 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg2
-import pytest
+
+from tests.needs import missing
 
 DEFAULT_POSTGRES_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
-
-
-def missing(what: str) -> None:
-    """Skip with the reason; on a CI machine a missing service is a failure."""
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"{what}; CI must provide it (tests/services.sh)")
-    pytest.skip(f"{what}; see tests/services.sh")
 
 
 @contextmanager
@@ -32,7 +26,7 @@ def temporary_database(name: str) -> Iterator[str]:
     try:
         connection = psycopg2.connect(url, connect_timeout=5)
     except psycopg2.OperationalError as error:
-        missing(f"no PostgreSQL at {url}: {str(error).strip()}")
+        missing(f"no PostgreSQL at {url}: {str(error).strip()} (tests/services.sh provides it)")
         raise
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -50,7 +44,7 @@ def private_redis(folder: Path) -> Iterator[str]:
     """Yield the URL of a redis-server on a free port that keeps nothing on disk."""
     binary = shutil.which("redis-server") or shutil.which("valkey-server")
     if binary is None:
-        missing("no redis-server on the PATH")
+        missing("no redis-server on the PATH (tests/services.sh provides it)")
         raise AssertionError
     port = _free_port()
     folder.mkdir(parents=True, exist_ok=True)
