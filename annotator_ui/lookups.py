@@ -1,49 +1,104 @@
-"""Find the rows an address names, or say in one sentence that they are not there."""
+"""Find the rows an address names, if the actor may do with them what is asked.
+
+Outside the actor's projects there is nothing (NotFound); inside, a role or a token that is too
+small is told so (NotAllowed). No view or API operation reads a row by its id in another way.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
 from django.db.models import Model, QuerySet
 
+from annotator_ui.permissions import Actor
 from engine.domain.errors import NotFound
-from engine.models import Assignment, Export, Image, Job, Mask, ModelVersion, Project
+from engine.domain.roles import Permission
+from engine.models import (
+    ApiToken,
+    Assignment,
+    Export,
+    Image,
+    Invitation,
+    Job,
+    Mask,
+    Membership,
+    ModelVersion,
+    Project,
+)
 
 Row = TypeVar("Row", bound=Model)
 
 
-def _one(rows: QuerySet[Row], what: str, **key: object) -> Row:
+def _one(
+    rows: QuerySet[Row],
+    what: str,
+    actor: Actor,
+    to: Permission,
+    project_of: Callable[[Row], Project],
+    **key: object,
+) -> Row:
     row = rows.filter(**key).first()
     if row is None:
         raise NotFound(f"there is no such {what}")
+    actor.require(to, project_of(row), what=what)
     return row
 
 
-def project_by_slug(slug: str) -> Project:
-    return _one(Project.objects.all(), "project", slug=slug)
+def project_by_slug(actor: Actor, slug: str, *, to: Permission) -> Project:
+    return _one(Project.objects.all(), "project", actor, to, lambda project: project, slug=slug)
 
 
-def image_by_id(image_id: UUID) -> Image:
-    return _one(Image.objects.select_related("project"), "image", pk=image_id)
+def image_by_id(actor: Actor, image_id: UUID, *, to: Permission) -> Image:
+    rows = Image.objects.select_related("project")
+    return _one(rows, "image", actor, to, lambda image: image.project, pk=image_id)
 
 
-def assignment_by_id(assignment_id: UUID) -> Assignment:
+def assignment_by_id(actor: Actor, assignment_id: UUID, *, to: Permission) -> Assignment:
     rows = Assignment.objects.select_related("image__project", "stage", "annotator")
-    return _one(rows, "assignment", pk=assignment_id)
+    return _one(rows, "assignment", actor, to, lambda one: one.image.project, pk=assignment_id)
 
 
-def mask_by_id(mask_id: UUID) -> Mask:
-    return _one(Mask.objects.select_related("head__author", "image"), "mask", pk=mask_id)
+def mask_by_id(actor: Actor, mask_id: UUID, *, to: Permission) -> Mask:
+    rows = Mask.objects.select_related("head__author", "image__project")
+    return _one(rows, "mask", actor, to, lambda mask: mask.image.project, pk=mask_id)
 
 
-def version_by_id(version_id: UUID) -> ModelVersion:
-    return _one(ModelVersion.objects.select_related("project"), "model version", pk=version_id)
+def version_by_id(actor: Actor, version_id: UUID, *, to: Permission) -> ModelVersion:
+    rows = ModelVersion.objects.select_related("project")
+    return _one(rows, "model version", actor, to, lambda one: one.project, pk=version_id)
 
 
-def job_by_id(job_id: UUID) -> Job:
-    return _one(Job.objects.select_related("project"), "job", pk=job_id)
+def job_by_id(actor: Actor, job_id: UUID, *, to: Permission) -> Job:
+    rows = Job.objects.select_related("project")
+    return _one(rows, "job", actor, to, lambda job: job.project, pk=job_id)
 
 
-def export_by_id(export_id: UUID) -> Export:
-    return _one(Export.objects.select_related("project", "job"), "export", pk=export_id)
+def export_by_id(actor: Actor, export_id: UUID, *, to: Permission) -> Export:
+    rows = Export.objects.select_related("project", "job")
+    return _one(rows, "export", actor, to, lambda export: export.project, pk=export_id)
+
+
+def membership_by_id(project: Project, membership_id: UUID) -> Membership:
+    """A member of a project the actor was let into."""
+    row = project.memberships.select_related("user").filter(pk=membership_id).first()
+    if row is None:
+        raise NotFound("there is no such member")
+    return row
+
+
+def invitation_by_id(project: Project, invitation_id: UUID) -> Invitation:
+    """An invitation to a project the actor was let into."""
+    row = project.invitations.select_related("project").filter(pk=invitation_id).first()
+    if row is None:
+        raise NotFound("there is no such invitation")
+    return row
+
+
+def own_token_by_id(actor: Actor, token_id: UUID) -> ApiToken:
+    """A token of the actor's own; those of others are not there."""
+    row = actor.user.api_tokens.filter(pk=token_id).first()
+    if row is None:
+        raise NotFound("there is no such token")
+    return row

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
+from annotator_ui.addresses import EVERY_API
+
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -45,6 +47,10 @@ PLAIN_ERRORS = {
 }
 
 
+USER_BYTES_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
+"""For bytes that people brought: whatever they are, they run nothing and load nothing."""
+
+
 class SecurityHeadersMiddleware:
     """Set SECURITY_HEADERS; sits before WhiteNoise so that static files get them too."""
 
@@ -54,7 +60,7 @@ class SecurityHeadersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self._get_response(request)
         for name, value in SECURITY_HEADERS.items():
-            response.headers[name] = value
+            response.headers.setdefault(name, value)
         return response
 
 
@@ -70,7 +76,7 @@ class ApiErrorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self._get_response(request)
         is_json = response.headers.get("Content-Type", "").startswith("application/json")
-        if response.status_code < 400 or is_json or not request.path_info.startswith("/api/"):
+        if response.status_code < 400 or is_json or not request.path_info.startswith(EVERY_API):
             return response
         code, message = PLAIN_ERRORS.get(response.status_code, PLAIN_ERRORS[500])
         answer = JsonResponse({"code": code, "message": message}, status=response.status_code)

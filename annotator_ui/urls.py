@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
+from annotator_ui.addresses import API_BASE
 from annotator_ui.api import api
-from annotator_ui.views import actions, errors
+from annotator_ui.views import account, actions, errors, members
 from annotator_ui.views.health import healthz
+from annotator_ui.views.join import join
 from annotator_ui.views.labelling import label
 from annotator_ui.views.projects import project, projects
 from annotator_ui.views.sign_in import sign_in, sign_in_link, sign_out
@@ -16,6 +18,11 @@ urlpatterns = [
     path("sign-in/", sign_in, name="sign-in"),
     path("sign-in/<str:token>/", sign_in_link, name="sign-in-link"),
     path("sign-out/", sign_out, name="sign-out"),
+    path("join/<str:token>/", join, name="join"),
+    path("account/", account.account, name="account"),
+    path("account/password/", account.password, name="password"),
+    path("account/tokens/", account.new_token, name="new-token"),
+    path("account/tokens/<uuid:token_id>/revoke/", account.revoke_token, name="revoke-token"),
     path("", projects, name="projects"),
     path("projects/<slug:slug>/", project, name="project"),
     path("projects/<slug:slug>/label/", label, name="label"),
@@ -25,9 +32,25 @@ urlpatterns = [
     path("projects/<slug:slug>/back/", actions.back, name="back"),
     path("projects/<slug:slug>/promote/", actions.promote, name="promote"),
     path("projects/<slug:slug>/export/", actions.export, name="export"),
+    path("projects/<slug:slug>/members/", members.members, name="members"),
+    path(
+        "projects/<slug:slug>/members/<uuid:membership_id>/role/",
+        members.change_role,
+        name="change-role",
+    ),
+    path(
+        "projects/<slug:slug>/members/<uuid:membership_id>/remove/",
+        members.remove,
+        name="remove-member",
+    ),
+    path(
+        "projects/<slug:slug>/invitations/<uuid:invitation_id>/revoke/",
+        members.revoke_invitation,
+        name="revoke-invitation",
+    ),
     path("jobs/<uuid:job_id>/cancel/", actions.cancel_job, name="cancel-job"),
     path("jobs/<uuid:job_id>/retry/", actions.retry_job, name="retry-job"),
-    path("api/", api.urls),
+    path(f"{API_BASE[1:]}/", api.urls),
 ]
 
 handler400 = errors.bad_request

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.domain.jobs import JobKind
+from engine.domain.roles import Scope
 from engine.domain.stages import SPECS, StageKind
 from engine.domain.states import (
     ExportFormat,
@@ -76,6 +77,12 @@ FAMILIES: Mapping[str, FamilyWords] = {
         empty="It prefills masks in the semi-automatic stage.",
         metrics=(("box_recall", "Box recall"),),
     ),
+}
+
+SCOPES: Mapping[str, str] = {
+    Scope.READ: "look",
+    Scope.LABEL: "look and label",
+    Scope.LEAD: "all that you may as a lead",
 }
 
 FORMATS: Mapping[str, str] = {ExportFormat.SA1B: "SA-1B", ExportFormat.COCO: "COCO"}

@@ -92,6 +92,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_vite",
+    "ninja",
     "engine",
     "annotator_ui",
     "workers",
@@ -140,6 +141,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 SESSION_COOKIE_SAMESITE = "Lax"
+# Behind a proxy that sets X-Forwarded-For: without it every visitor would share one address.
+BEHIND_PROXY = envbool("SEGLOOP_BEHIND_PROXY", False)
+if envbool("SEGLOOP_HTTPS", False):  # people come by https: keep cookies and visits on it
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_HSTS_SECONDS = 365 * 86_400
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 CSRF_FAILURE_VIEW = "annotator_ui.views.errors.csrf_failure"
 
 LANGUAGE_CODE = "en"

@@ -18,14 +18,30 @@ from engine import storage
 from engine.domain.ids import uuid7
 from engine.domain.states import ModelFamily, ModelVersionStatus, Role
 from engine.models import Assignment, Image, ModelVersion, Project, Snapshot, User
-from engine.services import assignments, images, masks, projects, users
+from engine.services import assignments, images, masks, members, projects, users
 from masks.rle import Rle
 
 ENCODER = "e" * 64
 
 
 def make_user(username: str = "", *, role: str = Role.ANNOTATOR) -> User:
+    """An account that is a member of every project there is; see `make_outsider`."""
+    user = make_outsider(username, role=role)
+    for project in Project.objects.all():
+        join(project, user)
+    return user
+
+
+def make_outsider(username: str = "", *, role: str = Role.ANNOTATOR) -> User:
+    """An account that belongs nowhere."""
     return users.create_user(username or f"user-{uuid7().hex[-8:]}", role=role)
+
+
+def join(project: Project, user: User, role: Role | None = None) -> None:
+    """Make the user a member, with the account's own role unless another is named."""
+    if role is None:
+        role = Role.ANNOTATOR if user.role == Role.ANNOTATOR else Role.LEAD
+    members.add_member(project, user=user, role=role, actor=None)
 
 
 def make_lead(username: str = "") -> User:
@@ -33,7 +49,12 @@ def make_lead(username: str = "") -> User:
 
 
 def make_project(name: str = "Fruit", *, lead: User | None = None) -> Project:
-    return projects.create_project(name, actor=lead or make_lead())
+    """A project that everybody who has an account is a member of."""
+    others = list(User.objects.exclude(pk=lead.pk) if lead else User.objects.all())
+    project = projects.create_project(name, actor=lead or make_outsider(role=Role.LEAD))
+    for user in others:
+        join(project, user)
+    return project
 
 
 def photo_bytes(

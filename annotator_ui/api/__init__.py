@@ -1,4 +1,4 @@
-"""The JSON API under /api/: authentication, parsing and shapes; the services do the work."""
+"""The JSON API under /api/v1: authentication, parsing and shapes; the services do the work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from ninja.errors import HttpError
 from ninja.parser import Parser
 
 from annotator_ui.api import assignments, errors, images, jobs, masks, models, projects
-from annotator_ui.permissions import signed_in
+from annotator_ui.permissions import SessionAuth, TokenAuth
+
+DESCRIPTION = """Scripts send `Authorization: Bearer sgl_...` (make a token on the page of your
+account); the browser sends its session cookie and, on writes, the header `X-CSRFToken`.
+Every error is `{"code", "message"}`. Outside your projects everything is 404; inside them 403
+says which role or scope is missing."""
 
 
 class JsonParser(Parser):
@@ -22,7 +27,13 @@ class JsonParser(Parser):
             raise HttpError(400, "nested too deeply") from error
 
 
-api = NinjaAPI(title="Segloop", version="1", auth=signed_in, docs_url=None, parser=JsonParser())
+api = NinjaAPI(
+    title="Segloop",
+    version="1",
+    description=DESCRIPTION,
+    auth=[TokenAuth(), SessionAuth()],
+    parser=JsonParser(),
+)
 errors.install(api)
 for part in (projects, assignments, masks, images, models, jobs):
     api.add_router("", part.router)

@@ -15,7 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from annotator_ui.permissions import CsrfError, RoleTooLowError, SignInNeededError
+from annotator_ui.permissions import BadTokenError, CsrfError, SignInNeededError
 from engine.domain.errors import Conflict, DomainError, InvalidInput, NotAllowed, NotFound, NotReady
 from masks.rle import RleError
 
@@ -30,6 +30,7 @@ DOMAIN_STATUS: dict[type[DomainError], int] = {
 }
 PLAIN: dict[type[Exception], tuple[int, str, str]] = {
     SignInNeededError: (401, "not_signed_in", "sign in first"),
+    BadTokenError: (401, "bad_token", "this token is unknown, was revoked or has expired"),
     AuthenticationError: (401, "not_signed_in", "sign in first"),
     CsrfError: (403, "csrf_failed", "the X-CSRFToken header is missing or wrong; reload"),
     PermissionDenied: (403, "not_allowed", "this is not allowed"),
@@ -66,9 +67,11 @@ def install(api: NinjaAPI) -> None:
     def answer(
         request: HttpRequest, status: int, code: str, message: str, **more: Any
     ) -> HttpResponse:
-        return api.create_response(
-            request, {"code": code, "message": message, **more}, status=status
-        )
+        body = {"code": code, "message": message, **more}
+        response = api.create_response(request, body, status=status)
+        if status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
 
     @api.exception_handler(DomainError)
     def on_domain_error(request: HttpRequest, error: DomainError) -> HttpResponse:
@@ -77,10 +80,6 @@ def install(api: NinjaAPI) -> None:
     @api.exception_handler(RleError)
     def on_rle_error(request: HttpRequest, error: RleError) -> HttpResponse:
         return answer(request, 422, "invalid_rle", f"rle: {error}")
-
-    @api.exception_handler(RoleTooLowError)
-    def on_role_too_low(request: HttpRequest, error: RoleTooLowError) -> HttpResponse:
-        return answer(request, 403, "not_allowed", str(error))
 
     @api.exception_handler(ValidationError)
     def on_validation_error(request: HttpRequest, error: ValidationError) -> HttpResponse:

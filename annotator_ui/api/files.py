@@ -7,6 +7,7 @@ from pathlib import Path
 from django.http import FileResponse, HttpRequest, HttpResponseBase, HttpResponseNotModified
 from django.utils.http import content_disposition_header, parse_etags
 
+from annotator_ui.middleware import USER_BYTES_POLICY
 from engine import storage
 
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -35,6 +36,7 @@ def stored_file(request: HttpRequest, key: str, *, download_name: str = "") -> H
         response = _file_response(storage.path_of(key), download_name=download_name)
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = IMMUTABLE
+    response.headers["Content-Security-Policy"] = USER_BYTES_POLICY
     return response
 
 

@@ -9,40 +9,54 @@ from ninja import Query, Router
 
 from annotator_ui import decoding
 from annotator_ui.api import present, schemas
+from annotator_ui.api.answers import answers, files
 from annotator_ui.api.files import stored_file
 from annotator_ui.lookups import image_by_id, version_by_id
+from annotator_ui.permissions import Actor, actor_of
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotFound, NotReady
 from engine.domain.prompts import BoxPrompt, PointPrompt, parse_prompts
+from engine.domain.roles import Permission
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion
 from engine.services import embeddings
 
-router = Router()
+router = Router(tags=["images"])
 
 
-@router.get("/images/{uuid:image_id}/file")
+PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp")
+
+
+@router.get("/images/{uuid:image_id}/file", **files(PHOTO_TYPES, 404))
 def image_file(request: HttpRequest, image_id: UUID) -> HttpResponseBase:
-    return stored_file(request, image_by_id(image_id).storage_key)
+    """The photo as stored: oriented, without metadata. All masks are in its pixels."""
+    image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
+    return stored_file(request, image.storage_key)
 
 
-@router.get("/images/{uuid:image_id}/thumbnail")
+@router.get("/images/{uuid:image_id}/thumbnail", **files(("image/jpeg",), 404))
 def image_thumbnail(request: HttpRequest, image_id: UUID) -> HttpResponseBase:
-    return stored_file(request, image_by_id(image_id).thumbnail_key)
+    """A small copy of the photo."""
+    image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
+    return stored_file(request, image.thumbnail_key)
 
 
-@router.get("/images/{uuid:image_id}/embedding")
+@router.get(
+    "/images/{uuid:image_id}/embedding",
+    **files(("application/octet-stream",), 404, 409, 422),
+)
 def image_embedding(
     request: HttpRequest, image_id: UUID, query: Query[schemas.EncoderQuery]
 ) -> HttpResponseBase:
     """The stored embedding; 409 not_ready or outdated_embedding."""
-    embedding = embeddings.embedding_for(image_by_id(image_id), encoder_sha256=query.encoder)
+    image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
+    embedding = embeddings.embedding_for(image, encoder_sha256=query.encoder)
     return stored_file(request, embedding.storage_key)
 
 
-def decoder_for(image: Image, body: schemas.DecodeIn) -> ModelVersion:
+def decoder_for(actor: Actor, image: Image, body: schemas.DecodeIn) -> ModelVersion:
     """The asked version, if it serves the image's project with the asked encoder."""
-    version = version_by_id(body.model_version_id)
+    version = version_by_id(actor, body.model_version_id, to=Permission.VIEW)
     if version.project_id != image.project_id or version.family != ModelFamily.SAM:
         raise NotFound("there is no such model version in this project")
     serves = version.status == ModelVersionStatus.SERVING
@@ -55,11 +69,14 @@ def decoder_for(image: Image, body: schemas.DecodeIn) -> ModelVersion:
     return version
 
 
-@router.post("/images/{uuid:image_id}/decode", response=schemas.DecodeOut)
+@router.post(
+    "/images/{uuid:image_id}/decode", response=answers(schemas.DecodeOut, 404, 409, 413, 422)
+)
 def decode(request: HttpRequest, image_id: UUID, body: schemas.DecodeIn) -> schemas.DecodeOut:
     """Masks for points and at most one box, made on the server; nothing is stored."""
-    image = image_by_id(image_id)
-    version = decoder_for(image, body)
+    actor = actor_of(request)
+    image = image_by_id(actor, image_id, to=Permission.LABEL)
+    version = decoder_for(actor, image, body)
     points, box = split_prompts(image, body)
     embedding = embeddings.embedding_for(image, encoder_sha256=version.encoder_sha256)
     candidates = decoding.decode(

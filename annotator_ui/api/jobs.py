@@ -8,65 +8,78 @@ from django.http import HttpRequest, HttpResponseBase
 from ninja import Router, Status
 
 from annotator_ui.api import present, schemas
+from annotator_ui.api.answers import answers, files
 from annotator_ui.api.files import stored_file
 from annotator_ui.lookups import export_by_id, job_by_id, project_by_slug
-from annotator_ui.permissions import lead, user_of
+from annotator_ui.permissions import actor_of
 from engine.domain.errors import NotReady
+from engine.domain.roles import Permission
 from engine.models import Export
 from engine.selectors import jobs as job_rows
 from engine.services import exports, jobs
 
-router = Router(auth=lead)
+router = Router(tags=["jobs and exports"])
 NUM_JOBS = 200
 
 
-@router.get("/projects/{slug}/jobs", response=list[schemas.JobOut])
+@router.get("/projects/{slug:slug}/jobs", response=answers(list[schemas.JobOut], 404))
 def of_project(request: HttpRequest, slug: str) -> list[schemas.JobOut]:
     """List the live jobs, then those that ended last, at most 200 in all."""
-    project = project_by_slug(slug)
+    project = project_by_slug(actor_of(request), slug, to=Permission.SEE_JOBS)
     live = list(job_rows.live(project)[:NUM_JOBS])
     over = job_rows.for_project(project).exclude(status__in=job_rows.LIVE)
     return [present.job_out(job) for job in [*live, *over[: NUM_JOBS - len(live)]]]
 
 
-@router.get("/jobs/{uuid:job_id}", response=schemas.JobOut)
+@router.get("/jobs/{uuid:job_id}", response=answers(schemas.JobOut, 404))
 def one(request: HttpRequest, job_id: UUID) -> schemas.JobOut:
-    return present.job_out(job_by_id(job_id))
+    """One job with its progress."""
+    return present.job_out(job_by_id(actor_of(request), job_id, to=Permission.SEE_JOBS))
 
 
-@router.post("/jobs/{uuid:job_id}/cancel", response=schemas.JobOut)
+@router.post("/jobs/{uuid:job_id}/cancel", response=answers(schemas.JobOut, 404, 409))
 def cancel(request: HttpRequest, job_id: UUID) -> schemas.JobOut:
-    jobs.cancel(job_by_id(job_id), actor=user_of(request))
-    return present.job_out(job_by_id(job_id))
+    """Cancel a queued job now, a running one at its next heartbeat."""
+    actor = actor_of(request)
+    jobs.cancel(job_by_id(actor, job_id, to=Permission.MANAGE_JOBS), actor=actor.user)
+    return present.job_out(job_by_id(actor, job_id, to=Permission.SEE_JOBS))
 
 
-@router.post("/jobs/{uuid:job_id}/retry", response=schemas.JobOut)
+@router.post("/jobs/{uuid:job_id}/retry", response=answers(schemas.JobOut, 404, 409))
 def retry(request: HttpRequest, job_id: UUID) -> schemas.JobOut:
-    jobs.retry(job_by_id(job_id), actor=user_of(request))
-    return present.job_out(job_by_id(job_id))
+    """Queue a failed job again."""
+    actor = actor_of(request)
+    jobs.retry(job_by_id(actor, job_id, to=Permission.MANAGE_JOBS), actor=actor.user)
+    return present.job_out(job_by_id(actor, job_id, to=Permission.SEE_JOBS))
 
 
-@router.post("/projects/{slug}/exports", response={202: schemas.ExportOut})
+@router.post(
+    "/projects/{slug:slug}/exports", response=answers({202: schemas.ExportOut}, 404, 413, 422)
+)
 def request_export(
     request: HttpRequest, slug: str, body: schemas.ExportIn
 ) -> Status[schemas.ExportOut]:
-    project = project_by_slug(slug)
-    export = exports.request_export(project, format=body.format, actor=user_of(request))
+    """Queue an export of all accepted masks."""
+    actor = actor_of(request)
+    project = project_by_slug(actor, slug, to=Permission.EXPORT)
+    export = exports.request_export(project, format=body.format, actor=actor.user)
     return Status(202, present.export_out(export))
 
 
-@router.get("/exports/{uuid:export_id}", response=schemas.ExportOut)
+@router.get("/exports/{uuid:export_id}", response=answers(schemas.ExportOut, 404))
 def export(request: HttpRequest, export_id: UUID) -> schemas.ExportOut:
-    return present.export_out(export_by_id(export_id))
+    """One export; `file_url` and `sha256` once it is written."""
+    return present.export_out(export_by_id(actor_of(request), export_id, to=Permission.SEE_JOBS))
 
 
 def download_name(export: Export) -> str:
     return f"{export.project.slug}-{export.format}-{export.created_at:%Y%m%d-%H%M}.zip"
 
 
-@router.get("/exports/{uuid:export_id}/file")
+@router.get("/exports/{uuid:export_id}/file", **files(("application/zip",), 404, 409))
 def export_file(request: HttpRequest, export_id: UUID) -> HttpResponseBase:
-    export = export_by_id(export_id)
+    """The archive of a written export."""
+    export = export_by_id(actor_of(request), export_id, to=Permission.SEE_JOBS)
     if not export.storage_key:
         raise NotReady("this export is not written yet")
     return stored_file(request, export.storage_key, download_name=download_name(export))

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from django.utils import timezone
 
+from annotator_ui.addresses import API_BASE
 from annotator_ui.api import schemas
 from annotator_ui.decoding import Candidate
 from annotator_ui.live import figures_of, revision_of
@@ -14,11 +15,13 @@ from engine.domain.errors import NotReady
 from engine.domain.states import (
     AssignmentStatus,
     ExportStatus,
+    ImageStatus,
     JobStatus,
     MaskSource,
     MaskStatus,
     ModelFamily,
     ModelVersionStatus,
+    Role,
 )
 from engine.models import Assignment, Export, Image, Job, Mask, ModelVersion, Project
 from engine.selectors import jobs as job_rows
@@ -35,7 +38,7 @@ NUM_UPCOMING = 3  # images whose bytes the page may fetch ahead
 
 def image_out(image: Image, *, encoder_sha256: str = "") -> schemas.ImageOut:
     """`encoder_sha256`: which embedding to point at; empty for the serving model's."""
-    base = f"/api/images/{image.pk}"
+    base = f"{API_BASE}/images/{image.pk}"
     asked = f"?encoder={encoder_sha256}" if encoder_sha256 else ""
     return schemas.ImageOut(
         id=image.pk,
@@ -48,6 +51,16 @@ def image_out(image: Image, *, encoder_sha256: str = "") -> schemas.ImageOut:
     )
 
 
+def image_row_out(image: Image) -> schemas.ImageRowOut:
+    """A row of selectors.images.for_project."""
+    return schemas.ImageRowOut(
+        **image_out(image).model_dump(),
+        status=ImageStatus(image.status),
+        num_masks=image.num_masks,  # type: ignore[attr-defined]  # annotated by the selector
+        has_embedding=image.has_embedding,  # type: ignore[attr-defined]
+    )
+
+
 def model_out(version: ModelVersion) -> schemas.ModelOut:
     config = version.config
     return schemas.ModelOut(
@@ -55,7 +68,7 @@ def model_out(version: ModelVersion) -> schemas.ModelOut:
         number=version.number,
         arch=version.arch,
         encoder_sha256=version.encoder_sha256,
-        decoder_url=f"/api/model-versions/{version.pk}/decoder",
+        decoder_url=f"{API_BASE}/model-versions/{version.pk}/decoder",
         decoder_sha256=version.decoder_sha256,
         image_size_px=config["image_size_px"],
         embedding_stride_px=config["embedding_stride_px"],
@@ -187,7 +200,7 @@ def export_out(export: Export) -> schemas.ExportOut:
         status=export.status,
         num_masks=export.num_masks if ready else None,
         sha256=export.sha256 if ready else None,
-        file_url=f"/api/exports/{export.pk}/file" if ready else None,
+        file_url=f"{API_BASE}/exports/{export.pk}/file" if ready else None,
         job=job_out(export.job) if export.job else None,
     )
 
@@ -216,6 +229,13 @@ def _stage_out(project: Project, figures: ProjectFigures) -> schemas.StageOut | 
 
 def _figures_out(figures: Figures) -> schemas.FiguresOut:
     return schemas.FiguresOut.model_validate(asdict(figures))
+
+
+def project_row_out(project: Project, *, role: Role) -> schemas.ProjectRowOut:
+    stage = active_stage(project)
+    return schemas.ProjectRowOut(
+        slug=project.slug, name=project.name, role=role, stage=stage.kind if stage else None
+    )
 
 
 def project_out(project: Project, *, with_jobs: bool) -> schemas.ProjectOut:

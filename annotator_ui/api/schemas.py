@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
@@ -12,10 +12,14 @@ from pydantic import ConfigDict, Field, StringConstraints
 from engine.domain.policy import (
     MAX_ANNOTATE_MS,
     MAX_LABEL_CHARACTERS,
+    MAX_OPERATIONS_PER_BATCH,
     MAX_PROMPTS_PER_MASK,
     MAX_RLE_CHARACTERS,
 )
-from engine.domain.states import AssignmentStatus, MaskSource, MaskStatus
+from engine.domain.roles import Scope
+from engine.domain.states import AssignmentStatus, ImageStatus, MaskSource, MaskStatus, Role
+from engine.models.base import NAME_CHARACTERS
+from engine.services.mask_operations import Outcome
 
 MAX_SIDE_PX = 65_535
 
@@ -79,6 +83,27 @@ class MaskIn(StrictIn):
     model_version_id: UUID | None = None
 
 
+class SaveOperation(MaskIn):
+    type: Literal["save"]
+
+
+class JudgeOperation(StrictIn):
+    type: Literal["accept", "reject"]
+    mask_id: UUID
+
+
+Operation = Annotated[SaveOperation | JudgeOperation, Field(discriminator="type")]
+
+
+class OperationsIn(StrictIn):
+    """Operations are applied in order. One that is malformed is `refused`; the others count."""
+
+    operations: Annotated[
+        list[Annotated[Operation | dict[str, Any], Field(union_mode="left_to_right")]],
+        Field(min_length=1, max_length=MAX_OPERATIONS_PER_BATCH),
+    ]
+
+
 class DecodeIn(StrictIn):
     model_version_id: UUID
     encoder_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -87,6 +112,19 @@ class DecodeIn(StrictIn):
 
 class EncoderQuery(StrictIn):
     encoder: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class ProjectIn(StrictIn):
+    name: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME_CHARACTERS)
+    ]
+
+
+class PageQuery(StrictIn):
+    """`after`: the id of the last image of the page before."""
+
+    after: UUID | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
 class NextIn(StrictIn):
@@ -146,6 +184,36 @@ class ImageOut(Schema):
     file_url: str
     thumbnail_url: str
     embedding_url: str
+
+
+class ImageRowOut(ImageOut):
+    status: ImageStatus
+    num_masks: int
+    has_embedding: bool
+
+
+class ImagePageOut(Schema):
+    """`next`: hand it in as `after`; null on the last page."""
+
+    images: list[ImageRowOut]
+    next: UUID | None
+
+
+class MeOut(Schema):
+    """`role` is of the account; `token_scope` is null in a browser session."""
+
+    username: str
+    role: Role
+    token_scope: Scope | None
+
+
+class ProjectRowOut(Schema):
+    """`role` is yours in the project."""
+
+    slug: str
+    name: str
+    role: Role
+    stage: str | None
 
 
 class UploadOut(Schema):
@@ -209,6 +277,25 @@ class SavedMaskOut(Schema):
     bbox_xywh_px: list[int]
     duplicate: bool
     conflict: bool
+
+
+class OperationOut(Schema):
+    """The answer to one operation, in the order of the batch.
+
+    `applied`, or `duplicate` (applied before, nothing changed), or `conflict` (the revision is
+    kept beside the mask's head), or `refused` with `code` and `message`.
+    """
+
+    outcome: Outcome
+    mask_id: UUID | None
+    status: MaskStatus | None
+    saved: SavedMaskOut | None
+    code: str | None
+    message: str | None
+
+
+class OperationsOut(Schema):
+    results: list[OperationOut]
 
 
 class CandidateOut(Schema):

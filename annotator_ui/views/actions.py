@@ -12,11 +12,11 @@ from django.views.decorators.http import require_POST
 
 from annotator_ui import uploads
 from annotator_ui.lookups import job_by_id, project_by_slug, version_by_id
-from annotator_ui.permissions import page_for, user_of
+from annotator_ui.permissions import actor_of, signed_in_page, user_of
 from annotator_ui.views.guard import domain_errors_as_pages, told_as_message
 from annotator_ui.wording import FAMILIES, FORMATS, STAGES
 from engine.domain.errors import InvalidInput, NotFound
-from engine.domain.states import Role
+from engine.domain.roles import Permission
 from engine.models import Project
 from engine.services import exports, jobs, model_versions, stages
 
@@ -26,19 +26,22 @@ Action = Callable[[HttpRequest, Project], None]
 Page = Callable[..., HttpResponse]
 
 
-def project_action(action: Action) -> Page:
-    """A lead's POST on a project that ends on its page, refusals told as messages."""
+def project_action(permission: Permission) -> Callable[[Action], Page]:
+    """A POST on a project that ends on its page, refusals told as messages."""
 
-    @require_POST
-    @page_for(Role.LEAD)
-    @domain_errors_as_pages
-    def page(request: HttpRequest, slug: str) -> HttpResponse:
-        project = project_by_slug(slug)
-        with told_as_message(request):
-            action(request, project)
-        return redirect("project", slug=project.slug)
+    def decorate(action: Action) -> Page:
+        @require_POST
+        @signed_in_page
+        @domain_errors_as_pages
+        def page(request: HttpRequest, slug: str) -> HttpResponse:
+            project = project_by_slug(actor_of(request), slug, to=permission)
+            with told_as_message(request):
+                action(request, project)
+            return redirect("project", slug=project.slug)
 
-    return page
+        return page
+
+    return decorate
 
 
 def reason_of(request: HttpRequest) -> str:
@@ -48,7 +51,7 @@ def reason_of(request: HttpRequest) -> str:
     return reason
 
 
-@project_action
+@project_action(Permission.ADD_IMAGES)
 def upload(request: HttpRequest, project: Project) -> None:
     batch = uploads.take_files(project, request.FILES.getlist("file"), actor=user_of(request))
     if batch.images:
@@ -61,7 +64,7 @@ def upload(request: HttpRequest, project: Project) -> None:
         raise InvalidInput("choose at least one photo")
 
 
-@project_action
+@project_action(Permission.TRAIN)
 def retrain(request: HttpRequest, project: Project) -> None:
     family = request.POST.get("family", "")
     if family not in FAMILIES:
@@ -70,31 +73,32 @@ def retrain(request: HttpRequest, project: Project) -> None:
     messages.success(request, f"{FAMILIES[family].title} v{version.number} is being trained.")
 
 
-@project_action
+@project_action(Permission.MOVE_STAGE)
 def advance(request: HttpRequest, project: Project) -> None:
     stage = stages.advance_stage(project, actor=user_of(request), reason=reason_of(request))
     messages.success(request, f"Stage now: {STAGES[stage.kind].title}, {stage.status}.")
 
 
-@project_action
+@project_action(Permission.MOVE_STAGE)
 def back(request: HttpRequest, project: Project) -> None:
     stage = stages.go_back(project, actor=user_of(request), reason=reason_of(request))
     messages.success(request, f"Stage now: {STAGES[stage.kind].title}, {stage.status}.")
 
 
-@project_action
+@project_action(Permission.PROMOTE)
 def promote(request: HttpRequest, project: Project) -> None:
     try:
-        version = version_by_id(UUID(request.POST.get("model_version_id", "")))
+        version_id = UUID(request.POST.get("model_version_id", ""))
     except ValueError:
         raise NotFound("there is no such model version") from None
+    version = version_by_id(actor_of(request), version_id, to=Permission.PROMOTE)
     if version.project_id != project.pk:
         raise NotFound("there is no such model version in this project")
     model_versions.promote(version, actor=user_of(request), reason=reason_of(request))
     messages.success(request, f"{FAMILIES[version.family].title} v{version.number} serves now.")
 
 
-@project_action
+@project_action(Permission.EXPORT)
 def export(request: HttpRequest, project: Project) -> None:
     format_ = request.POST.get("format", "")
     if format_ not in FORMATS:
@@ -104,20 +108,20 @@ def export(request: HttpRequest, project: Project) -> None:
 
 
 @require_POST
-@page_for(Role.LEAD)
+@signed_in_page
 @domain_errors_as_pages
 def cancel_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    job = job_by_id(job_id)
+    job = job_by_id(actor_of(request), job_id, to=Permission.MANAGE_JOBS)
     with told_as_message(request):
         jobs.cancel(job, actor=user_of(request))
     return redirect("project", slug=job.project.slug)
 
 
 @require_POST
-@page_for(Role.LEAD)
+@signed_in_page
 @domain_errors_as_pages
 def retry_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    job = job_by_id(job_id)
+    job = job_by_id(actor_of(request), job_id, to=Permission.MANAGE_JOBS)
     with told_as_message(request):
         jobs.retry(job, actor=user_of(request))
     return redirect("project", slug=job.project.slug)

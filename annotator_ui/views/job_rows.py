@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import Count
 from django.utils import timezone
 
+from annotator_ui.addresses import API_BASE
 from annotator_ui.progress import ago, eta_s, progress_line
 from annotator_ui.wording import FORMATS, JOBS, tone
 from engine.domain.jobs import JobKind
@@ -175,5 +176,5 @@ def _export_row(export: Export, *, now: datetime) -> ExportRow:
         sha256=export.sha256,
         error=export.job.error if failed and export.job else "",
         when=ago(export.created_at, now=now),
-        file_url=f"/api/exports/{export.pk}/file" if ready else "",
+        file_url=f"{API_BASE}/exports/{export.pk}/file" if ready else "",
     )

@@ -13,11 +13,13 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from django_vite.core.exceptions import DjangoViteAssetNotFoundError
 
+from annotator_ui.addresses import API_BASE
 from annotator_ui.lookups import project_by_slug
-from annotator_ui.permissions import page_for, user_of
+from annotator_ui.permissions import actor_of, signed_in_page
 from annotator_ui.views.errors import error_page
 from annotator_ui.views.guard import domain_errors_as_pages
-from engine.domain.states import Role
+from engine.domain.roles import Permission
+from engine.selectors.members import role_in
 
 ENTRY = "src/main.tsx"
 NOT_BUILT = "The front end is not built: run “make ui”, then restart the server."
@@ -41,22 +43,22 @@ def asked_image(request: HttpRequest) -> str | None:
 
 
 @require_safe
-@page_for(Role.ANNOTATOR)
+@signed_in_page
 @domain_errors_as_pages
 def label(request: HttpRequest, slug: str) -> HttpResponse:
     """Hand the project, the person and the CSRF token to the app."""
-    project = project_by_slug(slug)
+    actor = actor_of(request)
+    project = project_by_slug(actor, slug, to=Permission.LABEL)
     if not front_end_is_built():
         return error_page(request, 503, message=NOT_BUILT)
-    user = user_of(request)
     config: dict[str, Any] = {
         "project_slug": project.slug,
         "project_name": project.name,
-        "api_base": "/api",
+        "api_base": API_BASE,
         "csrf_cookie_name": settings.CSRF_COOKIE_NAME,
         "csrf_token": get_token(request),
         "image_id": asked_image(request),
-        "user": {"name": user.get_username(), "role": user.role},
+        "user": {"name": actor.user.username, "role": role_in(project, actor.user)},
         "static_ort_url": f"{settings.STATIC_URL}ui/ort/",
     }
     context = {"project": project, "config": config}

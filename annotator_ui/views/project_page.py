@@ -15,9 +15,10 @@ from annotator_ui.views.model_rows import FamilyPanel, family_panels
 from annotator_ui.views.stage_track import StageCard, StageMoves, moves, stage_cards
 from annotator_ui.wording import STAGES
 from engine.domain.states import ImageStatus
-from engine.models import Project
+from engine.models import Project, User
 from engine.selectors import models as version_rows
 from engine.selectors.masks import accepted_masks
+from engine.selectors.members import projects_of
 from engine.selectors.stages import active_stage
 
 
@@ -83,9 +84,9 @@ class ProjectCard:
     num_masks: int
 
 
-def project_cards() -> list[ProjectCard]:
-    """Every project, newest first."""
-    return [_card(project) for project in Project.objects.order_by("-created_at")]
+def project_cards(user: User) -> list[ProjectCard]:
+    """The user's projects, newest first."""
+    return [_card(project) for project in projects_of(user).order_by("-created_at")]
 
 
 def _card(project: Project) -> ProjectCard:

@@ -92,3 +92,5 @@ MAX_RLE_CHARACTERS = 4_000_000
 MAX_PROMPTS_PER_MASK = 500
 MAX_LABEL_CHARACTERS = 200
 MAX_ANNOTATE_MS = 24 * 3_600_000
+MAX_OPERATIONS_PER_BATCH = 200
+"""Mask operations in one request: a day of work kept offline goes out in a few requests."""

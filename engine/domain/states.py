@@ -10,7 +10,10 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
+    """Who may do what stands in domain/roles.py."""
+
     ANNOTATOR = "annotator"
+    REVIEWER = "reviewer"
     LEAD = "lead"
     ADMIN = "admin"
 

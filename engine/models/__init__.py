@@ -5,24 +5,29 @@ from engine.models.export import Export
 from engine.models.image import Embedding, Image
 from engine.models.job import Job, JobAttempt
 from engine.models.mask import Mask, MaskRevision
+from engine.models.membership import ApiToken, Invitation, Membership
 from engine.models.model_version import Evaluation, ModelVersion, Snapshot
 from engine.models.project import EngineStage, Project
 from engine.models.state_change import StateChange
-from engine.models.user import SignInToken, User
+from engine.models.user import SignInFailure, SignInToken, User
 
 __all__ = [
+    "ApiToken",
     "Assignment",
     "Embedding",
     "EngineStage",
     "Evaluation",
     "Export",
     "Image",
+    "Invitation",
     "Job",
     "JobAttempt",
     "Mask",
     "MaskRevision",
+    "Membership",
     "ModelVersion",
     "Project",
+    "SignInFailure",
     "SignInToken",
     "Snapshot",
     "StateChange",

@@ -24,3 +24,10 @@ def for_project(project: Project) -> QuerySet[Image]:
         has_embedding=Exists(embedded),
         is_held=Exists(held),
     ).order_by("created_at", "id")
+
+
+def after(rows: QuerySet[Image], last: Image) -> QuerySet[Image]:
+    """The rows of `for_project` that follow an image: the next page."""
+    return rows.filter(
+        Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, pk__gt=last.pk)
+    )

@@ -9,11 +9,13 @@ from django.db.models import QuerySet
 
 from engine.domain.errors import Conflict, NotAllowed, NotReady, StaleState
 from engine.domain.policy import Policy
+from engine.domain.roles import Permission
 from engine.domain.states import AssignmentStatus, ImageStatus, StageStatus
 from engine.models import Assignment, EngineStage, Image, Project, User
 from engine.selectors.queue import waiting_images
 from engine.services import stages
 from engine.services.clock import database_now
+from engine.services.roles import require
 from engine.services.text import clean_line
 from engine.services.transitions import move
 
@@ -23,6 +25,7 @@ def lease_next(project: Project, *, annotator: User) -> Assignment | None:
 
     An image they hold in another project is released: a person labels one image at a time.
     """
+    require(annotator, Permission.LABEL, project)
     _release(_leases_of(annotator).exclude(image__project=project), reason="went elsewhere")
     with transaction.atomic():
         stage = _lock_stage(project)
@@ -36,6 +39,7 @@ def lease_next(project: Project, *, annotator: User) -> Assignment | None:
 
 def lease_image(image: Image, *, annotator: User) -> Assignment:
     """Give the annotator this very image. Conflict when somebody else holds it."""
+    require(annotator, Permission.LABEL, image.project)
     _release(_leases_of(annotator).exclude(image=image), reason="went to another image")
     with transaction.atomic():
         stage = _lock_stage(image.project)

@@ -14,13 +14,14 @@ from django.db import transaction
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput
 from engine.domain.jobs import JobKind
+from engine.domain.roles import Permission
 from engine.domain.states import ExportFormat, ExportStatus
 from engine.exporters import FORMATS
 from engine.exporters.records import ImageRecord, MaskRecord
 from engine.models import Export, Image, Mask, Project, User
 from engine.selectors.masks import accepted_masks
 from engine.services import jobs
-from engine.services.roles import require_lead
+from engine.services.roles import require
 from engine.services.shapes import rle_of
 from engine.services.transitions import move
 
@@ -41,7 +42,7 @@ class WrittenExport:
 @transaction.atomic
 def request_export(project: Project, *, format: str, actor: User) -> Export:
     """Queue an export of all accepted masks. InvalidInput for an unknown format."""
-    require_lead(actor, to="export")
+    require(actor, Permission.EXPORT, project)
     if format not in list(ExportFormat):
         raise InvalidInput(f"format must be one of {', '.join(ExportFormat)}, not {format!r}")
     export = Export.objects.create(project=project, format=format)

@@ -10,12 +10,13 @@ from django.db import IntegrityError, transaction
 
 from engine import storage
 from engine.domain.errors import InvalidInput
+from engine.domain.roles import Permission
 from engine.domain.states import ImageStatus
 from engine.models import Image, Project, User
 from engine.models.base import NAME_CHARACTERS
 from engine.services import embeddings, proposals
 from engine.services.photos import Photo, decode_photo
-from engine.services.roles import require_lead
+from engine.services.roles import require
 from engine.services.text import clean_line
 from engine.services.transitions import move
 
@@ -28,7 +29,7 @@ def ingest_image(
     The bytes are untrusted: they are decoded in a limited child process and re-encoded without
     metadata. InvalidInput, in a sentence, for anything that is not a sane photo.
     """
-    require_lead(actor, to="add images")
+    require(actor, Permission.ADD_IMAGES, project)
     file_name = _display_name(file_name)
     if not data:
         raise InvalidInput(f"{file_name}: the file is empty")
@@ -50,7 +51,7 @@ def ingest_image(
 @transaction.atomic
 def reject_image(image: Image, *, actor: User, reason: str) -> None:
     """Take an image out of labelling, training and export."""
-    require_lead(actor, to="reject images")
+    require(actor, Permission.JUDGE_IMAGES, image.project)
     reason = clean_line(reason, what="the reason", max_characters=1000, required=True)
     move(image, ImageStatus.REJECTED, actor=actor, reason=reason)
 
@@ -58,7 +59,7 @@ def reject_image(image: Image, *, actor: User, reason: str) -> None:
 @transaction.atomic
 def reopen_image(image: Image, *, actor: User) -> None:
     """Put a finished image back into the queue."""
-    require_lead(actor, to="reopen images")
+    require(actor, Permission.JUDGE_IMAGES, image.project)
     move(image, ImageStatus.READY, actor=actor, reason="reopened")
 
 

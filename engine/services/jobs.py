@@ -20,11 +20,12 @@ from django.utils.module_loading import import_string
 
 from engine.domain.errors import Conflict, InvalidInput, StaleState
 from engine.domain.jobs import QUEUES, SPECS, JobKind, retry_after_s
+from engine.domain.roles import Permission
 from engine.domain.states import JobStatus
 from engine.models import Job, JobAttempt, Project, User
 from engine.services.clock import database_now
 from engine.services.json_values import json_safe
-from engine.services.roles import require_lead
+from engine.services.roles import require
 from engine.services.transitions import move
 
 logger = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ def give_back(claim: ClaimedJob) -> bool:
 
 def cancel(job: Job, *, actor: User) -> Job:
     """Cancel a queued job now, a running one at its next heartbeat. Conflict when it is over."""
-    require_lead(actor, to="cancel jobs")
+    require(actor, Permission.MANAGE_JOBS, job.project)
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=job.pk)
         if job.status == JobStatus.QUEUED:
@@ -220,7 +221,7 @@ def cancel(job: Job, *, actor: User) -> Job:
 
 def retry(job: Job, *, actor: User) -> Job:
     """Queue a failed or dead job again with all its attempts."""
-    require_lead(actor, to="retry jobs")
+    require(actor, Permission.MANAGE_JOBS, job.project)
     if Job.objects.filter(idem_key=job.idem_key, status__in=LIVE).exists():
         raise Conflict("the same work is already queued or running")
     with transaction.atomic():

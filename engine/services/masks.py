@@ -17,6 +17,7 @@ from engine.domain.policy import (
     Policy,
 )
 from engine.domain.prompts import dump_prompts, parse_prompts
+from engine.domain.roles import Permission
 from engine.domain.states import (
     AssignmentStatus,
     MaskSource,
@@ -27,6 +28,7 @@ from engine.domain.states import (
 from engine.models import Assignment, Image, Mask, MaskRevision, ModelVersion, Project, User
 from engine.services import assignments
 from engine.services.proposed_masks import record_proposals
+from engine.services.roles import require
 from engine.services.shapes import checked_rle, shape_columns
 from engine.services.text import clean_line
 from engine.services.transitions import move
@@ -236,10 +238,10 @@ def _lock(image: Image) -> None:
 
 
 def _lock_of(mask: Mask, *, actor: User) -> Image:
-    """Lock the mask's image; NotAllowed unless the actor labels it now, labelled it, or leads."""
+    """Lock the mask's image; NotAllowed unless the actor reviews, or was given this image."""
     image = mask.image
-    if not actor.is_lead and not image.assignments.filter(annotator=actor).exists():
-        raise NotAllowed("you have not been given this image")
+    was_given = image.assignments.filter(annotator=actor).exists()
+    require(actor, Permission.LABEL if was_given else Permission.REVIEW, image.project)
     _lock(image)
     return image
 

@@ -15,13 +15,14 @@ from engine.domain.jobs import JobKind
 from engine.domain.policy import Policy
 from engine.domain.promotion import Candidate, missing_parts
 from engine.domain.promotion import promotion_blockers as blockers_of
+from engine.domain.roles import Permission
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Evaluation, Job, ModelVersion, Project, Snapshot, User
 from engine.selectors.models import serving_version
 from engine.selectors.stages import active_stage
 from engine.services import embeddings, jobs, proposals, snapshots
 from engine.services.json_values import json_safe
-from engine.services.roles import require_lead
+from engine.services.roles import require
 from engine.services.starters import register_starters
 from engine.services.text import clean_line
 from engine.services.transitions import move
@@ -59,7 +60,7 @@ def request_retrain(project: Project, *, family: str, actor: User) -> tuple[Mode
     Conflict while one of the family is in work; InvalidInput says what to label first; NotReady
     when no SAM serves (a detector may start from nothing, but reads a serving SAM's features).
     """
-    require_lead(actor, to="start a training")
+    require(actor, Permission.TRAIN, project)
     if family not in list(ModelFamily):
         raise InvalidInput(f"family must be one of {', '.join(ModelFamily)}, not {family!r}")
     family = ModelFamily(family)
@@ -163,7 +164,7 @@ def promote(version: ModelVersion, *, actor: User | None, reason: str = "") -> M
     Conflict lists what speaks against it. Another encoder queues all embeddings anew.
     """
     if actor is not None:
-        require_lead(actor, to="promote a model")
+        require(actor, Permission.PROMOTE, version.project)
     reason = clean_line(reason, what="the reason", max_characters=1_000)
     Project.objects.select_for_update(no_key=True).get(pk=version.project_id)
     version.refresh_from_db()

@@ -6,11 +6,13 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from engine.domain.ids import uuid7
+from engine.domain.roles import Permission
 from engine.domain.stages import ORDER
+from engine.domain.states import Role
 from engine.models import Project, User
 from engine.models.base import NAME_CHARACTERS
-from engine.services import model_versions, stages
-from engine.services.roles import require_lead
+from engine.services import members, model_versions, stages
+from engine.services.roles import require_account
 from engine.services.text import clean_line
 
 MAX_SLUG_CHARACTERS = 60
@@ -18,13 +20,14 @@ MAX_SLUG_CHARACTERS = 60
 
 @transaction.atomic
 def create_project(name: str, *, actor: User) -> Project:
-    """Create a project in its first stage, served by the shipped starter models.
+    """Create a project in its first stage, led by its creator, served by the starter models.
 
     Works without the starter files too; selectors.models.missing_parts then says what to do.
     """
-    require_lead(actor, to="create projects")
+    require_account(actor, Permission.CREATE_PROJECTS)
     name = clean_line(name, what="the name", max_characters=NAME_CHARACTERS, required=True)
     project = Project.objects.create(name=name, slug=_free_slug(name), created_by=actor)
+    members.add_member(project, user=actor, role=Role.LEAD, actor=actor)
     stages.open_first(project, kind=ORDER[0], actor=actor)
     model_versions.register_starters(project)
     return project

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from engine.domain.errors import Conflict, InvalidInput
 from engine.domain.policy import DEFAULT_POLICY
+from engine.domain.roles import Permission
 from engine.domain.stages import (
     MIN_MASKS_FOR_DETECTOR,
     StageKind,
@@ -18,7 +19,7 @@ from engine.models import EngineStage, Project, StateChange, User
 from engine.selectors.stages import readiness
 from engine.services import model_versions, proposals
 from engine.services.clock import database_now
-from engine.services.roles import require_lead
+from engine.services.roles import require
 from engine.services.text import clean_line
 from engine.services.transitions import move
 
@@ -43,7 +44,7 @@ def advance_stage(project: Project, *, actor: User, reason: str = "") -> EngineS
     While it drains no new images are given out; the last one finished opens the next stage.
     A lead who leaves before the criteria are met must give a reason: InvalidInput says which.
     """
-    require_lead(actor, to="advance the stage")
+    require(actor, Permission.MOVE_STAGE, project)
     reason = clean_line(reason, what="the reason", max_characters=MAX_REASON_CHARACTERS)
     stage = _lock_open(project)
     to = following(StageKind(stage.kind))
@@ -60,7 +61,7 @@ def advance_stage(project: Project, *, actor: User, reason: str = "") -> EngineS
 @transaction.atomic
 def go_back(project: Project, *, actor: User, reason: str) -> EngineStage:
     """Return to the stage before, or call off leaving the present one while it drains."""
-    require_lead(actor, to="go back a stage")
+    require(actor, Permission.MOVE_STAGE, project)
     reason = clean_line(
         reason, what="the reason", max_characters=MAX_REASON_CHARACTERS, required=True
     )

@@ -17,8 +17,9 @@ from pytest_django import Settings
 
 from engine.domain.ids import uuid7
 from engine.models import Assignment, Image, Project, User
-from engine.services import assignments, images, masks, projects, users
+from engine.services import assignments, images, masks, users
 from masks.rle import Rle
+from tests import factories
 
 PASSWORD = "a long enough phrase"
 HEIGHT_PX, WIDTH_PX = 48, 64
@@ -62,12 +63,19 @@ def own_folders(settings: Settings, tmp_path: Path, starter_dir: Path) -> None:
 
 @pytest.fixture
 def lead(db: None) -> User:
-    return users.create_user("lena", role="lead", password=PASSWORD)
+    return join_all(users.create_user("lena", role="lead", password=PASSWORD))
 
 
 @pytest.fixture
 def annotator(db: None) -> User:
-    return users.create_user("anna", role="annotator", password=PASSWORD)
+    return join_all(users.create_user("anna", role="annotator", password=PASSWORD))
+
+
+def join_all(user: User) -> User:
+    """Make the user a member of every project there is, with the account's own role."""
+    for project in Project.objects.exclude(memberships__user=user):
+        factories.join(project, user)
+    return user
 
 
 def client_of(user: User) -> Client:
@@ -88,7 +96,8 @@ def as_annotator(annotator: User) -> Client:
 
 @pytest.fixture
 def project(lead: User) -> Project:
-    return projects.create_project("Roof tiles", actor=lead)
+    """A project of everybody who has an account."""
+    return factories.make_project("Roof tiles", lead=lead)
 
 
 def photo_bytes(seed: int = 0, *, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> bytes:

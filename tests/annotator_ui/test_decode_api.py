@@ -56,7 +56,7 @@ def test_the_server_decodes_what_the_model_itself_would(
         multimask_output=len(prompts) == 1,
     )
 
-    response = post(as_annotator, f"/api/images/{image.pk}/decode", body(serving, *prompts))
+    response = post(as_annotator, f"/api/v1/images/{image.pk}/decode", body(serving, *prompts))
 
     assert response.status_code == 200, response.content
     answer = response.json()
@@ -69,7 +69,7 @@ def test_the_server_decodes_what_the_model_itself_would(
 
 
 def test_decoding_stores_nothing(as_annotator: Client, image: Image, serving: ModelVersion) -> None:
-    post(as_annotator, f"/api/images/{image.pk}/decode", body(serving, POINT))
+    post(as_annotator, f"/api/v1/images/{image.pk}/decode", body(serving, POINT))
 
     assert not Mask.objects.exists()
     assert not MaskRevision.objects.exists()
@@ -80,7 +80,7 @@ def test_another_encoder_is_outdated(
 ) -> None:
     response = post(
         as_annotator,
-        f"/api/images/{image.pk}/decode",
+        f"/api/v1/images/{image.pk}/decode",
         body(serving, POINT, encoder_sha256="0" * 64),
     )
 
@@ -92,7 +92,7 @@ def test_a_version_that_no_longer_serves_is_outdated(
 ) -> None:
     ModelVersion.objects.filter(pk=serving.pk).update(status="retired")
 
-    response = post(as_annotator, f"/api/images/{image.pk}/decode", body(serving, POINT))
+    response = post(as_annotator, f"/api/v1/images/{image.pk}/decode", body(serving, POINT))
 
     assert (response.status_code, response.json()["code"]) == (409, "outdated_embedding")
 
@@ -100,7 +100,7 @@ def test_a_version_that_no_longer_serves_is_outdated(
 def test_an_embedding_still_in_the_making_is_not_ready(as_annotator: Client, image: Image) -> None:
     version = image.project.model_versions.get(family="sam")
 
-    response = post(as_annotator, f"/api/images/{image.pk}/decode", body(version, POINT))
+    response = post(as_annotator, f"/api/v1/images/{image.pk}/decode", body(version, POINT))
 
     assert (response.status_code, response.json()["code"]) == (409, "not_ready")
 
@@ -126,7 +126,7 @@ def test_prompts_that_cannot_be_decoded_are_named(
     named: str,
 ) -> None:
     response = as_annotator.post(
-        f"/api/images/{image.pk}/decode",
+        f"/api/v1/images/{image.pk}/decode",
         json.dumps(body(serving, *prompts)),
         content_type="application/json",
     )

@@ -30,8 +30,8 @@ ISOLATION = {
         ("/static/annotator_ui/site.css", 200),
         ("/static/annotator_ui/project.js", 200),
         ("/static/missing.js", 404),
-        ("/api/projects/none", 401),
-        ("/api/nothing", 404),
+        ("/api/v1/projects/none", 401),
+        ("/api/v1/nothing", 404),
     ],
 )
 def test_every_response_isolates_the_page(path: str, status: int) -> None:
@@ -72,7 +72,7 @@ def test_a_crash_in_the_api_is_json_without_a_trace_even_in_debug(
 
     monkeypatch.setattr("annotator_ui.api.projects.project_by_slug", crash)
 
-    response = as_lead.get("/api/projects/some")
+    response = as_lead.get("/api/v1/projects/some")
 
     assert response.status_code == 500
     assert response.json()["code"] == "server_error"
@@ -81,7 +81,7 @@ def test_a_crash_in_the_api_is_json_without_a_trace_even_in_debug(
 
 @pytest.mark.django_db
 def test_a_wrong_method_is_405_in_the_shape_of_the_api(as_lead: Client) -> None:
-    response = as_lead.delete("/api/projects/some")
+    response = as_lead.delete("/api/v1/projects/some")
 
     assert response.status_code == 405
     assert response.json()["code"] == "method_not_allowed"
@@ -92,7 +92,7 @@ def test_a_wrong_method_is_405_in_the_shape_of_the_api(as_lead: Client) -> None:
 @pytest.mark.parametrize("body", ["{", "[[[", '{"name": }', "[" * 100_000, b"\xff\xfe"])
 def test_malformed_json_is_a_400_that_says_so(as_lead: Client, project: object, body: str) -> None:
     response = as_lead.post(
-        "/api/projects/roof-tiles/advance", body, content_type="application/json"
+        "/api/v1/projects/roof-tiles/advance", body, content_type="application/json"
     )
 
     assert response.status_code == 400
@@ -100,14 +100,16 @@ def test_malformed_json_is_a_400_that_says_so(as_lead: Client, project: object, 
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/api/x", "/x"])
+@pytest.mark.parametrize("path", ["/api/v1/x", "/x"])
 def test_a_foreign_host_name_is_refused(path: str) -> None:
     assert Client().get(path, headers={"host": "evil.example"}).status_code == 400
 
 
 @pytest.mark.django_db
 def test_unknown_fields_are_named_and_refused(as_lead: Client, project: object) -> None:
-    response = post(as_lead, "/api/projects/roof-tiles/advance", {"reason": "x", "role": "admin"})
+    response = post(
+        as_lead, "/api/v1/projects/roof-tiles/advance", {"reason": "x", "role": "admin"}
+    )
 
     assert response.status_code == 422
     assert response.json()["code"] == "invalid_input"

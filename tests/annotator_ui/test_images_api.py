@@ -15,7 +15,7 @@ from engine.models import Image, Job, Project
 from engine.services import embeddings
 from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, content_of, photo_bytes
 
-UPLOAD = "/api/projects/roof-tiles/images"
+UPLOAD = "/api/v1/projects/roof-tiles/images"
 
 
 def file(name: str, data: bytes) -> SimpleUploadedFile:
@@ -91,7 +91,7 @@ def test_the_same_photo_is_kept_once(as_lead: Client, project: Project) -> None:
 def test_a_photo_comes_with_a_hash_and_may_be_kept_for_ever(
     as_annotator: Client, image: Image
 ) -> None:
-    response = as_annotator.get(f"/api/images/{image.pk}/file")
+    response = as_annotator.get(f"/api/v1/images/{image.pk}/file")
     body = content_of(response)
 
     assert response.status_code == 200
@@ -106,7 +106,7 @@ def test_a_photo_comes_with_a_hash_and_may_be_kept_for_ever(
 def test_a_photo_the_browser_holds_is_not_sent_again(
     as_annotator: Client, image: Image, held: str
 ) -> None:
-    path = f"/api/images/{image.pk}/thumbnail"
+    path = f"/api/v1/images/{image.pk}/thumbnail"
     first = as_annotator.get(path)
     content_of(first)
     tag = first.headers["ETag"].strip('"')
@@ -120,7 +120,7 @@ def test_a_photo_the_browser_holds_is_not_sent_again(
 
 def test_another_tag_does_not_hide_the_photo(as_annotator: Client, image: Image) -> None:
     response = as_annotator.get(
-        f"/api/images/{image.pk}/file", headers={"if-none-match": '"' + "0" * 64 + '"'}
+        f"/api/v1/images/{image.pk}/file", headers={"if-none-match": '"' + "0" * 64 + '"'}
     )
 
     assert response.status_code == 200
@@ -131,7 +131,7 @@ def test_an_embedding_is_not_ready_then_ready(
     as_annotator: Client, image: Image, embedding_bytes: Callable[[Image], bytes]
 ) -> None:
     serving = image.project.model_versions.get(family="sam")
-    path = f"/api/images/{image.pk}/embedding?encoder={serving.encoder_sha256}"
+    path = f"/api/v1/images/{image.pk}/embedding?encoder={serving.encoder_sha256}"
     before = as_annotator.get(path)
     data = embedding_bytes(image)
     embeddings.store_embedding(image, encoder_sha256=serving.encoder_sha256, data=data)
@@ -147,13 +147,13 @@ def test_an_embedding_is_not_ready_then_ready(
 def test_the_embedding_of_a_replaced_encoder_is_outdated(
     as_annotator: Client, image: Image
 ) -> None:
-    response = as_annotator.get(f"/api/images/{image.pk}/embedding?encoder={'0' * 64}")
+    response = as_annotator.get(f"/api/v1/images/{image.pk}/embedding?encoder={'0' * 64}")
 
     assert (response.status_code, response.json()["code"]) == (409, "outdated_embedding")
 
 
 def test_an_encoder_that_is_no_hash_is_refused(as_annotator: Client, image: Image) -> None:
-    response = as_annotator.get(f"/api/images/{image.pk}/embedding?encoder=../../etc/passwd")
+    response = as_annotator.get(f"/api/v1/images/{image.pk}/embedding?encoder=../../etc/passwd")
 
     assert response.status_code == 422
     assert "encoder" in response.json()["message"]
@@ -162,7 +162,7 @@ def test_an_encoder_that_is_no_hash_is_refused(as_annotator: Client, image: Imag
 def test_the_decoder_is_served_with_its_hash(as_annotator: Client, project: Project) -> None:
     serving = project.model_versions.get(family="sam")
 
-    response = as_annotator.get(f"/api/model-versions/{serving.pk}/decoder")
+    response = as_annotator.get(f"/api/v1/model-versions/{serving.pk}/decoder")
 
     assert response.status_code == 200
     assert hashlib.sha256(content_of(response)).hexdigest() == serving.decoder_sha256
@@ -179,7 +179,7 @@ def test_the_decoder_is_served_with_its_hash(as_annotator: Client, project: Proj
     ],
 )
 def test_unknown_things_are_404(as_annotator: Client, path: str) -> None:
-    response = as_annotator.get(f"/api/{path}")
+    response = as_annotator.get(f"/api/v1/{path}")
 
     assert response.status_code == 404
     assert response.json()["code"] == "not_found"

@@ -15,13 +15,14 @@ from tests.annotator_ui.conftest import (
     WIDTH_PX,
     AddImage,
     client_of,
+    join_all,
     mask_body,
     post,
     save_mask,
     square,
 )
 
-NEXT = "/api/projects/roof-tiles/assignments/next"
+NEXT = "/api/v1/projects/roof-tiles/assignments/next"
 
 
 def test_a_session_has_all_the_page_needs(
@@ -34,7 +35,7 @@ def test_a_session_has_all_the_page_needs(
     assert response.status_code == 200
     session = response.json()
     serving = project.model_versions.get(family="sam")
-    base = f"/api/images/{first.pk}"
+    base = f"/api/v1/images/{first.pk}"
     assert session["stage"] == "assisted_manual"
     assert session["masks"] == []
     assert session["image"] == {
@@ -49,7 +50,7 @@ def test_a_session_has_all_the_page_needs(
     assert [one["id"] for one in session["upcoming"]] == [str(second.pk)]
     model = session["model"]
     assert model["id"] == str(serving.pk)
-    assert model["decoder_url"] == f"/api/model-versions/{serving.pk}/decoder"
+    assert model["decoder_url"] == f"/api/v1/model-versions/{serving.pk}/decoder"
     assert (model["image_size_px"], model["embedding_stride_px"]) == (128, 16)
     assert (model["low_res_stride_px"], model["high_res_channels"]) == (4, 8)
 
@@ -78,7 +79,7 @@ def test_an_image_of_another_project_is_unknown(as_lead: Client, image: Image, l
 
     create_project("Other", actor=lead)
 
-    response = post(as_lead, "/api/projects/other/assignments/next", {"image_id": str(image.pk)})
+    response = post(as_lead, "/api/v1/projects/other/assignments/next", {"image_id": str(image.pk)})
 
     assert response.status_code == 404
 
@@ -96,7 +97,7 @@ def test_a_mask_is_saved_once_however_often_it_is_sent(
     as_annotator: Client, assignment: Assignment
 ) -> None:
     body = mask_body()
-    path = f"/api/assignments/{assignment.pk}/masks"
+    path = f"/api/v1/assignments/{assignment.pk}/masks"
 
     first, again = post(as_annotator, path, body), post(as_annotator, path, body)
 
@@ -143,7 +144,9 @@ def test_a_wrong_mask_is_422_and_nothing_is_written(
 ) -> None:
     changes, named = WRONG[wrong]
 
-    response = post(as_annotator, f"/api/assignments/{assignment.pk}/masks", mask_body(**changes))
+    response = post(
+        as_annotator, f"/api/v1/assignments/{assignment.pk}/masks", mask_body(**changes)
+    )
 
     assert response.status_code == 422, response.content
     if wrong != "sides swapped":
@@ -153,10 +156,10 @@ def test_a_wrong_mask_is_422_and_nothing_is_written(
 
 
 def test_nobody_saves_into_the_assignment_of_another(assignment: Assignment) -> None:
-    other = client_of(users.create_user("otto", role="annotator"))
+    other = client_of(join_all(users.create_user("otto", role="annotator")))
 
     for action, body in (("masks", mask_body()), ("submit", {}), ("skip", {}), ("extend", {})):
-        response = post(other, f"/api/assignments/{assignment.pk}/{action}", body)
+        response = post(other, f"/api/v1/assignments/{assignment.pk}/{action}", body)
         assert response.status_code == 403, action
 
     assert not Mask.objects.exists()
@@ -167,7 +170,7 @@ def test_nobody_saves_into_the_assignment_of_another(assignment: Assignment) -> 
 def test_a_mask_saved_from_an_older_base_is_kept_beside_the_head(
     as_annotator: Client, assignment: Assignment
 ) -> None:
-    path = f"/api/assignments/{assignment.pk}/masks"
+    path = f"/api/v1/assignments/{assignment.pk}/masks"
     first = mask_body()
     post(as_annotator, path, first)
     second = mask_body(
@@ -182,7 +185,7 @@ def test_a_mask_saved_from_an_older_base_is_kept_beside_the_head(
 
     assert response.status_code == 201
     assert response.json()["conflict"] is True
-    listed = as_annotator.get(f"/api/images/{assignment.image_id}/masks").json()
+    listed = as_annotator.get(f"/api/v1/images/{assignment.image_id}/masks").json()
     assert [one["revision_id"] for one in listed] == [second["revision_id"]]
 
 
@@ -192,7 +195,7 @@ def test_submitting_hands_out_the_next_image(
     add_image(1)
     second = add_image(2)
     session = post(as_annotator, NEXT).json()
-    path = f"/api/assignments/{session['assignment_id']}"
+    path = f"/api/v1/assignments/{session['assignment_id']}"
 
     extended = post(as_annotator, f"{path}/extend")
     submitted = post(as_annotator, f"{path}/submit")
@@ -212,7 +215,7 @@ def test_a_skipped_image_goes_to_somebody_else(
     session = post(as_annotator, NEXT).json()
 
     skipped = post(
-        as_annotator, f"/api/assignments/{session['assignment_id']}/skip", {"reason": "blurred"}
+        as_annotator, f"/api/v1/assignments/{session['assignment_id']}/skip", {"reason": "blurred"}
     )
 
     assert (skipped.status_code, skipped.json()["status"]) == (200, "skipped")
@@ -230,9 +233,9 @@ def test_a_proposal_is_accepted_and_rejected(as_annotator: Client, assignment: A
         idem_key="once",
     )
 
-    listed = as_annotator.get(f"/api/images/{image.pk}/masks").json()
-    accepted = post(as_annotator, f"/api/masks/{mask.pk}/accept")
-    rejected = post(as_annotator, f"/api/masks/{mask.pk}/reject")
+    listed = as_annotator.get(f"/api/v1/images/{image.pk}/masks").json()
+    accepted = post(as_annotator, f"/api/v1/masks/{mask.pk}/accept")
+    rejected = post(as_annotator, f"/api/v1/masks/{mask.pk}/reject")
 
     assert [(one["status"], one["source"], one["author"]) for one in listed] == [
         ("proposed", "prefilled", None)
@@ -248,11 +251,11 @@ def test_a_session_shows_kept_masks_and_not_rejected_ones(
 ) -> None:
     kept = save_mask(assignment)
     thrown = save_mask(assignment, square(30, 30, 10))
-    post(as_annotator, f"/api/masks/{thrown.mask.pk}/reject")
+    post(as_annotator, f"/api/v1/masks/{thrown.mask.pk}/reject")
 
     session = post(as_annotator, NEXT).json()
 
     assert [one["id"] for one in session["masks"]] == [str(kept.mask.pk)]
     assert session["masks"][0]["author"] == "anna"
-    listed = as_annotator.get(f"/api/images/{assignment.image_id}/masks").json()
+    listed = as_annotator.get(f"/api/v1/images/{assignment.image_id}/masks").json()
     assert {one["status"] for one in listed} == {"accepted", "rejected"}

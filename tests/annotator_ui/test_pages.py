@@ -249,14 +249,14 @@ def test_a_running_job_shows_its_progress_and_a_failed_one_its_error(
     jobs.heartbeat(running, progress_pct=40, text="half way, nearly")
 
     html = html_of(as_lead)
-    live = as_lead.get("/api/projects/roof-tiles").json()
+    live = as_lead.get("/api/v1/projects/roof-tiles").json()
 
     assert 'value="40"' in html
     assert "half way, nearly" in html
     assert "no memory left" in text_of(html, "job-error")
     assert image.file_name in html
     assert [one["progress_pct"] for one in live["running_jobs"]] == [40]
-    assert as_annotator.get("/api/projects/roof-tiles").json()["running_jobs"] == []
+    assert as_annotator.get("/api/v1/projects/roof-tiles").json()["running_jobs"] == []
     assert live["running_jobs"][0]["progress_line"].startswith("40 % · half way, nearly")
 
 
@@ -264,7 +264,7 @@ def test_the_revision_moves_with_every_change_and_only_then(
     as_lead: Client, project: Project, add_image: AddImage, annotator: User
 ) -> None:
     def revision() -> str:
-        return str(as_lead.get("/api/projects/roof-tiles").json()["revision"])
+        return str(as_lead.get("/api/v1/projects/roof-tiles").json()["revision"])
 
     seen = [revision()]
     assert revision() == seen[0]
@@ -301,12 +301,12 @@ def test_a_finished_export_is_downloaded_under_a_telling_name(
     save_mask(assignment)
     project = assignment.image.project
     export = exports.request_export(project, format="coco", actor=project.created_by)
-    early = as_lead.get(f"/api/exports/{export.pk}/file")
+    early = as_lead.get(f"/api/v1/exports/{export.pk}/file")
     written = exports.write_export(export, tmp_path / "out")
     exports.attach_export_file(export, written=written)
 
     html = html_of(as_lead)
-    told = as_lead.get(f"/api/exports/{export.pk}").json()
+    told = as_lead.get(f"/api/v1/exports/{export.pk}").json()
     response = as_lead.get(told["file_url"])
 
     assert (early.status_code, early.json()["code"]) == (409, "not_ready")
@@ -343,7 +343,7 @@ def test_the_labelling_page_hands_over_what_the_app_needs(
     assert config == {
         "project_slug": "roof-tiles",
         "project_name": "Roof tiles",
-        "api_base": "/api",
+        "api_base": "/api/v1",
         "csrf_cookie_name": "csrftoken",
         "image_id": str(image.pk),
         "user": {"name": "anna", "role": "annotator"},

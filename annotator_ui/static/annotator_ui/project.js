@@ -48,7 +48,7 @@ async function refresh(nextRevision) {
 async function poll() {
   let wait = IDLE_MS;
   try {
-    const response = await fetch(`/api/projects/${slug}`);
+    const response = await fetch(`/api/v1/projects/${slug}`);
     if (response.status === 401) {
       location.reload();
       return;
@@ -87,7 +87,7 @@ async function sendOne(file) {
   const token = zone.querySelector("[name=csrfmiddlewaretoken]").value;
   const headers = { "X-CSRFToken": token };
   try {
-    const response = await fetch(`/api/projects/${slug}/images`, { method: "POST", body, headers });
+    const response = await fetch(`/api/v1/projects/${slug}/images`, { method: "POST", body, headers });
     if (response.status === 201) return null;
     const answer = await response.json();
     const refused = answer.refused?.[0]?.message;

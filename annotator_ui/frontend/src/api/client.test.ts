@@ -4,7 +4,7 @@ import { ApiClient, ApiError } from "./client";
 function clientFor(answer: (url: string, init: RequestInit) => Response | Promise<Response>) {
   const calls: { url: string; init: RequestInit }[] = [];
   const client = new ApiClient({
-    base: "/api",
+    base: "/api/v1",
     csrfToken: () => "token",
     fetch: (url, init) => {
       calls.push({ url: url as string, init: init ?? {} });
@@ -25,7 +25,7 @@ it("sends JSON with the CSRF token and asks for a given image", async () => {
 
   await client.takeNext("my-project", "image-1");
 
-  expect(calls[0]?.url).toBe("/api/projects/my-project/assignments/next");
+  expect(calls[0]?.url).toBe("/api/v1/projects/my-project/assignments/next");
   expect(calls[0]?.init.body).toBe('{"image_id":"image-1"}');
   expect(calls[0]?.init.headers).toMatchObject({ "X-CSRFToken": "token", "Content-Type": "application/json" });
 });
@@ -64,5 +64,5 @@ it("takes a dead network and a page that is not JSON as something to try again",
 it("passes bytes through", async () => {
   const { client } = clientFor(() => new Response(Uint8Array.of(1, 2, 3)));
 
-  expect(new Uint8Array(await client.bytes("/api/images/1/embedding"))).toEqual(Uint8Array.of(1, 2, 3));
+  expect(new Uint8Array(await client.bytes("/api/v1/images/1/embedding"))).toEqual(Uint8Array.of(1, 2, 3));
 });

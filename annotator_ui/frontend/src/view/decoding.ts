@@ -120,7 +120,7 @@ export class Decoding extends ValueStore<DecodingState> {
   /** Poll until the server has the embedding; null when another image was opened meanwhile. */
   async #embedding(session: SessionOut): Promise<ArrayBuffer | null> {
     const { image, model } = session;
-    const url = image.embedding_url ?? `/api/images/${image.id}/embedding?encoder=${model.encoder_sha256}`;
+    const url = image.embedding_url ?? `/api/v1/images/${image.id}/embedding?encoder=${model.encoder_sha256}`;
     for (let pauseMs: number = POLL.firstMs; this.#session === session; ) {
       try {
         return await this.#ports.prefetch.embedding(url);

@@ -33,10 +33,10 @@ it("opens an image, decodes a click, saves the mask, submits and takes the next"
   expect(queue.state().savedCount).toBe(1);
   const order = calls.filter((call) => call.startsWith("POST"));
   expect(order).toEqual([
-    "POST /api/projects/p/assignments/next",
-    "POST /api/assignments/assignment-one/masks",
-    "POST /api/assignments/assignment-one/submit",
-    "POST /api/projects/p/assignments/next",
+    "POST /api/v1/projects/p/assignments/next",
+    "POST /api/v1/assignments/assignment-one/masks",
+    "POST /api/v1/assignments/assignment-one/submit",
+    "POST /api/v1/projects/p/assignments/next",
   ]);
 });
 
@@ -104,7 +104,7 @@ it("skips with a reason even in the middle of a mask", async () => {
 
   await page.skip("too hard");
 
-  expect(calls).toContain("POST /api/assignments/assignment-one/skip");
+  expect(calls).toContain("POST /api/v1/assignments/assignment-one/skip");
   expect(page.state().phase).toBe("nothing_left");
 });
 
@@ -118,7 +118,7 @@ it("sends a verdict on a suggestion and nothing else", async () => {
   page.state().open!.editor.dispatch({ type: "mask_status", maskId: "s", to: "accepted" });
   await queue.drained();
 
-  expect(calls.filter((call) => call.startsWith("POST"))).toEqual(["POST /api/projects/p/assignments/next", "POST /api/masks/s/accept"]);
+  expect(calls.filter((call) => call.startsWith("POST"))).toEqual(["POST /api/v1/projects/p/assignments/next", "POST /api/v1/masks/s/accept"]);
 });
 
 it("waits for an embedding that is being prepared and says so; early clicks wait with it", async () => {
@@ -140,7 +140,7 @@ it.each(["open", "image", "decode"] as const)("lets the server decode when the b
   await labelOne(page);
 
   expect(decoding.state()).toMatchObject({ kind: "server", message: expect.stringContaining("no WebAssembly") as string });
-  expect(calls).toContain("POST /api/images/one/decode");
+  expect(calls).toContain("POST /api/v1/images/one/decode");
 });
 
 it("takes the session again when a new model came to serve meanwhile", async () => {

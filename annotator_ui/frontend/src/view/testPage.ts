@@ -16,13 +16,13 @@ import { Prefetch } from "./prefetch";
 export const SQUARE = { size: [4, 4] as [number, number], counts: "52203" };
 
 export function sessionFor(imageId: string, change: Partial<SessionOut> = {}): SessionOut {
-  const url = `/api/images/${imageId}`;
+  const url = `/api/v1/images/${imageId}`;
   return {
     assignment_id: `assignment-${imageId}`,
     lease_expires_at: "2030-01-01T00:00:00Z",
     stage: "assisted_manual",
     image: { id: imageId, file_name: `${imageId}.jpg`, width_px: 4, height_px: 4, file_url: `${url}/file`, thumbnail_url: `${url}/thumbnail`, embedding_url: `${url}/embedding` },
-    model: { id: "model", number: 1, arch: "tiny", encoder_sha256: "e", decoder_url: "/api/model-versions/model/decoder", decoder_sha256: "d", image_size_px: 16, embedding_stride_px: 16, low_res_stride_px: 4, embed_channels: 1, high_res_channels: 0 },
+    model: { id: "model", number: 1, arch: "tiny", encoder_sha256: "e", decoder_url: "/api/v1/model-versions/model/decoder", decoder_sha256: "d", image_size_px: 16, embedding_stride_px: 16, low_res_stride_px: 4, embed_channels: 1, high_res_channels: 0 },
     masks: [],
     upcoming: [],
     ...change,
@@ -76,10 +76,10 @@ export function startPage(script: Script = {}) {
       const one = { rle: SQUARE, predicted_iou: 0.5 };
       return Response.json({ ...one, candidates: [one] });
     }
-    return url.startsWith("/api/images") || url.endsWith("/decoder") ? new Response(new Uint8Array(8)) : Response.json({});
+    return url.startsWith("/api/v1/images") || url.endsWith("/decoder") ? new Response(new Uint8Array(8)) : Response.json({});
   };
   const api = new ApiClient({
-    base: "/api",
+    base: "/api/v1",
     csrfToken: () => "token",
     fetch: (url, init) => {
       const address = url as string;
@@ -102,7 +102,7 @@ export function startPage(script: Script = {}) {
   };
   const decoding = new Decoding({ api, prefetch, ortUrl: "/ort/", numThreads: 1, newDecoder, sleep: nap });
   const page = new LabelPage({
-    config: { project_slug: "p", project_name: "P", api_base: "/api", csrf_token: "token", csrf_cookie_name: "c", image_id: null, user: { name: "ann", role: "annotator" }, static_ort_url: "/ort/" },
+    config: { project_slug: "p", project_name: "P", api_base: "/api/v1", csrf_token: "token", csrf_cookie_name: "c", image_id: null, user: { name: "ann", role: "annotator" }, static_ort_url: "/ort/" },
     api,
     queue,
     decoding,
