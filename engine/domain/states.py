@@ -67,18 +67,26 @@ class ExportStatus(StrEnum):
     FAILED = "failed"
 
 
+class ImportStatus(StrEnum):
+    PENDING = "pending"
+    DONE = "done"  # its report says what came in and what was refused
+    FAILED = "failed"
+
+
 class MaskSource(StrEnum):
     """Who drew the first revision of a mask."""
 
     HUMAN = "human"
     PREFILLED = "prefilled"
     AUTOMATIC = "automatic"
+    IMPORTED = "imported"  # came with a dataset
 
 
 class RevisionKind(StrEnum):
     CREATE = "create"  # a person drew it
     EDIT = "edit"  # a person changed an earlier revision
     PROPOSAL = "proposal"  # a model made it
+    IMPORT = "import"  # it came with a dataset; `origin` says from where
 
 
 class Side(StrEnum):
@@ -108,6 +116,7 @@ def _to(*states: StrEnum) -> frozenset[StrEnum]:
 
 _I, _M, _A = ImageStatus, MaskStatus, AssignmentStatus
 _J, _V, _S, _E = JobStatus, ModelVersionStatus, StageStatus, ExportStatus
+_P = ImportStatus
 
 TRANSITIONS: Mapping[type[StrEnum], Moves] = {
     ImageStatus: {
@@ -154,6 +163,11 @@ TRANSITIONS: Mapping[type[StrEnum], Moves] = {
         _E.PENDING: _to(_E.READY, _E.FAILED),
         _E.READY: _to(),
         _E.FAILED: _to(_E.PENDING),  # its failed job is tried again
+    },
+    ImportStatus: {
+        _P.PENDING: _to(_P.DONE, _P.FAILED),
+        _P.DONE: _to(),
+        _P.FAILED: _to(_P.PENDING),  # its failed job is tried again
     },
 }
 

@@ -1,6 +1,7 @@
 """Tables. Constraints carry names; rules that need more than one row live in services."""
 
 from engine.models.assignment import Assignment
+from engine.models.dataset_import import DatasetImport
 from engine.models.export import Export
 from engine.models.image import Embedding, Image
 from engine.models.job import Job, JobAttempt
@@ -12,6 +13,7 @@ from engine.models.user import SignInToken, User
 
 __all__ = [
     "Assignment",
+    "DatasetImport",
     "Embedding",
     "EngineStage",
     "Evaluation",

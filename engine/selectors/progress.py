@@ -37,6 +37,7 @@ class Figures:
     num_human_masks: int
     num_prefilled_masks: int
     num_automatic_masks: int
+    num_imported_masks: int
     num_proposed_masks: int
     masks_per_image: float | None
     seconds_per_mask: float | None
@@ -96,6 +97,7 @@ def _figures(project: Project, *, masks: QuerySet[Mask]) -> Figures:
         num_human_masks=by_source.get(MaskSource.HUMAN.value, 0),
         num_prefilled_masks=by_source.get(MaskSource.PREFILLED.value, 0),
         num_automatic_masks=by_source.get(MaskSource.AUTOMATIC.value, 0),
+        num_imported_masks=by_source.get(MaskSource.IMPORTED.value, 0),
         num_proposed_masks=masks.filter(status=MaskStatus.PROPOSED.value).count(),
         masks_per_image=num_masks / num_with_masks if num_with_masks else None,
         seconds_per_mask=_seconds_per_mask(work),
