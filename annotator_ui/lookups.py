@@ -9,6 +9,7 @@ from django.db.models import Model, QuerySet
 
 from engine.domain.errors import NotFound
 from engine.models import Assignment, Export, Image, Job, Mask, ModelVersion, Project
+from engine.services import packed_masks
 
 Row = TypeVar("Row", bound=Model)
 
@@ -34,7 +35,10 @@ def assignment_by_id(assignment_id: UUID) -> Assignment:
 
 
 def mask_by_id(mask_id: UUID) -> Mask:
-    return _one(Mask.objects.select_related("head__author", "image"), "mask", pk=mask_id)
+    mask = packed_masks.find_mask(mask_id)
+    if mask is None:
+        raise NotFound("there is no such mask")
+    return mask
 
 
 def version_by_id(version_id: UUID) -> ModelVersion:

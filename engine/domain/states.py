@@ -67,6 +67,12 @@ class ExportStatus(StrEnum):
     FAILED = "failed"
 
 
+class AutomaticRunStatus(StrEnum):
+    KEPT = "kept"  # accepted masks, packed
+    UNPACKED = "unpacked"  # its masks have rows of their own
+    REPLACED = "replaced"  # another model's run took over before anybody looked
+
+
 class ImportStatus(StrEnum):
     PENDING = "pending"
     DONE = "done"  # its report says what came in and what was refused
@@ -116,7 +122,7 @@ def _to(*states: StrEnum) -> frozenset[StrEnum]:
 
 _I, _M, _A = ImageStatus, MaskStatus, AssignmentStatus
 _J, _V, _S, _E = JobStatus, ModelVersionStatus, StageStatus, ExportStatus
-_P = ImportStatus
+_P, _R = ImportStatus, AutomaticRunStatus
 
 TRANSITIONS: Mapping[type[StrEnum], Moves] = {
     ImageStatus: {
@@ -163,6 +169,11 @@ TRANSITIONS: Mapping[type[StrEnum], Moves] = {
         _E.PENDING: _to(_E.READY, _E.FAILED),
         _E.READY: _to(),
         _E.FAILED: _to(_E.PENDING),  # its failed job is tried again
+    },
+    AutomaticRunStatus: {
+        _R.KEPT: _to(_R.UNPACKED, _R.REPLACED),
+        _R.UNPACKED: _to(),
+        _R.REPLACED: _to(),
     },
     ImportStatus: {
         _P.PENDING: _to(_P.DONE, _P.FAILED),

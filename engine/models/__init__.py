@@ -1,6 +1,7 @@
 """Tables. Constraints carry names; rules that need more than one row live in services."""
 
 from engine.models.assignment import Assignment
+from engine.models.automatic import AutomaticMask, AutomaticRun
 from engine.models.dataset_import import DatasetImport
 from engine.models.export import Export
 from engine.models.image import Embedding, Image
@@ -13,6 +14,8 @@ from engine.models.user import SignInToken, User
 
 __all__ = [
     "Assignment",
+    "AutomaticMask",
+    "AutomaticRun",
     "DatasetImport",
     "Embedding",
     "EngineStage",

@@ -23,7 +23,7 @@ from engine.domain.states import (
     RevisionKind,
 )
 from engine.models import Assignment, Image, Mask, MaskRevision, ModelVersion, User
-from engine.services import assignments
+from engine.services import assignments, packed_masks
 from engine.services.proposed_masks import record_proposals
 from engine.services.shapes import checked_rle, shape_columns
 from engine.services.sides import fix_side
@@ -213,6 +213,7 @@ def _lock(image: Image) -> None:
     """Lock the image's row, so that saves on one image happen one after the other."""
     locked = Image.objects.select_for_update(no_key=True).get(pk=image.pk)
     image.side = locked.side
+    packed_masks.unpack(image)
 
 
 def _lock_of(mask: Mask, *, actor: User) -> Image:
