@@ -11,6 +11,7 @@ from engine.domain.stages import SPECS, StageKind
 from engine.domain.states import (
     ExportFormat,
     ExportStatus,
+    ImportStatus,
     JobStatus,
     MaskSource,
     ModelFamily,
@@ -96,12 +97,14 @@ JOBS: Mapping[str, str] = {
     JobKind.TRAIN_DETECTOR: "Train detector",
     JobKind.EVALUATE_SAM: "Evaluate SAM",
     JobKind.EXPORT: "Export",
+    JobKind.IMPORT: "Import",
 }
 
 SOURCES: Mapping[str, str] = {
     MaskSource.HUMAN: "drawn by people",
     MaskSource.PREFILLED: "prefilled by the detector",
     MaskSource.AUTOMATIC: "automatic",
+    MaskSource.IMPORTED: "imported with a dataset",
 }
 
 TONES: Mapping[str, str] = {
@@ -119,6 +122,7 @@ TONES: Mapping[str, str] = {
     ModelVersionStatus.EVALUATED: "warn",
     ModelVersionStatus.PENDING: "",
     ExportStatus.READY: "good",
+    ImportStatus.DONE: "good",
 }
 
 

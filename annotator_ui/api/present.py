@@ -30,6 +30,7 @@ from engine.selectors import models as model_versions
 from engine.selectors import queue
 from engine.selectors.progress import Figures, ProjectFigures
 from engine.selectors.stages import active_stage
+from engine.services import packed_masks
 from engine.services.masks import SavedMask
 from masks.rle import Rle
 
@@ -95,6 +96,7 @@ def mask_out(mask: Mask) -> schemas.MaskOut:
 
 
 def masks_of(image: Image, *, with_rejected: bool) -> list[schemas.MaskOut]:
+    packed_masks.unpack(image)
     rows = mask_rows.for_image(image).select_related("image")
     if not with_rejected:
         rows = rows.exclude(status=MaskStatus.REJECTED.value)

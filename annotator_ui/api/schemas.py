@@ -343,6 +343,7 @@ class FiguresOut(Schema):
     num_human_masks: int
     num_prefilled_masks: int
     num_automatic_masks: int
+    num_imported_masks: int
     num_proposed_masks: int
     masks_per_image: float | None
     seconds_per_mask: float | None

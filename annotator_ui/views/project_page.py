@@ -19,6 +19,7 @@ from engine.models import Project, User
 from engine.selectors import models as version_rows
 from engine.selectors.masks import accepted_masks
 from engine.selectors.members import projects_of
+from engine.selectors.packed import kept_runs, num_packed
 from engine.selectors.stages import active_stage
 
 
@@ -98,5 +99,5 @@ def _card(project: Project) -> ProjectCard:
         stage=STAGES[stage.kind].title if stage else "closed",
         num_images=images.count(),
         num_done=images.filter(status=ImageStatus.DONE.value).count(),
-        num_masks=accepted_masks(project).count(),
+        num_masks=accepted_masks(project).count() + num_packed(kept_runs(image__project=project)),
     )

@@ -25,6 +25,7 @@ class JobKind(StrEnum):
     TRAIN_DETECTOR = "train_detector"
     EVALUATE_SAM = "evaluate_sam"
     EXPORT = "export"
+    IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ SPECS: Mapping[JobKind, JobSpec] = {
         queue=CPU, priority=10, args=frozenset({"image", "model_version"})
     ),
     JobKind.EXPORT: JobSpec(queue=CPU, priority=20, args=frozenset({"export"})),
+    # Behind embeddings: what an import brings can be labelled while the rest still comes in.
+    JobKind.IMPORT: JobSpec(queue=CPU, priority=25, args=frozenset({"import"})),
     JobKind.PRELABEL_IMAGE: JobSpec(queue=CPU, priority=30, args=frozenset({"image", "stage"})),
     JobKind.EVALUATE_SAM: JobSpec(
         queue=GPU, priority=40, args=frozenset({"model_version"}), lease_s=60, stall_s=600

@@ -70,18 +70,32 @@ class ExportStatus(StrEnum):
     FAILED = "failed"
 
 
+class AutomaticRunStatus(StrEnum):
+    KEPT = "kept"  # accepted masks, packed
+    UNPACKED = "unpacked"  # its masks have rows of their own
+    REPLACED = "replaced"  # another model's run took over before anybody looked
+
+
+class ImportStatus(StrEnum):
+    PENDING = "pending"
+    DONE = "done"  # its report says what came in and what was refused
+    FAILED = "failed"
+
+
 class MaskSource(StrEnum):
     """Who drew the first revision of a mask."""
 
     HUMAN = "human"
     PREFILLED = "prefilled"
     AUTOMATIC = "automatic"
+    IMPORTED = "imported"  # came with a dataset
 
 
 class RevisionKind(StrEnum):
     CREATE = "create"  # a person drew it
     EDIT = "edit"  # a person changed an earlier revision
     PROPOSAL = "proposal"  # a model made it
+    IMPORT = "import"  # it came with a dataset; `origin` says from where
 
 
 class Side(StrEnum):
@@ -111,6 +125,7 @@ def _to(*states: StrEnum) -> frozenset[StrEnum]:
 
 _I, _M, _A = ImageStatus, MaskStatus, AssignmentStatus
 _J, _V, _S, _E = JobStatus, ModelVersionStatus, StageStatus, ExportStatus
+_P, _R = ImportStatus, AutomaticRunStatus
 
 TRANSITIONS: Mapping[type[StrEnum], Moves] = {
     ImageStatus: {
@@ -157,6 +172,16 @@ TRANSITIONS: Mapping[type[StrEnum], Moves] = {
         _E.PENDING: _to(_E.READY, _E.FAILED),
         _E.READY: _to(),
         _E.FAILED: _to(_E.PENDING),  # its failed job is tried again
+    },
+    AutomaticRunStatus: {
+        _R.KEPT: _to(_R.UNPACKED, _R.REPLACED),
+        _R.UNPACKED: _to(),
+        _R.REPLACED: _to(),
+    },
+    ImportStatus: {
+        _P.PENDING: _to(_P.DONE, _P.FAILED),
+        _P.DONE: _to(),
+        _P.FAILED: _to(_P.PENDING),  # its failed job is tried again
     },
 }
 

@@ -14,6 +14,8 @@ from engine.models.model_version import ModelVersion
 from engine.models.project import EngineStage
 from engine.models.user import User
 
+_BY_NOBODY = Q(kind__in=[RevisionKind.PROPOSAL.value, RevisionKind.IMPORT.value])
+
 
 class Mask(StatefulRow):
     """An object of an image. Its shape is its head revision; only status and head ever move.
@@ -44,7 +46,11 @@ class Mask(StatefulRow):
 
 
 class MaskRevision(Row):
-    """One shape of a mask: exact pixels, who or what made them, and how."""
+    """One shape of a mask: exact pixels, who or what made them, and how.
+
+    `origin` belongs to imported shapes: {"file", "annotation_id", "category", "iscrowd"} of the
+    dataset, as it named them. They have no author here, and nobody's time is counted for them.
+    """
 
     mask = models.ForeignKey(Mask, on_delete=models.CASCADE, related_name="revisions")
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
@@ -67,6 +73,7 @@ class MaskRevision(Row):
         Assignment, on_delete=models.PROTECT, null=True, related_name="mask_revisions"
     )
     annotate_ms = models.PositiveIntegerField(null=True)
+    origin = models.JSONField(null=True)
 
     class Meta:
         constraints = [
@@ -76,13 +83,17 @@ class MaskRevision(Row):
                 condition=Q(bbox_w_px__gt=0, bbox_h_px__gt=0), name="revision_box_not_empty"
             ),
             models.CheckConstraint(
-                condition=Q(kind=RevisionKind.PROPOSAL.value, author__isnull=True)
-                | (~Q(kind=RevisionKind.PROPOSAL.value) & Q(author__isnull=False)),
+                condition=(_BY_NOBODY & Q(author__isnull=True))
+                | (~_BY_NOBODY & Q(author__isnull=False)),
                 name="revision_author_iff_human",
             ),
             models.CheckConstraint(
                 condition=~Q(kind=RevisionKind.PROPOSAL.value) | Q(model_version__isnull=False),
                 name="revision_proposal_names_its_model",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind=RevisionKind.IMPORT.value) | Q(origin__isnull=False),
+                name="revision_import_names_its_origin",
             ),
         ]
 

@@ -105,14 +105,23 @@ def enqueue(
     raise Conflict(f"jobs with the key {idem_key!r} come and go too fast")
 
 
-def claim(queues: Sequence[str], *, worker: str, lease_s: float | None = None) -> ClaimedJob | None:
+def claim(
+    queues: Sequence[str],
+    *,
+    worker: str,
+    lease_s: float | None = None,
+    only: UUID | None = None,
+) -> ClaimedJob | None:
     """Take the most urgent claimable job, or None. Exactly one of racing workers gets it.
 
     lease_s: how long without a heartbeat; the kind's own when None.
+    only: the one job to take, for a command that runs what it asked for.
     """
     waiting = Job.objects.filter(
         queue__in=list(queues), status=JobStatus.QUEUED.value, run_after__lte=database_now()
     ).order_by("priority", "created_at", "id")
+    if only is not None:
+        waiting = waiting.filter(pk=only)
     while waiting.exists():  # an idle poll must not take SQLite's write lock
         with transaction.atomic():
             # PostgreSQL: racers lock different rows. SQLite: the transaction itself is exclusive.

@@ -12,6 +12,7 @@ from workers.tasks import (
     evaluate_sam,
     export,
     export_decoder,
+    import_dataset,
     prelabel_image,
     train_detector,
     train_sam,
@@ -27,6 +28,7 @@ TASKS: Mapping[JobKind, Task] = {
     JobKind.PRELABEL_IMAGE: prelabel_image.run,
     JobKind.AUTOMASK_IMAGE: automask_image.run,
     JobKind.EXPORT: export.run,
+    JobKind.IMPORT: import_dataset.run,
     JobKind.EXPORT_DECODER: export_decoder.run,
 }
 
