@@ -81,6 +81,7 @@ FAMILIES: Mapping[str, FamilyWords] = {
 FORMATS: Mapping[str, str] = {ExportFormat.SA1B: "SA-1B", ExportFormat.COCO: "COCO"}
 
 JOBS: Mapping[str, str] = {
+    JobKind.EMBED_PROJECT: "Embed all images",
     JobKind.EMBED_IMAGE: "Embed image",
     JobKind.EXPORT_DECODER: "Export decoder",
     JobKind.PRELABEL_IMAGE: "Prefill image",
@@ -100,6 +101,7 @@ SOURCES: Mapping[str, str] = {
 TONES: Mapping[str, str] = {
     JobStatus.QUEUED: "",
     JobStatus.RUNNING: "busy",
+    JobStatus.WAITING: "busy",
     JobStatus.SUCCEEDED: "good",
     JobStatus.FAILED: "bad",
     JobStatus.DEAD: "bad",

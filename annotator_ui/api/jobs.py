@@ -13,6 +13,7 @@ from annotator_ui.lookups import export_by_id, job_by_id, project_by_slug
 from annotator_ui.permissions import lead, user_of
 from engine.domain.errors import NotReady
 from engine.models import Export
+from engine.models.job import LIVE
 from engine.selectors import jobs as job_rows
 from engine.services import exports, jobs
 
@@ -25,7 +26,7 @@ def of_project(request: HttpRequest, slug: str) -> list[schemas.JobOut]:
     """List the live jobs, then those that ended last, at most 200 in all."""
     project = project_by_slug(slug)
     live = list(job_rows.live(project)[:NUM_JOBS])
-    over = job_rows.for_project(project).exclude(status__in=job_rows.LIVE)
+    over = job_rows.for_project(project).exclude(status__in=LIVE)
     return [present.job_out(job) for job in [*live, *over[: NUM_JOBS - len(live)]]]
 
 
