@@ -7,6 +7,7 @@ from django.urls import path
 from annotator_ui.api import api
 from annotator_ui.views import actions, errors
 from annotator_ui.views.health import healthz
+from annotator_ui.views.jobs_page import jobs_page
 from annotator_ui.views.labelling import label
 from annotator_ui.views.projects import project, projects
 from annotator_ui.views.sign_in import sign_in, sign_in_link, sign_out
@@ -25,6 +26,7 @@ urlpatterns = [
     path("projects/<slug:slug>/back/", actions.back, name="back"),
     path("projects/<slug:slug>/promote/", actions.promote, name="promote"),
     path("projects/<slug:slug>/export/", actions.export, name="export"),
+    path("projects/<slug:slug>/jobs/", jobs_page, name="jobs"),
     path("jobs/<uuid:job_id>/cancel/", actions.cancel_job, name="cancel-job"),
     path("jobs/<uuid:job_id>/retry/", actions.retry_job, name="retry-job"),
     path("api/", api.urls),

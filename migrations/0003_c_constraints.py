@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='image',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('storage_key', ''), _negated=True), models.Q(('sha256', ''), _negated=True)), name='image_has_its_file'),
+            constraint=models.CheckConstraint(condition=models.Q(('sha256', ''), _negated=True), name='image_has_sha256'),
         ),
         migrations.AddConstraint(
             model_name='job',

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase
-from ninja import Router, Status
+from ninja import Query, Router, Status
 
 from annotator_ui.api import present, schemas
 from annotator_ui.api.files import stored_file
@@ -13,21 +13,32 @@ from annotator_ui.lookups import export_by_id, job_by_id, project_by_slug
 from annotator_ui.permissions import lead, user_of
 from engine.domain.errors import NotReady
 from engine.models import Export
-from engine.models.job import LIVE
 from engine.selectors import jobs as job_rows
 from engine.services import exports, jobs
 
 router = Router(auth=lead)
-NUM_JOBS = 200
 
 
 @router.get("/projects/{slug}/jobs", response=list[schemas.JobOut])
-def of_project(request: HttpRequest, slug: str) -> list[schemas.JobOut]:
-    """List the live jobs, then those that ended last, at most 200 in all."""
+def of_project(
+    request: HttpRequest, slug: str, query: Query[schemas.JobsQuery]
+) -> list[schemas.JobOut]:
+    """Without a filter the live jobs, then those that ended last; with one, newest first.
+
+    At most `limit` of them, after the first `offset`.
+    """
     project = project_by_slug(slug)
-    live = list(job_rows.live(project)[:NUM_JOBS])
-    over = job_rows.for_project(project).exclude(status__in=LIVE)
-    return [present.job_out(job) for job in [*live, *over[: NUM_JOBS - len(live)]]]
+    if query.status or query.kind:
+        found = job_rows.history(project, statuses=query.status, kinds=query.kind)
+    else:
+        found = job_rows.live_first(project)
+    return [present.job_out(job) for job in found[query.offset : query.offset + query.limit]]
+
+
+@router.get("/jobs/{uuid:job_id}/attempts", response=list[schemas.AttemptOut])
+def attempts(request: HttpRequest, job_id: UUID) -> list[schemas.AttemptOut]:
+    """Every attempt, first to last: where it ran, how long, how it ended."""
+    return [present.attempt_out(attempt) for attempt in job_by_id(job_id).attempt_rows.all()]
 
 
 @router.get("/jobs/{uuid:job_id}", response=schemas.JobOut)

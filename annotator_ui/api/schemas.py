@@ -9,13 +9,14 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints
 
+from engine.domain.jobs import JobKind
 from engine.domain.policy import (
     MAX_ANNOTATE_MS,
     MAX_LABEL_CHARACTERS,
     MAX_PROMPTS_PER_MASK,
     MAX_RLE_CHARACTERS,
 )
-from engine.domain.states import AssignmentStatus, MaskSource, MaskStatus
+from engine.domain.states import AssignmentStatus, JobStatus, MaskSource, MaskStatus
 
 MAX_SIDE_PX = 65_535
 
@@ -232,11 +233,33 @@ class JobOut(Schema):
     eta_s: float | None
     error: str
     attempts: int
+    max_attempts: int
+    priority: int
+    parent_id: UUID | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     can_cancel: bool
     can_retry: bool
+
+
+class JobsQuery(Schema):
+    status: list[JobStatus] = Field(default=[], max_length=20)
+    kind: list[JobKind] = Field(default=[], max_length=20)
+    limit: int = Field(default=200, ge=1, le=500)
+    offset: int = Field(default=0, ge=0, le=1_000_000)
+
+
+class AttemptOut(Schema):
+    """One claim of a job. `outcome` is empty while it runs."""
+
+    fence: int
+    worker: str
+    pid: int
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str
+    error: str
 
 
 class ModelCostOut(Schema):

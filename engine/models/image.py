@@ -43,9 +43,7 @@ class Image(StatefulRow):
             models.CheckConstraint(
                 condition=Q(width_px__gt=0, height_px__gt=0), name="image_has_pixels"
             ),
-            models.CheckConstraint(
-                condition=~Q(storage_key="") & ~Q(sha256=""), name="image_has_its_file"
-            ),
+            models.CheckConstraint(condition=~Q(sha256=""), name="image_has_sha256"),
         ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import Case, Count, Q, QuerySet, Value, When
 
 from engine.models import Job, JobAttempt, Project
 from engine.models.job import LIVE
@@ -19,6 +19,19 @@ def for_project(project: Project) -> QuerySet[Job]:
 def live(project: Project) -> QuerySet[Job]:
     """Jobs that are not over: waiting and running ones, then in the order they will be claimed."""
     return project.jobs.filter(status__in=LIVE).order_by("-status", "priority", "created_at")
+
+
+def live_first(project: Project) -> QuerySet[Job]:
+    """All jobs: those that are not over in the order of `live`, then the others, newest first."""
+    is_live = Q(status__in=LIVE)
+    return project.jobs.order_by(
+        Case(When(is_live, then=0), default=1),
+        Case(When(is_live, then="status"), default=Value("")).desc(),
+        Case(When(is_live, then="priority"), default=0),
+        Case(When(is_live, then="created_at"), default=None),
+        "-created_at",
+        "-id",
+    )
 
 
 def history(

@@ -25,7 +25,12 @@ LEAD_ROUTES: dict[str, dict[str, Any]] = {
     "/api/jobs/{job_id}/cancel": {},
     "/api/jobs/{job_id}/retry": {},
 }
-LEAD_READS = ["/api/projects/{slug}/jobs", "/api/jobs/{job_id}"]
+LEAD_READS = [
+    "/api/projects/{slug}/jobs",
+    "/api/jobs/{job_id}",
+    "/api/jobs/{job_id}/attempts",
+    "/projects/{slug}/jobs/",
+]
 LEAD_FORMS: dict[str, dict[str, str]] = {
     "/projects/{slug}/upload/": {},
     "/projects/{slug}/retrain/": {"family": "sam"},

@@ -65,7 +65,7 @@ UPDATES: dict[str, tuple[type[models.Model], dict[str, Any], dict[str, Any]]] = 
     "image_status_known": (Image, {}, {"status": "lost"}),
     "image_side_known": (Image, {}, {"side": "both"}),
     "image_has_pixels": (Image, {}, {"width_px": 0}),
-    "image_has_its_file": (Image, {}, {"storage_key": ""}),
+    "image_has_sha256": (Image, {}, {"sha256": ""}),
     "embedding_has_encoder": (Embedding, {}, {"encoder_sha256": ""}),
     "embedding_has_its_file": (Embedding, {}, {"size_bytes": 0}),
     "assignment_status_known": (Assignment, {}, {"status": "dreaming"}),
