@@ -8,6 +8,7 @@ from annotator_ui.addresses import API_BASE
 from annotator_ui.api import api
 from annotator_ui.views import account, actions, errors, members
 from annotator_ui.views.health import healthz
+from annotator_ui.views.jobs_page import jobs_page
 from annotator_ui.views.join import join
 from annotator_ui.views.labelling import label
 from annotator_ui.views.projects import project, projects
@@ -48,6 +49,7 @@ urlpatterns = [
         members.revoke_invitation,
         name="revoke-invitation",
     ),
+    path("projects/<slug:slug>/jobs/", jobs_page, name="jobs"),
     path("jobs/<uuid:job_id>/cancel/", actions.cancel_job, name="cancel-job"),
     path("jobs/<uuid:job_id>/retry/", actions.retry_job, name="retry-job"),
     path(f"{API_BASE[1:]}/", api.urls),

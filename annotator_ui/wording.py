@@ -89,6 +89,7 @@ SCOPES: Mapping[str, str] = {
 FORMATS: Mapping[str, str] = {ExportFormat.SA1B: "SA-1B", ExportFormat.COCO: "COCO"}
 
 JOBS: Mapping[str, str] = {
+    JobKind.EMBED_PROJECT: "Embed all images",
     JobKind.EMBED_IMAGE: "Embed image",
     JobKind.EXPORT_DECODER: "Export decoder",
     JobKind.PRELABEL_IMAGE: "Prefill image",
@@ -110,6 +111,7 @@ SOURCES: Mapping[str, str] = {
 TONES: Mapping[str, str] = {
     JobStatus.QUEUED: "",
     JobStatus.RUNNING: "busy",
+    JobStatus.WAITING: "busy",
     JobStatus.SUCCEEDED: "good",
     JobStatus.FAILED: "bad",
     JobStatus.DEAD: "bad",

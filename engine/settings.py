@@ -75,6 +75,7 @@ def database(url: str, data_dir: Path) -> dict[str, Any]:
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,  # after a restart of the server, a new connection
         }
     raise ImproperlyConfigured(f"DATABASE_URL must start with sqlite:// or postgresql://: {url!r}")
 

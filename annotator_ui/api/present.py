@@ -23,7 +23,8 @@ from engine.domain.states import (
     ModelVersionStatus,
     Role,
 )
-from engine.models import Assignment, Export, Image, Job, Mask, ModelVersion, Project
+from engine.models import Assignment, Export, Image, Job, JobAttempt, Mask, ModelVersion, Project
+from engine.models.job import LIVE
 from engine.selectors import jobs as job_rows
 from engine.selectors import masks as mask_rows
 from engine.selectors import models as model_versions
@@ -176,11 +177,26 @@ def job_out(job: Job) -> schemas.JobOut:
         eta_s=remaining_s,
         error=job.error,
         attempts=job.attempts,
+        max_attempts=job.max_attempts,
+        priority=job.priority,
+        parent_id=job.parent_id,
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
-        can_cancel=job.status in (JobStatus.QUEUED, JobStatus.RUNNING),
+        can_cancel=job.status in LIVE,
         can_retry=job.status in (JobStatus.FAILED, JobStatus.DEAD),
+    )
+
+
+def attempt_out(attempt: JobAttempt) -> schemas.AttemptOut:
+    return schemas.AttemptOut(
+        fence=attempt.fence,
+        worker=attempt.worker,
+        pid=attempt.pid,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        outcome=attempt.outcome,
+        error=attempt.error,
     )
 
 
@@ -244,7 +260,8 @@ def project_out(project: Project, *, with_jobs: bool) -> schemas.ProjectOut:
     revision = revision_of(project)
     figures = figures_of(project, revision=revision)
     serving = project.model_versions.filter(status=ModelVersionStatus.SERVING.value)
-    running = job_rows.live(project).filter(status=JobStatus.RUNNING.value) if with_jobs else []
+    under_way = [JobStatus.RUNNING.value, JobStatus.WAITING.value]
+    running = job_rows.live(project).filter(status__in=under_way) if with_jobs else []
     return schemas.ProjectOut(
         slug=project.slug,
         name=project.name,

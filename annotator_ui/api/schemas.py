@@ -9,6 +9,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints
 
+from engine.domain.jobs import JobKind
 from engine.domain.policy import (
     MAX_ANNOTATE_MS,
     MAX_LABEL_CHARACTERS,
@@ -17,7 +18,14 @@ from engine.domain.policy import (
     MAX_RLE_CHARACTERS,
 )
 from engine.domain.roles import Scope
-from engine.domain.states import AssignmentStatus, ImageStatus, MaskSource, MaskStatus, Role
+from engine.domain.states import (
+    AssignmentStatus,
+    ImageStatus,
+    JobStatus,
+    MaskSource,
+    MaskStatus,
+    Role,
+)
 from engine.models.base import NAME_CHARACTERS
 from engine.services.mask_operations import Outcome
 
@@ -319,11 +327,33 @@ class JobOut(Schema):
     eta_s: float | None
     error: str
     attempts: int
+    max_attempts: int
+    priority: int
+    parent_id: UUID | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     can_cancel: bool
     can_retry: bool
+
+
+class JobsQuery(Schema):
+    status: list[JobStatus] = Field(default=[], max_length=20)
+    kind: list[JobKind] = Field(default=[], max_length=20)
+    limit: int = Field(default=200, ge=1, le=500)
+    offset: int = Field(default=0, ge=0, le=1_000_000)
+
+
+class AttemptOut(Schema):
+    """One claim of a job. `outcome` is empty while it runs."""
+
+    fence: int
+    worker: str
+    pid: int
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str
+    error: str
 
 
 class ModelCostOut(Schema):

@@ -17,7 +17,7 @@ from annotator_ui.views.guard import domain_errors_as_pages, told_as_message
 from annotator_ui.wording import FAMILIES, FORMATS, STAGES
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.roles import Permission
-from engine.models import Project
+from engine.models import Job, Project
 from engine.services import exports, jobs, model_versions, stages
 
 MAX_REASON_CHARACTERS = 500
@@ -114,7 +114,7 @@ def cancel_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     job = job_by_id(actor_of(request), job_id, to=Permission.MANAGE_JOBS)
     with told_as_message(request):
         jobs.cancel(job, actor=user_of(request))
-    return redirect("project", slug=job.project.slug)
+    return _back(request, job)
 
 
 @require_POST
@@ -124,4 +124,10 @@ def retry_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     job = job_by_id(actor_of(request), job_id, to=Permission.MANAGE_JOBS)
     with told_as_message(request):
         jobs.retry(job, actor=user_of(request))
-    return redirect("project", slug=job.project.slug)
+    return _back(request, job)
+
+
+def _back(request: HttpRequest, job: Job) -> HttpResponse:
+    """Return to the page whose button was pressed."""
+    page = "jobs" if request.POST.get("back") == "jobs" else "project"
+    return redirect(page, slug=job.project.slug)

@@ -41,9 +41,22 @@ class AssignmentStatus(StrEnum):
 class JobStatus(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
+    WAITING = "waiting"  # its own part is done; its children are not
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # its task said so, or it may not be tried again
     DEAD = "dead"  # its attempts are used up
+    CANCELLED = "cancelled"
+
+
+class AttemptOutcome(StrEnum):
+    """How one claim of a job ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    GIVEN_BACK = "given back"  # its worker was asked to stop; does not count
+    LOST = "lost"  # its worker was not heard of for a whole lease
+    STALLED = "stalled"  # no progress for the kind's stall_s
+    TIMED_OUT = "timed out"  # longer than the kind's deadline_s
     CANCELLED = "cancelled"
 
 
@@ -147,9 +160,10 @@ TRANSITIONS: Mapping[type[StrEnum], Moves] = {
     },
     JobStatus: {
         _J.QUEUED: _to(_J.RUNNING, _J.CANCELLED),
-        _J.RUNNING: _to(_J.SUCCEEDED, _J.FAILED, _J.CANCELLED, _J.QUEUED, _J.DEAD),
+        _J.RUNNING: _to(_J.SUCCEEDED, _J.WAITING, _J.FAILED, _J.CANCELLED, _J.QUEUED, _J.DEAD),
+        _J.WAITING: _to(_J.SUCCEEDED, _J.FAILED, _J.CANCELLED),
         _J.SUCCEEDED: _to(),
-        _J.FAILED: _to(_J.QUEUED),
+        _J.FAILED: _to(_J.QUEUED, _J.WAITING),  # waiting again: only its failed children rerun
         _J.DEAD: _to(_J.QUEUED),
         _J.CANCELLED: _to(),
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from engine.domain.policy import MAX_LABEL_CHARACTERS
 from engine.domain.states import MaskSource, MaskStatus, RevisionKind
@@ -94,6 +94,14 @@ class MaskRevision(Row):
             models.CheckConstraint(
                 condition=~Q(kind=RevisionKind.IMPORT.value) | Q(origin__isnull=False),
                 name="revision_import_names_its_origin",
+            ),
+            models.CheckConstraint(
+                condition=Q(area_px__lte=F("bbox_w_px") * F("bbox_h_px")),
+                name="revision_area_fits_its_box",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind=RevisionKind.CREATE.value) | Q(parent__isnull=True),
+                name="revision_first_has_no_parent",
             ),
         ]
 

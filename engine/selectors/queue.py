@@ -27,8 +27,13 @@ def waiting_images(project: Project, *, annotator: User) -> QuerySet[Image]:
         stage=active_stage(project),
         status__in=[AssignmentStatus.SUBMITTED.value, AssignmentStatus.SKIPPED.value],
     )
-    return (
+    return in_queue_order(
         project.images.filter(~Exists(held), ~Exists(finished), status=ImageStatus.READY.value)
-        .annotate(has_masks=Case(When(has_accepted_masks(), then=True), default=False))
-        .order_by("has_masks", "created_at", "id")
     )
+
+
+def in_queue_order(images: QuerySet[Image]) -> QuerySet[Image]:
+    """Order images as they are handed out: those without an accepted mask, then the oldest."""
+    return images.annotate(
+        has_masks=Case(When(has_accepted_masks(), then=True), default=False)
+    ).order_by("has_masks", "created_at", "id")

@@ -212,7 +212,7 @@ def test_nan_is_no_figure_to_promote_on(project: Project, tmp_path: Path) -> Non
 
 def test_nobody_promotes_a_version_without_decoder(project: Project, tmp_path: Path) -> None:
     version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
-    ModelVersion.objects.filter(pk=version.pk).update(decoder_key="")
+    ModelVersion.objects.filter(pk=version.pk).update(decoder_key="", decoder_sha256="")
 
     with pytest.raises(Conflict, match="decoder"):
         model_versions.promote(version, actor=project.created_by, reason="I insist")
@@ -274,7 +274,7 @@ def test_another_encoder_queues_every_embedding_anew(project: Project, tmp_path:
 
     model_versions.promote(version, actor=None)
 
-    assert [job.kind for job in project.jobs.all()] == ["embed_image"] * 2
+    assert [job.kind for job in project.jobs.all()] == ["embed_project"]
 
 
 def test_embeddings_of_the_same_encoder_are_kept(project: Project, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from workers.context import Effects, JobContext
 from workers.tasks import (
     automask_image,
     embed_image,
+    embed_project,
     evaluate_sam,
     export,
     export_decoder,
@@ -21,6 +22,7 @@ from workers.tasks import (
 Task = Callable[[JobContext], Effects]
 
 TASKS: Mapping[JobKind, Task] = {
+    JobKind.EMBED_PROJECT: embed_project.run,
     JobKind.EMBED_IMAGE: embed_image.run,
     JobKind.TRAIN_SAM: train_sam.run,
     JobKind.EVALUATE_SAM: evaluate_sam.run,
