@@ -107,9 +107,9 @@ def test_the_page_costs_the_same_queries_however_many_jobs(as_lead: Client) -> N
 def test_the_api_filters_and_pages_too_and_lists_attempts(as_lead: Client) -> None:
     job = break_one()
 
-    failed = as_lead.get("/api/projects/roof-tiles/jobs?status=failed").json()
-    page = as_lead.get("/api/projects/roof-tiles/jobs?kind=embed_image&limit=7&offset=55").json()
-    attempts = as_lead.get(f"/api/jobs/{job.pk}/attempts").json()
+    failed = as_lead.get("/api/v1/projects/roof-tiles/jobs?status=failed").json()
+    page = as_lead.get("/api/v1/projects/roof-tiles/jobs?kind=embed_image&limit=7&offset=55").json()
+    attempts = as_lead.get(f"/api/v1/jobs/{job.pk}/attempts").json()
 
     assert [one["id"] for one in failed] == [str(job.pk)]
     assert len(page) == 5
@@ -118,7 +118,7 @@ def test_the_api_filters_and_pages_too_and_lists_attempts(as_lead: Client) -> No
         ("failed", "cpu@here:2"),
     ]
     assert all(one["pid"] > 0 and one["ended_at"] for one in attempts)
-    assert as_lead.get("/api/projects/roof-tiles/jobs?status=asleep").status_code == 422
+    assert as_lead.get("/api/v1/projects/roof-tiles/jobs?status=asleep").status_code == 422
 
 
 def test_without_a_filter_the_api_lists_what_is_not_over_first(as_lead: Client) -> None:
@@ -126,8 +126,8 @@ def test_without_a_filter_the_api_lists_what_is_not_over_first(as_lead: Client) 
     running = jobs.claim(QUEUES, worker="w")
     assert running is not None
 
-    listed = as_lead.get("/api/projects/roof-tiles/jobs").json()
+    listed = as_lead.get("/api/v1/projects/roof-tiles/jobs").json()
 
     assert listed[0]["id"] == str(running.id)
     assert listed[-1]["id"] == str(job.pk)
-    assert post(as_lead, f"/api/jobs/{job.pk}/retry").json()["status"] == "queued"
+    assert post(as_lead, f"/api/v1/jobs/{job.pk}/retry").json()["status"] == "queued"
