@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Model, QuerySet
 
 from engine.domain.errors import NotFound
-from engine.models import Assignment, Export, Image, Job, Mask, ModelVersion, Project
+from engine.models import Assignment, DatasetImport, Export, Image, Job, Mask, ModelVersion, Project
 from engine.services import packed_masks
 
 Row = TypeVar("Row", bound=Model)
@@ -51,3 +51,8 @@ def job_by_id(job_id: UUID) -> Job:
 
 def export_by_id(export_id: UUID) -> Export:
     return _one(Export.objects.select_related("project", "job"), "export", pk=export_id)
+
+
+def import_by_id(import_id: UUID) -> DatasetImport:
+    rows = DatasetImport.objects.select_related("project", "job", "requested_by")
+    return _one(rows, "import", pk=import_id)

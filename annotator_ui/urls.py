@@ -7,6 +7,8 @@ from django.urls import path
 from annotator_ui.api import api
 from annotator_ui.views import actions, errors
 from annotator_ui.views.health import healthz
+from annotator_ui.views.image_browser import images
+from annotator_ui.views.imports import import_report
 from annotator_ui.views.labelling import label
 from annotator_ui.views.projects import project, projects
 from annotator_ui.views.sign_in import sign_in, sign_in_link, sign_out
@@ -19,6 +21,8 @@ urlpatterns = [
     path("", projects, name="projects"),
     path("projects/<slug:slug>/", project, name="project"),
     path("projects/<slug:slug>/label/", label, name="label"),
+    path("projects/<slug:slug>/images/", images, name="images"),
+    path("projects/<slug:slug>/imports/<uuid:import_id>/", import_report, name="import"),
     path("projects/<slug:slug>/upload/", actions.upload, name="upload"),
     path("projects/<slug:slug>/retrain/", actions.retrain, name="retrain"),
     path("projects/<slug:slug>/advance/", actions.advance, name="advance"),

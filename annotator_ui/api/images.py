@@ -9,14 +9,14 @@ from ninja import Query, Router
 
 from annotator_ui import decoding
 from annotator_ui.api import present, schemas
-from annotator_ui.api.files import stored_file
+from annotator_ui.api.files import cached_file, stored_file
 from annotator_ui.lookups import image_by_id, version_by_id
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotFound, NotReady
 from engine.domain.prompts import BoxPrompt, PointPrompt, parse_prompts
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion
-from engine.services import embeddings
+from engine.services import embeddings, overlays
 
 router = Router()
 
@@ -29,6 +29,15 @@ def image_file(request: HttpRequest, image_id: UUID) -> HttpResponseBase:
 @router.get("/images/{uuid:image_id}/thumbnail")
 def image_thumbnail(request: HttpRequest, image_id: UUID) -> HttpResponseBase:
     return stored_file(request, image_by_id(image_id).thumbnail_key)
+
+
+@router.get("/images/{uuid:image_id}/overlay")
+def image_overlay(
+    request: HttpRequest, image_id: UUID, query: Query[schemas.OverlayQuery]
+) -> HttpResponseBase:
+    """A small picture of the masks as they are now; 404 no_masks. May be kept when `masks` fits."""
+    path, mark = overlays.overlay_of(image_by_id(image_id))
+    return cached_file(request, path, etag=mark, immutable=query.masks == mark)
 
 
 @router.get("/images/{uuid:image_id}/embedding")

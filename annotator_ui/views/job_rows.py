@@ -14,7 +14,7 @@ from annotator_ui.progress import ago, eta_s, progress_line
 from annotator_ui.wording import FORMATS, JOBS, tone
 from engine.domain.jobs import JobKind
 from engine.domain.states import ExportStatus, JobStatus
-from engine.models import Export, Image, Job, ModelVersion, Project
+from engine.models import DatasetImport, Export, Image, Job, ModelVersion, Project
 
 NUM_RECENT = 8
 NUM_RUNNING = 8
@@ -76,7 +76,7 @@ def job_rows(project: Project) -> list[JobRow]:
     jobs = shown_jobs(project)
     subjects = _subjects(jobs)
     now = timezone.now()
-    return [_job_row(job, subject=subjects.get(job.pk, ""), now=now) for job in jobs]
+    return [job_row(job, subject=subjects.get(job.pk, ""), now=now) for job in jobs]
 
 
 def per_image_phrases(project: Project) -> list[str]:
@@ -102,7 +102,7 @@ def per_image_phrases(project: Project) -> list[str]:
     return phrases
 
 
-def _job_row(job: Job, *, subject: str, now: datetime) -> JobRow:
+def job_row(job: Job, *, subject: str, now: datetime) -> JobRow:
     status = JobStatus(job.status)
     remaining_s = eta_s(
         progress_pct=job.progress_pct,
@@ -144,6 +144,9 @@ def _subjects(jobs: Sequence[Job]) -> dict[UUID, str]:
     asked = [job.args["model_version"] for job in jobs if "model_version" in job.args]
     versions = ModelVersion.objects.in_bulk(asked)
     formats = Export.objects.in_bulk([job.args["export"] for job in jobs if "export" in job.args])
+    runs = DatasetImport.objects.in_bulk(
+        [job.args["import"] for job in jobs if "import" in job.args]
+    )
     subjects = {}
     for job in jobs:
         ids = {name: UUID(value) for name, value in job.args.items()}
@@ -153,6 +156,8 @@ def _subjects(jobs: Sequence[Job]) -> dict[UUID, str]:
             subjects[job.pk] = f"v{version.number}"
         elif export := formats.get(ids.get("export", job.pk)):
             subjects[job.pk] = FORMATS[export.format]
+        elif run := runs.get(ids.get("import", job.pk)):
+            subjects[job.pk] = run.name
     return subjects
 
 

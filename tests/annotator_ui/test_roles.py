@@ -22,10 +22,17 @@ LEAD_ROUTES: dict[str, dict[str, Any]] = {
     "/api/projects/{slug}/back": {"reason": "because"},
     "/api/projects/{slug}/promote": {"model_version_id": "{version_id}", "reason": "because"},
     "/api/projects/{slug}/exports": {"format": "coco"},
+    "/api/projects/{slug}/imports": {},
     "/api/jobs/{job_id}/cancel": {},
     "/api/jobs/{job_id}/retry": {},
 }
-LEAD_READS = ["/api/projects/{slug}/jobs", "/api/jobs/{job_id}"]
+LEAD_READS = [
+    "/api/projects/{slug}/jobs",
+    "/api/jobs/{job_id}",
+    "/api/projects/{slug}/imports",
+    "/api/imports/{import_id}",
+    "/api/imports/{import_id}/refused",
+]
 LEAD_FORMS: dict[str, dict[str, str]] = {
     "/projects/{slug}/upload/": {},
     "/projects/{slug}/retrain/": {"family": "sam"},
@@ -58,7 +65,7 @@ def names(project: Project) -> dict[str, str]:
     job = embeddings.request_embedding(image)
     assert job is not None
     version = project.model_versions.get(family="sam")
-    missing = dict.fromkeys(("assignment_id", "mask_id", "export_id"), NO_ID)
+    missing = dict.fromkeys(("assignment_id", "mask_id", "export_id", "import_id"), NO_ID)
     return {
         **missing,
         "slug": project.slug,
@@ -177,9 +184,9 @@ def test_every_page_but_the_open_ones_needs_a_session(names: dict[str, str]) -> 
     for pattern in get_resolver().url_patterns:
         if not isinstance(pattern, URLPattern) or pattern.name in opened:
             continue
-        path = "/" + str(pattern.pattern).replace("<slug:slug>", names["slug"]).replace(
-            "<uuid:job_id>", names["job_id"]
-        )
+        path = "/" + str(pattern.pattern).replace("<slug:slug>", names["slug"])
+        for name in ("job_id", "import_id"):
+            path = path.replace(f"<uuid:{name}>", names[name])
         answers = [Client().get(path), Client().post(path)]
         wanted = {answer.headers.get("Location", "").partition("?")[0] for answer in answers}
         assert {answer.status_code for answer in answers} <= {302, 405}, path
