@@ -18,6 +18,7 @@ from engine.domain.roles import Permission
 from engine.models import (
     ApiToken,
     Assignment,
+    DatasetImport,
     Export,
     Image,
     Invitation,
@@ -106,3 +107,8 @@ def own_token_by_id(actor: Actor, token_id: UUID) -> ApiToken:
     if row is None:
         raise NotFound("there is no such token")
     return row
+
+
+def import_by_id(actor: Actor, import_id: UUID, *, to: Permission) -> DatasetImport:
+    rows = DatasetImport.objects.select_related("project", "job", "requested_by")
+    return _one(rows, "import", actor, to, lambda one: one.project, pk=import_id)

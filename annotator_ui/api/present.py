@@ -23,7 +23,17 @@ from engine.domain.states import (
     ModelVersionStatus,
     Role,
 )
-from engine.models import Assignment, Export, Image, Job, JobAttempt, Mask, ModelVersion, Project
+from engine.models import (
+    Assignment,
+    DatasetImport,
+    Export,
+    Image,
+    Job,
+    JobAttempt,
+    Mask,
+    ModelVersion,
+    Project,
+)
 from engine.models.job import LIVE
 from engine.selectors import jobs as job_rows
 from engine.selectors import masks as mask_rows
@@ -220,6 +230,22 @@ def export_out(export: Export) -> schemas.ExportOut:
         sha256=export.sha256 if ready else None,
         file_url=f"{API_BASE}/exports/{export.pk}/file" if ready else None,
         job=job_out(export.job) if export.job else None,
+    )
+
+
+def import_out(run: DatasetImport) -> schemas.ImportOut:
+    return schemas.ImportOut(
+        id=run.pk,
+        name=run.name,
+        status=run.status,
+        num_images=run.num_images,
+        num_known_images=run.num_known_images,
+        num_masks=run.num_masks,
+        num_known_masks=run.num_known_masks,
+        num_refused=run.num_refused,
+        refused_url=f"/api/v1/imports/{run.pk}/refused",
+        page_url=f"/projects/{run.project.slug}/imports/{run.pk}/",
+        job=job_out(run.job) if run.job else None,
     )
 
 

@@ -135,6 +135,10 @@ class PageQuery(StrictIn):
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
+class OverlayQuery(StrictIn):
+    masks: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
+
+
 class NextIn(StrictIn):
     image_id: UUID | None = None
 
@@ -414,6 +418,32 @@ class ProjectOut(Schema):
 class RetrainOut(Schema):
     model_version: VersionOut
     job: JobOut
+
+
+class ImportOut(Schema):
+    """Counts are those of a finished import; its report says what was refused."""
+
+    id: UUID
+    name: str
+    status: str
+    num_images: int
+    num_known_images: int
+    num_masks: int
+    num_known_masks: int
+    num_refused: int
+    refused_url: str
+    page_url: str
+    job: JobOut | None
+
+
+class ReportQuery(StrictIn):
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class ImportReportOut(Schema):
+    num_refused: int
+    refused: list[RefusedFile]
 
 
 class ExportOut(Schema):

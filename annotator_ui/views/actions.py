@@ -53,14 +53,21 @@ def reason_of(request: HttpRequest) -> str:
 
 @project_action(Permission.ADD_IMAGES)
 def upload(request: HttpRequest, project: Project) -> None:
-    batch = uploads.take_files(project, request.FILES.getlist("file"), actor=user_of(request))
+    files = request.FILES.getlist("file")
+    archives = [one for one in files if (one.name or "").lower().endswith(".zip")]
+    for archive in archives:
+        with told_as_message(request):
+            run = uploads.take_archive(project, archive, actor=user_of(request))
+            messages.success(request, f"Import of {run.name} started.")
+    photos = [one for one in files if one not in archives]
+    batch = uploads.take_files(project, photos, actor=user_of(request))
     if batch.images:
         known = len(batch.images) - batch.added
         already = f", {known} already there" if known else ""
         messages.success(request, f"Photos added: {batch.added}{already}.")
     for refused in batch.refused:
         messages.error(request, f"{refused.file_name}: {refused.message}")
-    if not batch.images and not batch.refused:
+    if not files:
         raise InvalidInput("choose at least one photo")
 
 

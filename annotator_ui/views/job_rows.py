@@ -15,7 +15,7 @@ from annotator_ui.progress import ago, duration, eta_s, progress_line
 from annotator_ui.wording import FORMATS, JOBS, tone
 from engine.domain.jobs import JobKind
 from engine.domain.states import ExportStatus, JobStatus
-from engine.models import Export, Image, Job, JobAttempt, ModelVersion, Project
+from engine.models import DatasetImport, Export, Image, Job, JobAttempt, ModelVersion, Project
 
 NUM_RECENT = 8
 NUM_RUNNING = 8
@@ -95,7 +95,7 @@ def rows_of(jobs: Sequence[Job], *, attempts: Mapping[UUID, Sequence[JobAttempt]
     subjects = _subjects(jobs)
     now = timezone.now()
     return [
-        _job_row(job, subject=subjects.get(job.pk, ""), attempts=attempts.get(job.pk, ()), now=now)
+        job_row(job, subject=subjects.get(job.pk, ""), attempts=attempts.get(job.pk, ()), now=now)
         for job in jobs
     ]
 
@@ -123,7 +123,9 @@ def per_image_phrases(project: Project) -> list[str]:
     return phrases
 
 
-def _job_row(job: Job, *, subject: str, attempts: Sequence[JobAttempt], now: datetime) -> JobRow:
+def job_row(
+    job: Job, *, subject: str, now: datetime, attempts: Sequence[JobAttempt] = ()
+) -> JobRow:
     status = JobStatus(job.status)
     remaining_s = eta_s(
         progress_pct=job.progress_pct,
@@ -180,6 +182,9 @@ def _subjects(jobs: Sequence[Job]) -> dict[UUID, str]:
     asked = [job.args["model_version"] for job in jobs if "model_version" in job.args]
     versions = ModelVersion.objects.in_bulk(asked)
     formats = Export.objects.in_bulk([job.args["export"] for job in jobs if "export" in job.args])
+    runs = DatasetImport.objects.in_bulk(
+        [job.args["import"] for job in jobs if "import" in job.args]
+    )
     subjects = {}
     for job in jobs:
         ids = {name: UUID(value) for name, value in job.args.items()}
@@ -189,6 +194,8 @@ def _subjects(jobs: Sequence[Job]) -> dict[UUID, str]:
             subjects[job.pk] = f"v{version.number}"
         elif export := formats.get(ids.get("export", job.pk)):
             subjects[job.pk] = FORMATS[export.format]
+        elif run := runs.get(ids.get("import", job.pk)):
+            subjects[job.pk] = run.name
     return subjects
 
 

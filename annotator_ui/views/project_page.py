@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from annotator_ui.live import figures_of, revision_of
+from annotator_ui.views import imports
 from annotator_ui.views.figures import CostRow, Figure, cost_rows, project_tiles
 from annotator_ui.views.image_cards import ImageCard, image_grid
+from annotator_ui.views.imports import ImportRow
 from annotator_ui.views.job_rows import ExportRow, JobRow, export_rows, job_rows, per_image_phrases
 from annotator_ui.views.model_rows import FamilyPanel, family_panels
 from annotator_ui.views.stage_track import StageCard, StageMoves, moves, stage_cards
@@ -39,6 +41,7 @@ class ProjectPage:
     jobs: Sequence[JobRow]
     per_image_jobs: Sequence[str]
     exports: Sequence[ExportRow]
+    imports: Sequence[ImportRow]
     images: Sequence[ImageCard]
     num_images: int
     page_number: int
@@ -65,6 +68,7 @@ def build(project: Project, *, is_lead: bool, page_number: str) -> ProjectPage:
         jobs=job_rows(project) if is_lead else [],
         per_image_jobs=per_image_phrases(project) if is_lead else [],
         exports=export_rows(project) if is_lead else [],
+        imports=imports.rows(project) if is_lead else [],
         images=grid.cards,
         num_images=grid.num_images,
         page_number=grid.page_number,

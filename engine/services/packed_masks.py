@@ -147,6 +147,20 @@ def rows_of(
     return masks, revisions
 
 
+def unread_masks(run: AutomaticRun) -> list[Mask]:
+    """The run's masks as they will be, without shapes or rows: ids, and what all share."""
+    return [
+        Mask(
+            pk=mask_id,
+            image_id=run.image_id,
+            stage_id=run.stage_id,
+            source=MaskSource.AUTOMATIC.value,
+            status=MaskStatus.ACCEPTED.value,
+        )
+        for mask_id in run.masks.order_by("place").values_list("pk", flat=True)
+    ]
+
+
 def find_mask(mask_id: UUID) -> Mask | None:
     """The mask of that id, unpacked if it has to be; None when there is none."""
     rows = Mask.objects.select_related("head__author", "image").filter(pk=mask_id)

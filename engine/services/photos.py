@@ -64,6 +64,7 @@ class _DecodeServer:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # decoders warn of each odd tag
             bufsize=0,
             env={},
             start_new_session=True,  # Ctrl-C is ours to handle; our end is its end of file

@@ -47,7 +47,7 @@ def record_proposals(
     Their ids follow from idem_key and their place, so repeating the run stores nothing twice.
     Older proposals of the same source that nobody touched are rejected; those a person rejected,
     accepted or changed stay, and new ones that merely repeat a kept mask are left out. Automatic
-    masks are stored packed (services/packed_masks.py); those returned have no rows yet.
+    masks are stored packed (services/packed_masks.py); those returned have no rows and no head yet.
     """
     source = MaskSource(source)
     if source not in FIRST_STATUS:
@@ -60,7 +60,7 @@ def record_proposals(
     made = Mask.objects.filter(pk__in=ids).select_related("head")
     earlier = AutomaticRun.objects.filter(idem_key=idem_key).first()
     if earlier is not None and earlier.status == AutomaticRunStatus.KEPT:
-        return packed_masks.rows_of(earlier, image=image)[0]
+        return packed_masks.unread_masks(earlier)
     if earlier is not None or made.exists() or image.status == ImageStatus.REJECTED:
         return list(made)
     if source == MaskSource.AUTOMATIC:
@@ -80,7 +80,7 @@ def record_proposals(
             chosen=[(ids[i], i, one) for i, one in zip(kept, chosen, strict=True)],
         )
         (run,) = packed_masks.store_runs([new])
-        return packed_masks.rows_of(run, image=image)[0]
+        return packed_masks.unread_masks(run)
     _write(
         [
             (ids[i], derived_id(idem_key, "revision", i), one)

@@ -13,7 +13,7 @@ function show(job) {
 
 async function poll() {
   try {
-    const response = await fetch(`/api/projects/${slug}/jobs?status=running&status=waiting`);
+    const response = await fetch(`/api/v1/projects/${slug}/jobs?status=running&status=waiting`);
     if (response.ok) (await response.json()).forEach(show);
   } catch {
     // offline: the next round tries again
