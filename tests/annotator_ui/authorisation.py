@@ -15,7 +15,7 @@ from annotator_ui.addresses import API_BASE
 from annotator_ui.api import api
 from engine import storage
 from engine.domain.states import ExportStatus, Role
-from engine.models import Export, Image, Mask, Project, User
+from engine.models import DatasetImport, Export, Image, Mask, Project, User
 from engine.services import api_tokens, assignments, embeddings, invitations
 from tests import factories
 from tests.annotator_ui.conftest import mask_body, photo_bytes, save_mask
@@ -151,6 +151,9 @@ class World:
                 "encoder_sha256": self.names["encoder"],
                 "prompts": [prompt],
             },
+            "POST /api/v1/projects/{slug}/imports": {
+                "file": SimpleUploadedFile("tiles.zip", b"no zip", "application/zip")
+            },
             "POST /api/v1/projects/{slug}/images": {
                 "file": SimpleUploadedFile("new.jpg", photo_bytes(99), "image/jpeg")
             },
@@ -180,6 +183,9 @@ def make_world() -> World:
         storage_key=key,
         sha256=storage.sha256_of(key),
     )
+    dataset = DatasetImport.objects.create(
+        project=project, requested_by=lead, name="tiles.zip", archive_key=key
+    )
     invitation, _ = invitations.invite(project, role="annotator", actor=lead)
     token, _ = api_tokens.create_token(other, name="others", scope="read")
     mask = save_mask(assignment).mask
@@ -196,6 +202,7 @@ def make_world() -> World:
         "assignment_id": str(assignment.pk),
         "mask_id": str(mask.pk),
         "export_id": str(export.pk),
+        "import_id": str(dataset.pk),
     }
     elsewhere = factories.projects.create_project("Elsewhere", actor=lead)
     return World(project, elsewhere, people, mask, photos[1], names)
