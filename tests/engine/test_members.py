@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from django.apps import apps
@@ -12,7 +13,16 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from engine.domain.roles import RANKS, RULES, SCOPES, Permission, Scope, allows, scope_allows
+from engine.domain.roles import (
+    PROJECT_ROLES,
+    RANKS,
+    RULES,
+    SCOPES,
+    Permission,
+    Scope,
+    allows,
+    scope_allows,
+)
 from engine.domain.sign_in import SIGN_IN_THROTTLES, Throttled
 from engine.domain.states import Role
 from engine.models import ApiToken, Invitation, Membership, Project, StateChange, User
@@ -50,6 +60,17 @@ def test_every_permission_has_a_rule_and_higher_roles_and_scopes_only_add() -> N
         scoped = [scope_allows(scope, permission) for scope in SCOPES]
         assert scoped == sorted(scoped)
         assert scoped[-1]
+
+
+def test_the_documented_table_has_every_permission() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    for permission, rule in RULES.items():
+        row = next((line for line in page.splitlines() if line.startswith(f"| {rule.phrase}")), "")
+        assert row, permission
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        may = [bool(cell) for cell in cells[1:4]]
+        assert may == [allows(role, permission) for role in PROJECT_ROLES], row
+        assert cells[4] in (rule.scope, ""), row
 
 
 def test_reading_tokens_write_nothing() -> None:
