@@ -28,7 +28,7 @@ run: setup ui ## set everything up and start Segloop with sample photos on http:
 	@exec $(BIN)/python manage.py up --port $(PORT)
 
 .PHONY: test
-test: services check test-ui test-py ## set everything up and run every check and test
+test: services check test-ui test-py test-postgres ## set everything up and run every check and test
 
 # --- setting up -----------------------------------------------------------------------------
 $(BIN)/python:
@@ -85,11 +85,15 @@ contracts: setup-dev
 migrations: setup-dev
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 
-.PHONY: test-py test-ui test-fast
+.PHONY: test-py test-ui test-postgres test-fast faults
 test-ui: setup-dev ui ## lint, type-check and test the front end
 	@$(NPM) run --silent lint && $(NPM) run --silent typecheck && $(NPM) test --silent
 test-py: setup-dev ui ## every Python test: libraries, services, real workers, real browser
 	@$(BIN)/pytest -q
+test-postgres: setup-dev ## the engine's tests once more, on PostgreSQL
+	@DATABASE_URL=$${SEGLOOP_TEST_POSTGRES_URL:-postgresql://postgres@127.0.0.1:5432/postgres} $(BIN)/pytest -q tests/engine
+faults: setup-dev ## the full fault test: 60 kills, 150 jobs, 2,000 saves on each database (minutes)
+	@SEGLOOP_FAULTS=full SEGLOOP_FAULTS_REPORT=faults-report.jsonl $(BIN)/pytest -q -s --timeout 1800 tests/faults
 test-fast: setup-dev ## without browser, Celery and other long tests
 	@$(BIN)/pytest -q -m "not e2e and not postgres and not slow"
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.cache import cache
 from django.db.models import Count, QuerySet
 
-from engine.models import Evaluation, Mask, MaskRevision, Project
+from engine.models import AutomaticRun, Evaluation, Mask, MaskRevision, Project
 from engine.selectors.progress import ProjectFigures, project_figures
 
 FIGURES_KEPT_S = 600
@@ -21,6 +21,8 @@ def revision_of(project: Project) -> str:
     marks: list[Any] = [
         _counts(project.images.all(), "status"),
         _counts(masks, "status", "source"),
+        _counts(AutomaticRun.objects.filter(image__project=project), "status"),
+        _counts(project.imports.all(), "status"),
         MaskRevision.objects.filter(mask__image__project=project).count(),
         _counts(project.jobs.all(), "status", "kind"),
         project.jobs.filter(cancel_requested_at__isnull=False).count(),

@@ -18,6 +18,7 @@ from engine.domain.roles import Permission
 from engine.models import (
     ApiToken,
     Assignment,
+    DatasetImport,
     Export,
     Image,
     Invitation,
@@ -27,6 +28,7 @@ from engine.models import (
     ModelVersion,
     Project,
 )
+from engine.services import packed_masks
 
 Row = TypeVar("Row", bound=Model)
 
@@ -61,8 +63,11 @@ def assignment_by_id(actor: Actor, assignment_id: UUID, *, to: Permission) -> As
 
 
 def mask_by_id(actor: Actor, mask_id: UUID, *, to: Permission) -> Mask:
-    rows = Mask.objects.select_related("head__author", "image__project")
-    return _one(rows, "mask", actor, to, lambda mask: mask.image.project, pk=mask_id)
+    mask = packed_masks.find_mask(mask_id)
+    if mask is None:
+        raise NotFound("there is no such mask")
+    actor.require(to, mask.image.project, what="mask")
+    return mask
 
 
 def version_by_id(actor: Actor, version_id: UUID, *, to: Permission) -> ModelVersion:
@@ -102,3 +107,8 @@ def own_token_by_id(actor: Actor, token_id: UUID) -> ApiToken:
     if row is None:
         raise NotFound("there is no such token")
     return row
+
+
+def import_by_id(actor: Actor, import_id: UUID, *, to: Permission) -> DatasetImport:
+    rows = DatasetImport.objects.select_related("project", "job", "requested_by")
+    return _one(rows, "import", actor, to, lambda one: one.project, pk=import_id)

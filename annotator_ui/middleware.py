@@ -43,6 +43,7 @@ PLAIN_ERRORS = {
     404: ("not_found", "there is nothing at this address"),
     405: ("method_not_allowed", "this address does not answer that method"),
     413: ("too_large", "the request is too large"),
+    503: ("database_away", "the database is not there at the moment; try again"),
     500: ("server_error", "something went wrong on the server; it has been logged"),
 }
 
@@ -80,6 +81,7 @@ class ApiErrorMiddleware:
             return response
         code, message = PLAIN_ERRORS.get(response.status_code, PLAIN_ERRORS[500])
         answer = JsonResponse({"code": code, "message": message}, status=response.status_code)
-        if "Allow" in response.headers:
-            answer.headers["Allow"] = response.headers["Allow"]
+        for name in ("Allow", "Retry-After"):
+            if name in response.headers:
+                answer.headers[name] = response.headers[name]
         return answer

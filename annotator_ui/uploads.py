@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
 from engine.domain.errors import InvalidInput
-from engine.models import Image, Project, User
-from engine.services import images
+from engine.models import DatasetImport, Image, Project, User
+from engine.services import images, imports
 
 MEBIBYTE = 1024 * 1024
 
@@ -56,3 +58,16 @@ def read(file: UploadedFile[Any]) -> bytes:
         limit = settings.MAX_UPLOAD_BYTES // MEBIBYTE
         raise InvalidInput(f"larger than {limit} MB")
     return bytes(file.read())
+
+
+def take_archive(project: Project, file: UploadedFile[Any], *, actor: User) -> DatasetImport:
+    """Queue the import of an uploaded zip. InvalidInput when it is none, or too large."""
+    name = file.name or "dataset.zip"
+    if (file.size or 0) > settings.MAX_ARCHIVE_BYTES:
+        limit = settings.MAX_ARCHIVE_BYTES // MEBIBYTE
+        raise InvalidInput(f"{name}: larger than {limit} MB")
+    with tempfile.NamedTemporaryFile(suffix=".zip") as copy:
+        for chunk in file.chunks():
+            copy.write(chunk)
+        copy.flush()
+        return imports.request_archive_import(project, path=Path(copy.name), name=name, actor=actor)

@@ -8,6 +8,9 @@ from annotator_ui.addresses import API_BASE
 from annotator_ui.api import api
 from annotator_ui.views import account, actions, errors, members
 from annotator_ui.views.health import healthz
+from annotator_ui.views.image_browser import images
+from annotator_ui.views.imports import import_report
+from annotator_ui.views.jobs_page import jobs_page
 from annotator_ui.views.join import join
 from annotator_ui.views.labelling import label
 from annotator_ui.views.projects import project, projects
@@ -26,6 +29,8 @@ urlpatterns = [
     path("", projects, name="projects"),
     path("projects/<slug:slug>/", project, name="project"),
     path("projects/<slug:slug>/label/", label, name="label"),
+    path("projects/<slug:slug>/images/", images, name="images"),
+    path("projects/<slug:slug>/imports/<uuid:import_id>/", import_report, name="import"),
     path("projects/<slug:slug>/upload/", actions.upload, name="upload"),
     path("projects/<slug:slug>/retrain/", actions.retrain, name="retrain"),
     path("projects/<slug:slug>/advance/", actions.advance, name="advance"),
@@ -48,6 +53,7 @@ urlpatterns = [
         members.revoke_invitation,
         name="revoke-invitation",
     ),
+    path("projects/<slug:slug>/jobs/", jobs_page, name="jobs"),
     path("jobs/<uuid:job_id>/cancel/", actions.cancel_job, name="cancel-job"),
     path("jobs/<uuid:job_id>/retry/", actions.retry_job, name="retry-job"),
     path(f"{API_BASE[1:]}/", api.urls),

@@ -11,6 +11,7 @@ from engine.domain.stages import SPECS, StageKind
 from engine.domain.states import (
     ExportFormat,
     ExportStatus,
+    ImportStatus,
     JobStatus,
     MaskSource,
     ModelFamily,
@@ -88,6 +89,7 @@ SCOPES: Mapping[str, str] = {
 FORMATS: Mapping[str, str] = {ExportFormat.SA1B: "SA-1B", ExportFormat.COCO: "COCO"}
 
 JOBS: Mapping[str, str] = {
+    JobKind.EMBED_PROJECT: "Embed all images",
     JobKind.EMBED_IMAGE: "Embed image",
     JobKind.EXPORT_DECODER: "Export decoder",
     JobKind.PRELABEL_IMAGE: "Prefill image",
@@ -96,17 +98,20 @@ JOBS: Mapping[str, str] = {
     JobKind.TRAIN_DETECTOR: "Train detector",
     JobKind.EVALUATE_SAM: "Evaluate SAM",
     JobKind.EXPORT: "Export",
+    JobKind.IMPORT: "Import",
 }
 
 SOURCES: Mapping[str, str] = {
     MaskSource.HUMAN: "drawn by people",
     MaskSource.PREFILLED: "prefilled by the detector",
     MaskSource.AUTOMATIC: "automatic",
+    MaskSource.IMPORTED: "imported with a dataset",
 }
 
 TONES: Mapping[str, str] = {
     JobStatus.QUEUED: "",
     JobStatus.RUNNING: "busy",
+    JobStatus.WAITING: "busy",
     JobStatus.SUCCEEDED: "good",
     JobStatus.FAILED: "bad",
     JobStatus.DEAD: "bad",
@@ -119,6 +124,7 @@ TONES: Mapping[str, str] = {
     ModelVersionStatus.EVALUATED: "warn",
     ModelVersionStatus.PENDING: "",
     ExportStatus.READY: "good",
+    ImportStatus.DONE: "good",
 }
 
 

@@ -1,29 +1,42 @@
-"""Decode one untrusted image in a process of its own: bytes on stdin, clean photo on stdout.
+"""Decode untrusted images, each in a process of its own: bytes on stdin, clean photo on stdout.
 
 Run as a script in isolated mode by services/photos.py. No Django, no secrets, little memory.
-Answer: one line of JSON, then the photo's bytes, then the thumbnail's.
+A request is its length (8 bytes) and the image's bytes. The server, which never looks into them,
+forks a child for each: decoders are loaded once, but what an image does to its process dies there.
+An answer is its length (8 bytes, 0 when the child died), one line of JSON, the photo's bytes, then
+the thumbnail's.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
+import select
+import signal
+import struct
 import sys
+import time
 import warnings
-from typing import Any
+from typing import IO, Any
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+FORMAT_NAMES = "JPEG, PNG, WebP, TIFF, BMP or GIF"
 MAX_PIXELS = 64_000_000
 MIN_SIDE_PX, MAX_SIDE_PX = 8, 16_384
 MAX_LOSSLESS_PIXELS = 4_000_000
 """Larger photos are kept as JPEG: a 64-megapixel PNG takes ten seconds and 100 MB."""
-LOSSLESS_FORMATS = ("PNG", "TIFF")
+LOSSLESS_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 JPEG_QUALITY = 95
 THUMBNAIL_SIDE_PX = 320
 BACKGROUND_RGB = (255, 255, 255)
 """What shows through transparent pixels."""
 MEMORY_BYTES = 1_600_000_000
 CPU_S = 30
+WALL_S = 60
+MAX_ANSWER_BYTES = 256 << 20
+DEEP_MAX = 4095
+"""Grey that goes beyond 12 bits is taken as the 16 bits that its file says."""
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -61,10 +74,12 @@ def decode(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
         image = ImageOps.exif_transpose(image)  # once, before any coordinate exists
         photo = to_rgb(image)
     except UnidentifiedImageError:
-        raise Refused("it is not a JPEG, PNG, WebP or TIFF image") from None
+        raise Refused(f"it is not a {FORMAT_NAMES} image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Refused(f"it has more than {MAX_PIXELS // 1_000_000} million pixels") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise whatever their arithmetic trips over
         raise Refused(f"it is damaged or cut off ({first_line(error)})") from None
     lossless = source_format in LOSSLESS_FORMATS and photo.width * photo.height <= (
         MAX_LOSSLESS_PIXELS
@@ -109,15 +124,18 @@ def to_rgb(image: Any) -> Any:
 def scaled_grey(image: Any) -> Any:
     """Scale deep grey to 8 bits. Pillow's own convert() cuts every value above 255 to white.
 
-    Whole numbers are divided by the bit depth they use (8 to 16 or more), so black and relative
-    brightness stay; floats are stretched from minimum to maximum.
+    Whole numbers are divided by their depth, so black and relative brightness stay: 65535 becomes
+    255. Values of at most 4095 are those of a 10 or 12-bit camera in a 16-bit file, which would
+    all be near black: they are divided by the bits in use. Floats are stretched from minimum to
+    maximum.
     """
     floats = image.convert("F")
     low, high = floats.getextrema()
     if low != low or high != high or abs(low) == float("inf") or abs(high) == float("inf"):
         raise Refused("it holds values that are no numbers")
     if not image.mode.startswith("F") and low >= 0:
-        low, high = 0.0, float(2 ** max(int(high).bit_length(), 8) - 1)
+        bits = max(int(high).bit_length(), 8)
+        low, high = 0.0, float(2 ** (bits if high <= DEEP_MAX else max(bits, 16)) - 1)
     scale = 255.0 / (high - low) if high > low else 0.0
     # In mode F, point() takes only `value * scale + offset`. + 0.5 rounds, as convert() truncates.
     return floats.point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
@@ -141,20 +159,85 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
-def main() -> None:
-    """Answer on stdout; a refusal is an answer, anything worse is a dead process."""
-    limit_this_process()
+def answer_to(data: bytes) -> bytes:
+    """Return the answer to one image; a refusal is an answer, anything worse is a dead process."""
     photo = thumbnail = b""
     facts: dict[str, Any]
     try:
-        facts, photo, thumbnail = decode(sys.stdin.buffer.read())
+        facts, photo, thumbnail = decode(data)
     except Refused as refusal:
         facts = {"refused": str(refusal)}
     except MemoryError:
         facts = {"refused": "it needs too much memory to decode"}
     header = {**facts, "photo_bytes": len(photo), "thumbnail_bytes": len(thumbnail)}
-    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + photo + thumbnail)
+    return json.dumps(header).encode() + b"\n" + photo + thumbnail
+
+
+def answer_of_child(data: bytes) -> bytes:
+    """Fork a child with limits for one image and take its answer; empty when it dies of them."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(reader)
+            limit_this_process()
+            with os.fdopen(writer, "wb") as pipe:
+                pipe.write(answer_to(data))
+            status = 0
+        finally:
+            os._exit(status)  # never back into the server's loop
+    os.close(writer)
+    answer = _read_until(reader, deadline_s=time.monotonic() + WALL_S)
+    os.close(reader)
+    if answer is None:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return answer if answer is not None and status == 0 else b""
+
+
+def _read_until(descriptor: int, *, deadline_s: float) -> bytes | None:
+    """Read to the end of the pipe; None when that takes too long or is too much."""
+    chunks: list[bytes] = []
+    num_bytes = 0
+    while (left_s := deadline_s - time.monotonic()) > 0 and num_bytes <= MAX_ANSWER_BYTES:
+        if not select.select([descriptor], [], [], left_s)[0]:
+            break
+        chunk = os.read(descriptor, 1 << 20)
+        if not chunk:
+            return b"".join(chunks)
+        chunks.append(chunk)
+        num_bytes += len(chunk)
+    return None
+
+
+def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Answer images until the other side is gone."""
+    load_decoders()
+    while len(head := requests.read(8)) == 8:
+        (num_bytes,) = struct.unpack(">Q", head)
+        data = requests.read(num_bytes)
+        if len(data) < num_bytes:
+            return
+        answer = answer_of_child(data)
+        del data
+        answers.write(struct.pack(">Q", len(answer)) + answer)
+        answers.flush()
+
+
+def load_decoders() -> None:
+    """Import now what every child would else import again."""
+    from PIL import (  # noqa: F401
+        BmpImagePlugin,
+        GifImagePlugin,
+        ImageOps,
+        JpegImagePlugin,
+        MpoImagePlugin,
+        PngImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -75,6 +75,7 @@ def database(url: str, data_dir: Path) -> dict[str, Any]:
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,  # after a restart of the server, a new connection
         }
     raise ImproperlyConfigured(f"DATABASE_URL must start with sqlite:// or postgresql://: {url!r}")
 
@@ -182,6 +183,8 @@ ENGINE_JOB_DISPATCHER = os.environ.get(
 STARTER_DIR = Path(os.environ.get("SEGLOOP_STARTER_DIR", BASE_DIR / "sam" / "starter"))
 
 MAX_UPLOAD_BYTES = 50 * 1024 * 1024
+MAX_ARCHIVE_BYTES = 4 * 1024**3  # a dataset as one zip, uploaded on a page
+MAX_UNPACKED_BYTES = 50 * 1024**3  # what an archive may hold once it is inflated
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024  # JSON bodies; a 60-megapixel RLE is far below
 
 LOGGING = {

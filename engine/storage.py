@@ -64,6 +64,12 @@ def sha256_of(key: str) -> str:
     return key.rsplit("/", 1)[1][:64]
 
 
+def is_intact(key: str) -> bool:
+    """Tell whether the stored bytes are still those that were kept; NotFound when they are gone."""
+    with path_of(key).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256_of(key)
+
+
 def _root() -> Path:
     return Path(settings.DATA_DIR) / "files"
 

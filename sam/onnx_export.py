@@ -49,6 +49,15 @@ class ParityReport:
     max_iou_difference: float
     mean_mask_iou: float
 
+    def require_equal(self) -> None:
+        """Raise ParityError when an output differs by more than 1e-3 of its scale."""
+        if not max(self.max_logit_difference, self.max_iou_difference) <= TOLERANCE:  # or NaN
+            raise ParityError(
+                f"the exported decoder differs from the model by {self.max_logit_difference:.2g} "
+                f"in logits and {self.max_iou_difference:.2g} in predicted IoU (at most "
+                f"{TOLERANCE:g})"
+            )
+
 
 class _ExportedDecoder(nn.Module):
     """The model's decoder with tensors only, in the order of `input_names`."""
@@ -103,31 +112,45 @@ def export_decoder(
         data = _export(decoder)
         if quantized:
             data = quantize_weights(data)
-        session = _session(data)
-        found = [_compare(session, decoder, inputs) for inputs in _check_inputs(model)]
+        report = _checked(decoder, data, path)
     finally:
         model.train(was_training)
-    worst_logit, worst_iou = (max(row[i] for row in found) for i in range(2))
-    mean_mask_iou = sum(row[2] for row in found) / len(found)
-    if quantized and not mean_mask_iou >= MIN_QUANTIZED_IOU:  # also true for NaN
+    if quantized and not report.mean_mask_iou >= MIN_QUANTIZED_IOU:  # also true for NaN
         raise ParityError(
-            f"the quantized decoder's masks agree with the model's at mean IoU {mean_mask_iou:.3f} "
-            f"(at least {MIN_QUANTIZED_IOU:g})"
+            f"the quantized decoder's masks agree with the model's at mean IoU "
+            f"{report.mean_mask_iou:.3f} (at least {MIN_QUANTIZED_IOU:g})"
         )
-    if not quantized and not max(worst_logit, worst_iou) <= TOLERANCE:
-        raise ParityError(
-            f"the exported decoder differs from the model by {worst_logit:.2g} in logits and "
-            f"{worst_iou:.2g} in predicted IoU (at most {TOLERANCE:g})"
-        )
+    if not quantized:
+        report.require_equal()
     write_atomically(path, data)
+    return report
+
+
+@torch.no_grad()
+def check_decoder(model: Sam, path: str | Path) -> ParityReport:
+    """Compare a decoder.onnx that was written before with a model.
+
+    Raises ParityError when onnxruntime cannot read it, or its inputs or outputs are others.
+    """
+    data, was_training = Path(path).read_bytes(), model.training
+    decoder = _ExportedDecoder(model.eval(), full_resolution=False)
+    try:
+        return _checked(decoder, data, Path(path))
+    finally:
+        model.train(was_training)
+
+
+def _checked(decoder: _ExportedDecoder, data: bytes, path: Path) -> ParityReport:
+    session = _session(data)
+    found = [_compare(session, decoder, inputs) for inputs in _check_inputs(decoder.model)]
     return ParityReport(
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
         num_checks=len(found),
-        max_logit_difference=worst_logit,
-        max_iou_difference=worst_iou,
-        mean_mask_iou=mean_mask_iou,
+        max_logit_difference=max(row[0] for row in found),
+        max_iou_difference=max(row[1] for row in found),
+        mean_mask_iou=sum(row[2] for row in found) / len(found),
     )
 
 
@@ -208,8 +231,11 @@ def _session(data: bytes) -> Any:
     import onnxruntime  # imported here: only exporting needs it
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4  # fatal only: what fails is raised, and told by us
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base of their own
+        raise ParityError(f"the decoder file cannot be run: {error}") from error
 
 
 def _compare(
@@ -221,7 +247,11 @@ def _compare(
     inputs = inputs[: len(names)]
     feeds = {name: tensor.cpu().numpy() for name, tensor in zip(names, inputs, strict=True)}
     outputs = output_names(full)
-    found = dict(zip(outputs, session.run(outputs, feeds), strict=True))
+    try:
+        answers = session.run(outputs, feeds)
+    except Exception as error:  # as above
+        raise ParityError(f"the decoder file does not fit the model: {error}") from error
+    found = dict(zip(outputs, answers, strict=True))
     expected = {
         name: tensor.cpu().numpy() for name, tensor in zip(outputs, decoder(*inputs), strict=True)
     }

@@ -186,3 +186,38 @@ def write_starter(*names: str, encoder_sha256: str = ENCODER, has_decoder: bool 
     if has_decoder:
         (folder / "decoder.onnx").write_bytes(b"onnx")
     return folder
+
+
+def gate_report(against: ModelVersion | None, **changes: float) -> dict[str, Any]:
+    """What a worker found out about a candidate: `changes` of clicks_1, clicks_3, clicks_5, all.
+
+    A change is what all masks gained, so that the interval is a point; kinds not named gained 0.1.
+    """
+    probe = {
+        "is_finite": True,
+        "num_masks": 8,
+        "empty_share": 0.0,
+        "hit_share": 1.0,
+        "encode_ms": 100.0,
+        "decode_ms": 10.0,
+    }
+    gains = dict.fromkeys(("clicks_1", "clicks_3", "clicks_5", "all"), 0.1) | changes
+    return {
+        "probe": probe,
+        "decoder_error": "",
+        "against": None if against is None else str(against.pk),
+        "against_probe": dict(probe),
+        "differences": {kind: difference(gain) for kind, gain in gains.items()},
+        "slices": {},
+    }
+
+
+def difference(gain: float, *, num_masks: int = 20) -> dict[str, float]:
+    """A difference that is the same on every mask."""
+    return {
+        "mean": gain,
+        "low": gain,
+        "high": gain,
+        "worse_share": float(gain < 0),
+        "num_masks": num_masks,
+    }

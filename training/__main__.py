@@ -39,6 +39,7 @@ from training.processes import joined
 from training.recall import recall_settings
 from training.report import comparison, table
 from training.run_folder import PROBLEMS_NAME, TrainError
+from training.samples import Samples
 from training.stopping import stop_on_signals
 from training.train import train
 from training.train_detector import measure_detector, train_detector
@@ -96,6 +97,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     add("--points-per-side", type=_positive, default=32, help="grid of --automatic")
     add("--json", type=Path, metavar="OUT", help="write all figures, by mask")
     add("--plots", type=Path, metavar="DIR", help="write pictures; needs matplotlib")
+    add("--samples", type=Path, metavar="DIR", help="draw what was answered on ten images")
     add("--compare", type=Path, metavar="JSON", help="an earlier --json of theirs")
     parser.set_defaults(run=_run_evaluate)
 
@@ -160,6 +162,7 @@ def _run_evaluate(options: argparse.Namespace) -> None:
             model,
             options.data,
             clicks=REPORT_CLICKS,
+            samples=None if options.samples is None else Samples(options.samples),
             measures=Measures(
                 iou_goals=IOU_GOALS,
                 boundary=True,

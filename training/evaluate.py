@@ -26,6 +26,7 @@ from training.loop import OnProgress, no_progress
 from training.manifest import ImageRecord, ManifestError, MaskRecord, Side, open_dataset
 from training.metrics import MaskScore, Metrics
 from training.recall import MAX_FOUND, average_recalls
+from training.samples import Samples
 from training.sessions import Session, iou, next_click
 
 __all__ = ["Measures", "drawn_masks", "evaluate", "iou", "next_click"]
@@ -67,6 +68,7 @@ def evaluate(
     measures: Measures | None = None,
     max_masks_per_image: int | None = None,
     max_images: int | None = None,
+    samples: Samples | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Metrics:
     """Measure a checkpoint on one side of a manifest, or on a COCO folder.
@@ -74,6 +76,7 @@ def evaluate(
     Kinds of IoU: `clicks_<k>`, `oracle_1` (best of the three masks after one click), `box` (the
     exact box of the mask), and `fill_box`, the baseline that fills that box. Which mask counts is
     the model's own rule. max_masks_per_image: draw that many of an image's masks, always the same.
+    samples: draws what was answered on some of the images, evenly spread over them.
     Images that cannot be read are left out and told in `problems`. Raises ManifestError,
     CheckpointError, and BaselineError when a baseline's package is missing.
     """
@@ -94,8 +97,12 @@ def evaluate(
             problems.append(f"image {image.image_id}: {error}")
             continue
         masks = drawn_masks(image, max_masks=max_masks_per_image)
-        look = _Look(model, features, image, measures=measures, clicks=clicks)
+        is_shown = samples is not None and samples.wants(index - 1, len(images))
+        shown = samples if is_shown else None
+        look = _Look(model, features, image, measures=measures, clicks=clicks, samples=shown)
         scores.extend(look.scores(masks))
+        if shown is not None:
+            shown.write(image)
         on_progress(index / len(images), f"measured {index} of {len(images)} images")
     if not scores:
         raise ManifestError(f"{manifest_path}: no usable image: {problems[-1]}")
@@ -124,7 +131,11 @@ class _Look:
         *,
         measures: Measures,
         clicks: Sequence[int],
+        samples: Samples | None,
     ) -> None:
+        self.samples = samples
+        if samples is not None:
+            samples.begin()
         self.model = model
         self.features = features
         self.image = image
@@ -162,12 +173,21 @@ class _Look:
         max_clicks = max(*self.clicks, self.measures.max_clicks if goals else 1)
         counted = [k for k in BOUNDARY_CLICKS if k <= max_clicks]
         outlines = _Outlines(truths, clicks=counted if self.measures.boundary else None)
-        by_click, oracle = session.click_ious(max_clicks, on_mask=outlines.hear)
+        samples = self.samples
+        if samples is not None:
+            samples.batch(truths, session.first_clicks)
+
+        def hear(index: int, num_clicks: int, predicted: Mask) -> None:
+            outlines.hear(index, num_clicks, predicted)
+            if samples is not None:
+                samples.hear(index, num_clicks, predicted, batch_size=len(truths))
+
+        by_click, oracle = session.click_ious(max_clicks, on_mask=hear)
         ious: dict[str, Sequence[float]] = {
             f"clicks_{k}": by_click[:, k - 1].tolist() for k in self.clicks
         }
         ious["oracle_1"] = oracle
-        ious["box"] = session.box_ious(boxes_xyxy, on_mask=outlines.hear)
+        ious["box"] = session.box_ious(boxes_xyxy, on_mask=hear)
         ious["fill_box"] = [mask.rle.area_px / _box_area_px(mask) for mask in batch]
         if self.measures.baselines:
             ious |= self._baselines(session, boxes_xyxy)

@@ -5,7 +5,7 @@ They are kept per mask so that two checkpoints can be compared on the same masks
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,11 +37,15 @@ class MaskScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Mean IoU of b minus a over the masks both were measured on, with a 95 % interval."""
+    """Mean IoU of b minus a over the masks both were measured on, with a 95 % interval.
+
+    worse_share: of the bootstrap's draws of images, how many say that b is worse.
+    """
 
     mean: float
     low: float
     high: float
+    worse_share: float
     num_masks: int
 
 
@@ -192,19 +196,38 @@ def _quantiles(means: FloatArray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def paired_difference(a: Metrics, b: Metrics, *, kind: str = "clicks_1") -> Difference:
+def paired_difference(
+    a: Metrics,
+    b: Metrics,
+    *,
+    kinds: Sequence[str] = ("clicks_1",),
+    mask_ids: Collection[str] | None = None,
+) -> Difference:
     """Compare two checkpoints on the masks that both were measured on: b minus a.
 
-    Raises ValueError when they have no mask in common.
+    kinds: a mask counts with the mean of these. mask_ids: only these masks. Raises ValueError
+    when none is left.
     """
-    before = {(s.image_id, s.mask_id): s.value(kind) for s in a.scores}
+
+    def value(score: MaskScore) -> float:
+        return sum(score.value(kind) for kind in kinds) / len(kinds)
+
+    before = {(s.image_id, s.mask_id): value(s) for s in a.scores}
     pairs = [
-        (score.image_id, score.value(kind) - before[score.image_id, score.mask_id])
+        (score.image_id, value(score) - before[score.image_id, score.mask_id])
         for score in b.scores
         if (score.image_id, score.mask_id) in before
+        and (mask_ids is None or score.mask_id in mask_ids)
     ]
     if not pairs:
         raise ValueError("the two evaluations have no mask in common")
     changes = np.array([change for _, change in pairs])
-    low, high = bootstrap_interval(changes, groups=[image_id for image_id, _ in pairs])
-    return Difference(mean=float(changes.mean()), low=low, high=high, num_masks=len(pairs))
+    means = resampled_means(changes, groups=[image_id for image_id, _ in pairs], seed=0)
+    low, high = _quantiles(means)
+    return Difference(
+        mean=float(changes.mean()),
+        low=low,
+        high=high,
+        worse_share=float((means < 0).mean()),
+        num_masks=len(pairs),
+    )

@@ -23,7 +23,7 @@ def comparison(earlier: Metrics, metrics: Metrics) -> str:
     lines = ["against the earlier evaluation, on the same masks:"]
     for kind in metrics.kinds:
         if kind in earlier.kinds:
-            change = paired_difference(earlier, metrics, kind=kind)
+            change = paired_difference(earlier, metrics, kinds=(kind,))
             lines.append(f"  {kind:10} {change.mean:+.3f}  [{change.low:+.3f}, {change.high:+.3f}]")
     return "\n".join(lines)
 

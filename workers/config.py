@@ -22,6 +22,7 @@ class WorkerConfig:
     sweep_s: float = 5.0
     idle_min_s: float = 0.2
     idle_max_s: float = 1.0
+    deaf_after_s: float = 60.0  # a Celery worker that hears no bell for work that waits ends itself
     turn_s: float = 60.0  # how long one ring of the bell may keep a Celery worker
 
 

@@ -1,23 +1,53 @@
 """The thread that keeps a running job's lease alive, on its own database connection.
 
-It stops extending when the job's progress stands still, so a hung job does not live for ever.
+It stops extending when the job must end, tells the task so, and kills this process when the task
+does not listen: a task hung in C code cannot be stopped from inside Python in any other way.
 """
 
 from __future__ import annotations
 
+import enum
 import logging
+import os
+import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import DatabaseError, connection
 
+from engine.domain.jobs import CANCEL_GRACE_S, KILL_GRACE_S
+from engine.domain.states import AttemptOutcome
 from engine.services import jobs
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.5
+BEAT_AT_LEAST_EVERY_S = 3.0
 SHOW_PROGRESS_EVERY_S = 2.0
+
+
+class Why(enum.Enum):
+    """Why a job must stop here, and what that makes of the attempt."""
+
+    NOT_OURS = "lease lost or job cancelled"
+    SILENT = "no heartbeat got through for a whole lease"
+    STALLED = "no progress for {stall_s:g} s"
+    TIMED_OUT = "not done after {deadline_s:g} s"
+
+
+OUTCOMES = {Why.STALLED: AttemptOutcome.STALLED, Why.TIMED_OUT: AttemptOutcome.TIMED_OUT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a job may do what, in seconds. The graces run from the moment it must stop."""
+
+    stall_s: float
+    deadline_s: float
+    sigterm_after_s: float = CANCEL_GRACE_S
+    sigkill_after_s: float = CANCEL_GRACE_S + KILL_GRACE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +73,30 @@ class Progress:
 class Heartbeat(threading.Thread):
     """Extend the lease every third of it, or sooner to show new progress.
 
-    `lost` is set when somebody else owns the job, when it was cancelled, when its progress stood
-    still for `stall_s`, or when no heartbeat got through for a whole lease (database away, machine
-    asleep): in each case another worker may already run the job, so this one must write nothing.
+    `lost` is set when somebody else owns the job, when it is to be cancelled, when its progress
+    stood still, when its deadline passed, or when no heartbeat got through for a whole lease
+    (database away, machine asleep): this worker must then write nothing. A task that runs on gets
+    its process a SIGTERM and then a SIGKILL; whoever started the process starts another.
     """
 
-    def __init__(self, claim: jobs.ClaimedJob, *, progress: Progress, stall_s: float) -> None:
+    def __init__(
+        self,
+        claim: jobs.ClaimedJob,
+        *,
+        progress: Progress,
+        limits: Limits,
+        kill: Callable[[int, int], object] = os.kill,
+    ) -> None:
         super().__init__(name=f"heartbeat-{claim.id}", daemon=True)
         self.lost = threading.Event()
+        self.why: Why | None = None
         self._claim = claim
         self._progress = progress
         self._lease_s = claim.lease_s
-        self._stall_s = stall_s
+        self._limits = limits
+        self._kill = kill
         self._ended = threading.Event()
-        self._beaten_at_s = time.monotonic()
+        self._started_at_s = self._beaten_at_s = time.monotonic()
         self._shown: tuple[int, str] = (0, "")
 
     def run(self) -> None:
@@ -64,6 +104,7 @@ class Heartbeat(threading.Thread):
             while not self._ended.wait(min(TICK_S, self._lease_s / 3)):
                 self._tick()
                 if self.lost.is_set():
+                    self._see_that_it_ends()
                     return
         except Exception:  # without a beat nobody knows whose the job is
             logger.exception("the heartbeat of job %s broke", self._claim.id)
@@ -76,20 +117,41 @@ class Heartbeat(threading.Thread):
         self._ended.set()
         self.join()
 
+    @property
+    def may_write(self) -> bool:
+        """Whether effects may be applied: not lost, and heard of within the lease.
+
+        Asked of this machine's own monotonic clock, so it also holds right after the process was
+        frozen, before the thread has run again.
+        """
+        return not self.lost.is_set() and time.monotonic() - self._beaten_at_s <= self._lease_s
+
+    @property
+    def reason(self) -> str:
+        """Why the job must stop, in words; empty while it need not."""
+        if self.why is None:
+            return ""
+        return self.why.value.format(
+            stall_s=self._limits.stall_s, deadline_s=self._limits.deadline_s
+        )
+
     def _tick(self) -> None:
         now_s = time.monotonic()
         reported = self._progress.latest
         if now_s - self._beaten_at_s > self._lease_s:
-            self._lose("no heartbeat got through for a whole lease")
-        elif now_s - reported.moved_at_s > self._stall_s:
-            self._lose(f"no progress for {self._stall_s:g} s")
+            self._lose(Why.SILENT)
+        elif now_s - self._started_at_s > self._limits.deadline_s:
+            self._lose(Why.TIMED_OUT)
+        elif now_s - reported.moved_at_s > self._limits.stall_s:
+            self._lose(Why.STALLED)
         elif self._is_due(now_s, reported):
             self._beat(reported)
 
     def _is_due(self, now_s: float, reported: Reported) -> bool:
         waited_s = now_s - self._beaten_at_s
         is_news = (reported.percent, reported.text) != self._shown
-        return waited_s >= self._lease_s / 3 or (is_news and waited_s >= SHOW_PROGRESS_EVERY_S)
+        due_s = min(self._lease_s / 3, BEAT_AT_LEAST_EVERY_S)  # it is also how a cancel arrives
+        return waited_s >= due_s or (is_news and waited_s >= SHOW_PROGRESS_EVERY_S)
 
     def _beat(self, reported: Reported) -> None:
         started_s = time.monotonic()
@@ -103,8 +165,34 @@ class Heartbeat(threading.Thread):
             self._beaten_at_s = started_s
             self._shown = (reported.percent, reported.text)
         else:
-            self._lose("lease lost or job cancelled")
+            self._lose(Why.NOT_OURS)
 
-    def _lose(self, why: str) -> None:
-        logger.warning("job %s (%s) is no longer ours: %s", self._claim.id, self._claim.kind, why)
+    def _lose(self, why: Why) -> None:
+        self.why = why
+        logger.warning("job %s (%s) must stop: %s", self._claim.id, self._claim.kind, self.reason)
         self.lost.set()
+        self._tell_the_queue()
+
+    def _tell_the_queue(self) -> None:
+        """Give a stalled or late job to another worker now; its fence keeps this one out."""
+        if self.why not in OUTCOMES:
+            return
+        try:
+            jobs.fail(self._claim, error=self.reason, retryable=True, outcome=OUTCOMES[self.why])
+        except DatabaseError as error:
+            logger.warning("job %s waits for its lease to end: %s", self._claim.id, error)
+
+    def _see_that_it_ends(self) -> None:
+        """Wait for the task to leave; SIGTERM, then SIGKILL this process when it does not."""
+        if self._ended.wait(self._limits.sigterm_after_s):
+            return
+        logger.error("job %s does not stop: SIGTERM to this process", self._claim.id)
+        self._kill(os.getpid(), signal.SIGTERM)
+        if self._ended.wait(self._limits.sigkill_after_s - self._limits.sigterm_after_s):
+            return
+        logger.error("job %s does not stop: SIGKILL to this process", self._claim.id)
+        try:
+            jobs.end_cancelled(self._claim)
+        except DatabaseError:
+            logger.warning("job %s waits for its lease to end", self._claim.id)
+        self._kill(os.getpid(), signal.SIGKILL)

@@ -15,7 +15,7 @@ from engine.domain.jobs import SPECS
 from engine.models import Project
 from engine.services import jobs
 from workers.context import JobContext, JobStopped
-from workers.heartbeat import Heartbeat, Progress
+from workers.heartbeat import Heartbeat, Limits, Progress
 from workers.stopping import StopFlag
 from workers.tasks import task_of
 
@@ -58,7 +58,9 @@ def run_claim(claim: jobs.ClaimedJob, *, worker: str, stopping: StopFlag) -> Run
     """
     started_s = time.monotonic()
     progress = Progress()
-    heartbeat = Heartbeat(claim, progress=progress, stall_s=SPECS[claim.kind].stall_s)
+    spec = SPECS[claim.kind]
+    limits = Limits(stall_s=spec.stall_s, deadline_s=spec.deadline_s)
+    heartbeat = Heartbeat(claim, progress=progress, limits=limits)
     context = _context(claim, worker=worker, progress=progress, heartbeat=heartbeat, stop=stopping)
     heartbeat.start()
     try:
@@ -92,19 +94,28 @@ def _attempt(context: JobContext, heartbeat: Heartbeat) -> tuple[Outcome, str]:
     try:
         effects = task_of(claim.kind)(context)
         heartbeat.end()
-        if heartbeat.lost.is_set():
-            return Outcome.LOST, ""
+        if not heartbeat.may_write:
+            return _let_go(claim, heartbeat)
         is_ours = jobs.finish(claim, effects=effects)
         return (Outcome.SUCCEEDED if is_ours else Outcome.LOST), ""
     except JobStopped:
         heartbeat.end()
-        is_ours = not heartbeat.lost.is_set() and jobs.give_back(claim)
-        return (Outcome.GIVEN_BACK if is_ours else Outcome.LOST), ""
+        if not heartbeat.may_write:
+            return _let_go(claim, heartbeat)
+        return (Outcome.GIVEN_BACK if jobs.give_back(claim) else Outcome.LOST), ""
     except DomainError as error:  # the same input would fail again
         retryable, message = isinstance(error, NotReady), error.message
     except Exception as error:
         logger.exception("job %s (%s) failed", claim.id, claim.kind)
         retryable, message = True, f"{type(error).__name__}: {error}"
     heartbeat.end()
+    if not heartbeat.may_write:
+        return _let_go(claim, heartbeat)
     is_ours = jobs.fail(claim, error=message, retryable=retryable)
     return (Outcome.FAILED if is_ours else Outcome.LOST), message
+
+
+def _let_go(claim: jobs.ClaimedJob, heartbeat: Heartbeat) -> tuple[Outcome, str]:
+    """Leave a job that is no longer ours to run; if it was cancelled, say that it has ended."""
+    jobs.end_cancelled(claim)
+    return Outcome.LOST, heartbeat.reason

@@ -23,9 +23,31 @@ STEADY_AFTER_S = 60.0  # a child that lived this long restarts without delay aga
 HEAVY_NICENESS = 10
 
 
+def runner_command(queue: str) -> list[str]:
+    """The embedded worker of a queue: polls the Job table."""
+    manage = Path(settings.BASE_DIR) / "manage.py"
+    return [
+        *(sys.executable, str(manage), "runner", "--queues", queue),
+        *("--parent-pid", str(os.getpid())),
+    ]
+
+
+def celery_command(queue: str) -> list[str]:
+    """The Celery worker of a queue: torch and forked workers do not mix, hence the solo pool."""
+    return [
+        *(sys.executable, "-m", "celery", "-A", "workers.app", "worker", "--pool", "solo"),
+        *("--queues", queue, "--hostname", f"{queue}-{os.getpid()}@%h"),
+        *("--without-mingle", "--without-gossip", "--loglevel", "INFO"),
+    ]
+
+
+Command = Callable[[str], list[str]]
+
+
 @dataclass
 class _Child:
     queue: str
+    command: Command
     process: subprocess.Popen[bytes]
     started_s: float
     delay_s: float = RESTART_MIN_S
@@ -37,13 +59,14 @@ def supervise(
     niceness: Mapping[str, int],
     stopping: StopFlag,
     emit: Callable[[str], object],
+    command: Command = runner_command,
     grace_s: float = 15.0,
 ) -> None:
     """Run one child a queue until `stopping`; restart a child that ended or was killed.
 
     On stop each child is asked by SIGTERM, and killed after `grace_s`.
     """
-    children = [_start(queue, niceness=niceness.get(queue, 0)) for queue in queues]
+    children = [_start(queue, command, niceness=niceness.get(queue, 0)) for queue in queues]
     try:
         while not stopping.wait(0.2):
             for child in children:
@@ -53,17 +76,11 @@ def supervise(
         _stop(children, grace_s=grace_s)
 
 
-def _start(queue: str, *, niceness: int) -> _Child:
-    manage = Path(settings.BASE_DIR) / "manage.py"
-    process = subprocess.Popen(  # noqa: S603
-        [
-            *(sys.executable, str(manage), "runner", "--queues", queue),
-            *("--parent-pid", str(os.getpid())),
-        ]
-    )
+def _start(queue: str, command: Command, *, niceness: int) -> _Child:
+    process = subprocess.Popen(command(queue))  # noqa: S603 - one of the two above
     if niceness:
         os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
-    return _Child(queue=queue, process=process, started_s=time.monotonic())
+    return _Child(queue=queue, command=command, process=process, started_s=time.monotonic())
 
 
 def _restart(
@@ -81,7 +98,7 @@ def _restart(
     )
     if stopping.wait(delay_s):
         return
-    fresh = _start(child.queue, niceness=niceness.get(child.queue, 0))
+    fresh = _start(child.queue, child.command, niceness=niceness.get(child.queue, 0))
     child.process, child.started_s = fresh.process, fresh.started_s
     child.delay_s = min(2 * delay_s, RESTART_MAX_S)
 

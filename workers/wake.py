@@ -1,12 +1,17 @@
 """The one Celery task: claim and run jobs of a queue until none is left or the turn is over.
 
+A worker that has lost its broker connection without noticing hears no bell any more: while jobs
+of its queues wait and it does nothing, it ends itself, and whoever started it starts another.
 Start workers with `celery -A workers.app worker --pool solo --queues cpu` (or gpu).
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
@@ -28,9 +33,36 @@ _stopping = StopFlag()
 _sweepers: list[Sweeper] = []
 
 
+@dataclass
+class Hearing:
+    """When this worker last heard a bell, and whether it runs jobs now. Monotonic seconds."""
+
+    queues: tuple[str, ...] = ()
+    heard_at_s: float = 0.0
+    is_busy: bool = False
+
+    def is_deaf(self, *, now_s: float, waits: bool, after_s: float) -> bool:
+        """Tell whether work has waited for `after_s` though this worker is idle."""
+        if self.is_busy or not waits:
+            self.heard_at_s = now_s
+            return False
+        return now_s - self.heard_at_s > after_s
+
+
+_hearing = Hearing()
+
+
 @app.task(name="workers.wake.wake", ignore_result=True)  # type: ignore[untyped-decorator]
 def wake(queue: str, **_later: Any) -> None:
     """Run jobs of `queue` for one turn. Extra keywords are for rolling upgrades."""
+    _hearing.heard_at_s, _hearing.is_busy = time.monotonic(), True
+    try:
+        _take_turn(queue)
+    finally:
+        _hearing.heard_at_s, _hearing.is_busy = time.monotonic(), False
+
+
+def _take_turn(queue: str) -> None:
     config = from_environment()
     worker = worker_name(f"celery-{queue}")
     ends_at_s = time.monotonic() + config.turn_s
@@ -51,7 +83,9 @@ def wake(queue: str, **_later: Any) -> None:
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
-def _start_sweeping(**_: Any) -> None:
+def _start_sweeping(sender: Any, **_: Any) -> None:
+    _hearing.queues = tuple(q for q in sender.app.amqp.queues.consume_from if q in QUEUES)
+    _hearing.heard_at_s = time.monotonic()
     sweeper = Sweeper(every_s=from_environment().sweep_s, then=_ring_for_what_waits)
     sweeper.start()
     _sweepers.append(sweeper)
@@ -70,6 +104,12 @@ def _stop_sweeping(**_: Any) -> None:
 
 
 def _ring_for_what_waits() -> None:
-    for queue in QUEUES:
-        for _ in range(min(2, jobs.num_claimable(queue))):
+    waiting = {queue: jobs.num_claimable(queue) for queue in QUEUES}
+    for queue, number in waiting.items():
+        for _ in range(min(2, number)):
             ring(queue)
+    waits = any(waiting[queue] for queue in _hearing.queues)
+    after_s = from_environment().deaf_after_s
+    if _hearing.is_deaf(now_s=time.monotonic(), waits=waits, after_s=after_s):
+        logger.error("jobs have waited for %g s but no bell was heard: ending this worker", after_s)
+        os.kill(os.getpid(), signal.SIGTERM)

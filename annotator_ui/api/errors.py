@@ -11,6 +11,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
     TooManyFilesSent,
 )
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -39,6 +40,8 @@ PLAIN: dict[type[Exception], tuple[int, str, str]] = {
     TooManyFilesSent: (413, "too_many_files", "too many files in one request; send fewer"),
     SuspiciousOperation: (400, "bad_request", "the request could not be read"),
 }
+RETRY_AFTER_S = "1"
+DATABASE_AWAY = "the database is not there at the moment; nothing was written, try again"
 HTTP_ERROR_CODES = {400: "bad_request", 403: "not_allowed", 404: "not_found", 429: "too_many"}
 
 
@@ -62,8 +65,23 @@ def field_errors(errors: list[dict[str, Any]]) -> list[dict[str, str]]:
     return fields
 
 
+def _install_database_away(api: NinjaAPI) -> None:
+    """Answer 503 while the database restarts: a client keeps its mask and sends it again."""
+
+    def on_database_away(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+        logger.warning("the database did not answer %s: %s", request.path_info, error)
+        body = {"code": "database_away", "message": DATABASE_AWAY}
+        response = api.create_response(request, body, status=503)
+        response.headers["Retry-After"] = RETRY_AFTER_S
+        return response
+
+    for kind in (OperationalError, InterfaceError):
+        api.add_exception_handler(kind, on_database_away)
+
+
 def install(api: NinjaAPI) -> None:
     """Register every handler on the API."""
+    _install_database_away(api)
 
     def answer(
         request: HttpRequest, status: int, code: str, message: str, **more: Any

@@ -40,6 +40,20 @@ def stored_file(request: HttpRequest, key: str, *, download_name: str = "") -> H
     return response
 
 
+def cached_file(
+    request: HttpRequest, path: Path, *, etag: str, immutable: bool
+) -> HttpResponseBase:
+    """Answer with a derived file: for good under an address that names it, else asked for anew."""
+    response: HttpResponseBase
+    if matches(request, f'"{etag}"'):
+        response = HttpResponseNotModified()
+    else:
+        response = _file_response(path, download_name="")
+    response.headers["ETag"] = f'"{etag}"'
+    response.headers["Cache-Control"] = IMMUTABLE if immutable else "private, no-cache"
+    return response
+
+
 def _file_response(path: Path, *, download_name: str) -> FileResponse:
     content_type = CONTENT_TYPES.get(path.suffix.lower(), "application/octet-stream")
     response = FileResponse(path.open("rb"), content_type=content_type)

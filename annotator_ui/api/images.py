@@ -10,7 +10,7 @@ from ninja import Query, Router
 from annotator_ui import decoding
 from annotator_ui.api import present, schemas
 from annotator_ui.api.answers import answers, files
-from annotator_ui.api.files import stored_file
+from annotator_ui.api.files import cached_file, stored_file
 from annotator_ui.lookups import image_by_id, version_by_id
 from annotator_ui.permissions import Actor, actor_of
 from engine import storage
@@ -19,7 +19,7 @@ from engine.domain.prompts import BoxPrompt, PointPrompt, parse_prompts
 from engine.domain.roles import Permission
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion
-from engine.services import embeddings
+from engine.services import embeddings, overlays
 
 router = Router(tags=["images"])
 
@@ -39,6 +39,16 @@ def image_thumbnail(request: HttpRequest, image_id: UUID) -> HttpResponseBase:
     """A small copy of the photo."""
     image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
     return stored_file(request, image.thumbnail_key)
+
+
+@router.get("/images/{uuid:image_id}/overlay", **files(("image/png", "image/webp"), 404, 409, 422))
+def image_overlay(
+    request: HttpRequest, image_id: UUID, query: Query[schemas.OverlayQuery]
+) -> HttpResponseBase:
+    """A small picture of the masks as they are now; 404 no_masks. May be kept when `masks` fits."""
+    image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
+    path, mark = overlays.overlay_of(image)
+    return cached_file(request, path, etag=mark, immutable=query.masks == mark)
 
 
 @router.get(

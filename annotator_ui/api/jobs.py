@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase
-from ninja import Router, Status
+from ninja import Query, Router, Status
 
 from annotator_ui.api import present, schemas
 from annotator_ui.api.answers import answers, files
@@ -19,16 +19,29 @@ from engine.selectors import jobs as job_rows
 from engine.services import exports, jobs
 
 router = Router(tags=["jobs and exports"])
-NUM_JOBS = 200
 
 
-@router.get("/projects/{slug:slug}/jobs", response=answers(list[schemas.JobOut], 404))
-def of_project(request: HttpRequest, slug: str) -> list[schemas.JobOut]:
-    """List the live jobs, then those that ended last, at most 200 in all."""
+@router.get("/projects/{slug:slug}/jobs", response=answers(list[schemas.JobOut], 404, 422))
+def of_project(
+    request: HttpRequest, slug: str, query: Query[schemas.JobsQuery]
+) -> list[schemas.JobOut]:
+    """Without a filter the live jobs, then those that ended last; with one, newest first.
+
+    At most `limit` of them, after the first `offset`.
+    """
     project = project_by_slug(actor_of(request), slug, to=Permission.SEE_JOBS)
-    live = list(job_rows.live(project)[:NUM_JOBS])
-    over = job_rows.for_project(project).exclude(status__in=job_rows.LIVE)
-    return [present.job_out(job) for job in [*live, *over[: NUM_JOBS - len(live)]]]
+    if query.status or query.kind:
+        found = job_rows.history(project, statuses=query.status, kinds=query.kind)
+    else:
+        found = job_rows.live_first(project)
+    return [present.job_out(job) for job in found[query.offset : query.offset + query.limit]]
+
+
+@router.get("/jobs/{uuid:job_id}/attempts", response=answers(list[schemas.AttemptOut], 404))
+def attempts(request: HttpRequest, job_id: UUID) -> list[schemas.AttemptOut]:
+    """Every attempt, first to last: where it ran, how long, how it ended."""
+    job = job_by_id(actor_of(request), job_id, to=Permission.SEE_JOBS)
+    return [present.attempt_out(attempt) for attempt in job.attempt_rows.all()]
 
 
 @router.get("/jobs/{uuid:job_id}", response=answers(schemas.JobOut, 404))

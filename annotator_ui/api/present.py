@@ -23,13 +23,25 @@ from engine.domain.states import (
     ModelVersionStatus,
     Role,
 )
-from engine.models import Assignment, Export, Image, Job, Mask, ModelVersion, Project
+from engine.models import (
+    Assignment,
+    DatasetImport,
+    Export,
+    Image,
+    Job,
+    JobAttempt,
+    Mask,
+    ModelVersion,
+    Project,
+)
+from engine.models.job import LIVE
 from engine.selectors import jobs as job_rows
 from engine.selectors import masks as mask_rows
 from engine.selectors import models as model_versions
 from engine.selectors import queue
 from engine.selectors.progress import Figures, ProjectFigures
 from engine.selectors.stages import active_stage
+from engine.services import packed_masks
 from engine.services.masks import SavedMask
 from masks.rle import Rle
 
@@ -95,6 +107,7 @@ def mask_out(mask: Mask) -> schemas.MaskOut:
 
 
 def masks_of(image: Image, *, with_rejected: bool) -> list[schemas.MaskOut]:
+    packed_masks.unpack(image)
     rows = mask_rows.for_image(image).select_related("image")
     if not with_rejected:
         rows = rows.exclude(status=MaskStatus.REJECTED.value)
@@ -174,11 +187,26 @@ def job_out(job: Job) -> schemas.JobOut:
         eta_s=remaining_s,
         error=job.error,
         attempts=job.attempts,
+        max_attempts=job.max_attempts,
+        priority=job.priority,
+        parent_id=job.parent_id,
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
-        can_cancel=job.status in (JobStatus.QUEUED, JobStatus.RUNNING),
+        can_cancel=job.status in LIVE,
         can_retry=job.status in (JobStatus.FAILED, JobStatus.DEAD),
+    )
+
+
+def attempt_out(attempt: JobAttempt) -> schemas.AttemptOut:
+    return schemas.AttemptOut(
+        fence=attempt.fence,
+        worker=attempt.worker,
+        pid=attempt.pid,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        outcome=attempt.outcome,
+        error=attempt.error,
     )
 
 
@@ -202,6 +230,22 @@ def export_out(export: Export) -> schemas.ExportOut:
         sha256=export.sha256 if ready else None,
         file_url=f"{API_BASE}/exports/{export.pk}/file" if ready else None,
         job=job_out(export.job) if export.job else None,
+    )
+
+
+def import_out(run: DatasetImport) -> schemas.ImportOut:
+    return schemas.ImportOut(
+        id=run.pk,
+        name=run.name,
+        status=run.status,
+        num_images=run.num_images,
+        num_known_images=run.num_known_images,
+        num_masks=run.num_masks,
+        num_known_masks=run.num_known_masks,
+        num_refused=run.num_refused,
+        refused_url=f"/api/v1/imports/{run.pk}/refused",
+        page_url=f"/projects/{run.project.slug}/imports/{run.pk}/",
+        job=job_out(run.job) if run.job else None,
     )
 
 
@@ -242,7 +286,8 @@ def project_out(project: Project, *, with_jobs: bool) -> schemas.ProjectOut:
     revision = revision_of(project)
     figures = figures_of(project, revision=revision)
     serving = project.model_versions.filter(status=ModelVersionStatus.SERVING.value)
-    running = job_rows.live(project).filter(status=JobStatus.RUNNING.value) if with_jobs else []
+    under_way = [JobStatus.RUNNING.value, JobStatus.WAITING.value]
+    running = job_rows.live(project).filter(status__in=under_way) if with_jobs else []
     return schemas.ProjectOut(
         slug=project.slug,
         name=project.name,

@@ -9,6 +9,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints
 
+from engine.domain.jobs import JobKind
 from engine.domain.policy import (
     MAX_ANNOTATE_MS,
     MAX_LABEL_CHARACTERS,
@@ -17,7 +18,14 @@ from engine.domain.policy import (
     MAX_RLE_CHARACTERS,
 )
 from engine.domain.roles import Scope
-from engine.domain.states import AssignmentStatus, ImageStatus, MaskSource, MaskStatus, Role
+from engine.domain.states import (
+    AssignmentStatus,
+    ImageStatus,
+    JobStatus,
+    MaskSource,
+    MaskStatus,
+    Role,
+)
 from engine.models.base import NAME_CHARACTERS
 from engine.services.mask_operations import Outcome
 
@@ -125,6 +133,10 @@ class PageQuery(StrictIn):
 
     after: UUID | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class OverlayQuery(StrictIn):
+    masks: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
 
 
 class NextIn(StrictIn):
@@ -319,11 +331,33 @@ class JobOut(Schema):
     eta_s: float | None
     error: str
     attempts: int
+    max_attempts: int
+    priority: int
+    parent_id: UUID | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     can_cancel: bool
     can_retry: bool
+
+
+class JobsQuery(Schema):
+    status: list[JobStatus] = Field(default=[], max_length=20)
+    kind: list[JobKind] = Field(default=[], max_length=20)
+    limit: int = Field(default=200, ge=1, le=500)
+    offset: int = Field(default=0, ge=0, le=1_000_000)
+
+
+class AttemptOut(Schema):
+    """One claim of a job. `outcome` is empty while it runs."""
+
+    fence: int
+    worker: str
+    pid: int
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str
+    error: str
 
 
 class ModelCostOut(Schema):
@@ -343,6 +377,7 @@ class FiguresOut(Schema):
     num_human_masks: int
     num_prefilled_masks: int
     num_automatic_masks: int
+    num_imported_masks: int
     num_proposed_masks: int
     masks_per_image: float | None
     seconds_per_mask: float | None
@@ -383,6 +418,32 @@ class ProjectOut(Schema):
 class RetrainOut(Schema):
     model_version: VersionOut
     job: JobOut
+
+
+class ImportOut(Schema):
+    """Counts are those of a finished import; its report says what was refused."""
+
+    id: UUID
+    name: str
+    status: str
+    num_images: int
+    num_known_images: int
+    num_masks: int
+    num_known_masks: int
+    num_refused: int
+    refused_url: str
+    page_url: str
+    job: JobOut | None
+
+
+class ReportQuery(StrictIn):
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class ImportReportOut(Schema):
+    num_refused: int
+    refused: list[RefusedFile]
 
 
 class ExportOut(Schema):

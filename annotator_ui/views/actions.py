@@ -17,7 +17,7 @@ from annotator_ui.views.guard import domain_errors_as_pages, told_as_message
 from annotator_ui.wording import FAMILIES, FORMATS, STAGES
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.roles import Permission
-from engine.models import Project
+from engine.models import Job, Project
 from engine.services import exports, jobs, model_versions, stages
 
 MAX_REASON_CHARACTERS = 500
@@ -53,14 +53,21 @@ def reason_of(request: HttpRequest) -> str:
 
 @project_action(Permission.ADD_IMAGES)
 def upload(request: HttpRequest, project: Project) -> None:
-    batch = uploads.take_files(project, request.FILES.getlist("file"), actor=user_of(request))
+    files = request.FILES.getlist("file")
+    archives = [one for one in files if (one.name or "").lower().endswith(".zip")]
+    for archive in archives:
+        with told_as_message(request):
+            run = uploads.take_archive(project, archive, actor=user_of(request))
+            messages.success(request, f"Import of {run.name} started.")
+    photos = [one for one in files if one not in archives]
+    batch = uploads.take_files(project, photos, actor=user_of(request))
     if batch.images:
         known = len(batch.images) - batch.added
         already = f", {known} already there" if known else ""
         messages.success(request, f"Photos added: {batch.added}{already}.")
     for refused in batch.refused:
         messages.error(request, f"{refused.file_name}: {refused.message}")
-    if not batch.images and not batch.refused:
+    if not files:
         raise InvalidInput("choose at least one photo")
 
 
@@ -114,7 +121,7 @@ def cancel_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     job = job_by_id(actor_of(request), job_id, to=Permission.MANAGE_JOBS)
     with told_as_message(request):
         jobs.cancel(job, actor=user_of(request))
-    return redirect("project", slug=job.project.slug)
+    return _back(request, job)
 
 
 @require_POST
@@ -124,4 +131,10 @@ def retry_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     job = job_by_id(actor_of(request), job_id, to=Permission.MANAGE_JOBS)
     with told_as_message(request):
         jobs.retry(job, actor=user_of(request))
-    return redirect("project", slug=job.project.slug)
+    return _back(request, job)
+
+
+def _back(request: HttpRequest, job: Job) -> HttpResponse:
+    """Return to the page whose button was pressed."""
+    page = "jobs" if request.POST.get("back") == "jobs" else "project"
+    return redirect(page, slug=job.project.slug)

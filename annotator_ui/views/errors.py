@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -34,6 +37,13 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer what nobody caught: 503 when the database is away, which soon passes, else 500."""
+    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
+        response = error_page(
+            request, 503, message="The database is not there at the moment. Try again in a moment."
+        )
+        response.headers["Retry-After"] = "1"
+        return response
     return error_page(request, 500)
 
 

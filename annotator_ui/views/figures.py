@@ -31,7 +31,7 @@ def project_tiles(figures: Figures) -> Sequence[Figure]:
     """The row of large figures of a whole project."""
     sources = (
         f"{figures.num_human_masks} by people, {figures.num_prefilled_masks} prefilled, "
-        f"{figures.num_automatic_masks} automatic"
+        f"{figures.num_automatic_masks} automatic, {figures.num_imported_masks} imported"
     )
     return [
         Figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,8 +11,9 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count
 
 from annotator_ui.wording import SOURCES
-from engine.domain.states import MaskStatus
+from engine.domain.states import MaskSource, MaskStatus
 from engine.models import Image, Mask, Project
+from engine.selectors.packed import kept_runs
 
 IMAGES_PER_PAGE = 18
 
@@ -43,7 +45,7 @@ def image_grid(project: Project, *, page_number: str) -> ImageGrid:
     """One page of the photos, oldest first; a page number out of range shows the nearest page."""
     paginator = Paginator(project.images.order_by("created_at", "id"), IMAGES_PER_PAGE)
     page: Page[Image] = paginator.get_page(page_number)
-    counts = _counts([image.pk for image in page])
+    counts = mask_counts([image.pk for image in page])
     cards = [
         ImageCard(image.pk, image.file_name, image.status, counts.get(image.pk, []))
         for image in page
@@ -51,8 +53,8 @@ def image_grid(project: Project, *, page_number: str) -> ImageGrid:
     return ImageGrid(cards, page.number, paginator.num_pages, paginator.count)
 
 
-def _counts(image_ids: Sequence[UUID]) -> dict[UUID, list[SourceCount]]:
-    """Masks of each image by source, rejected ones left out. One query."""
+def mask_counts(image_ids: Sequence[UUID]) -> dict[UUID, list[SourceCount]]:
+    """Masks of each image by source, rejected ones left out. Two queries."""
     rows = (
         Mask.objects.filter(image__in=image_ids)
         .exclude(status=MaskStatus.REJECTED.value)
@@ -60,7 +62,10 @@ def _counts(image_ids: Sequence[UUID]) -> dict[UUID, list[SourceCount]]:
         .annotate(number=Count("pk"))
         .order_by()
     )
-    found = {(image_id, source): number for image_id, source, number in rows}
+    found = Counter({(image_id, source): number for image_id, source, number in rows})
+    automatic = MaskSource.AUTOMATIC.value
+    for image_id, number in kept_runs(image__in=image_ids).values_list("image", "num_masks"):
+        found[image_id, automatic] += number
     return {
         image_id: [
             SourceCount(source, title, found[image_id, source])

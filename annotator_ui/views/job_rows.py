@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,11 +11,11 @@ from django.db.models import Count
 from django.utils import timezone
 
 from annotator_ui.addresses import API_BASE
-from annotator_ui.progress import ago, eta_s, progress_line
+from annotator_ui.progress import ago, duration, eta_s, progress_line
 from annotator_ui.wording import FORMATS, JOBS, tone
 from engine.domain.jobs import JobKind
 from engine.domain.states import ExportStatus, JobStatus
-from engine.models import Export, Image, Job, ModelVersion, Project
+from engine.models import DatasetImport, Export, Image, Job, JobAttempt, ModelVersion, Project
 
 NUM_RECENT = 8
 NUM_RUNNING = 8
@@ -24,6 +24,16 @@ NUM_EXPORTS = 10
 PER_IMAGE = (JobKind.EMBED_IMAGE, JobKind.PRELABEL_IMAGE, JobKind.AUTOMASK_IMAGE)
 
 PER_IMAGE_STATES = {JobStatus.SUCCEEDED: "done", JobStatus.QUEUED: "waiting"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    number: int
+    worker: str
+    started_at: datetime
+    took: str
+    outcome: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +50,8 @@ class JobRow:
     summary: str
     error: str
     attempts: int
+    max_attempts: int
+    history: Sequence[AttemptRow]
     when: str
     can_cancel: bool
     can_retry: bool
@@ -66,7 +78,8 @@ def shown_jobs(project: Project) -> list[Job]:
     """
     jobs = project.jobs.order_by("-created_at")
     other = jobs.exclude(kind__in=[kind.value for kind in PER_IMAGE])
-    live = jobs.filter(status=JobStatus.RUNNING.value).order_by("started_at")[:NUM_RUNNING]
+    live = jobs.filter(status__in=[JobStatus.RUNNING.value, JobStatus.WAITING.value])
+    live = live.order_by("started_at")[:NUM_RUNNING]
     broken = jobs.filter(status__in=[JobStatus.FAILED.value, JobStatus.DEAD.value])[:NUM_BROKEN]
     queued = other.filter(status=JobStatus.QUEUED.value)[:NUM_RECENT]
     over = other.filter(status__in=[JobStatus.SUCCEEDED.value, JobStatus.CANCELLED.value])
@@ -74,10 +87,17 @@ def shown_jobs(project: Project) -> list[Job]:
 
 
 def job_rows(project: Project) -> list[JobRow]:
-    jobs = shown_jobs(project)
+    return rows_of(shown_jobs(project), attempts={})
+
+
+def rows_of(jobs: Sequence[Job], *, attempts: Mapping[UUID, Sequence[JobAttempt]]) -> list[JobRow]:
+    """Say in words what each job does and how it fares. `attempts`: their history, if shown."""
     subjects = _subjects(jobs)
     now = timezone.now()
-    return [_job_row(job, subject=subjects.get(job.pk, ""), now=now) for job in jobs]
+    return [
+        job_row(job, subject=subjects.get(job.pk, ""), attempts=attempts.get(job.pk, ()), now=now)
+        for job in jobs
+    ]
 
 
 def per_image_phrases(project: Project) -> list[str]:
@@ -103,7 +123,9 @@ def per_image_phrases(project: Project) -> list[str]:
     return phrases
 
 
-def _job_row(job: Job, *, subject: str, now: datetime) -> JobRow:
+def job_row(
+    job: Job, *, subject: str, now: datetime, attempts: Sequence[JobAttempt] = ()
+) -> JobRow:
     status = JobStatus(job.status)
     remaining_s = eta_s(
         progress_pct=job.progress_pct,
@@ -111,7 +133,8 @@ def _job_row(job: Job, *, subject: str, now: datetime) -> JobRow:
         finished_at=job.finished_at,
         now=now,
     )
-    stopping = status == JobStatus.RUNNING and job.cancel_requested_at is not None
+    live = status in (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.WAITING)
+    stopping = live and job.cancel_requested_at is not None
     return JobRow(
         id=job.pk,
         kind=job.kind,
@@ -119,15 +142,29 @@ def _job_row(job: Job, *, subject: str, now: datetime) -> JobRow:
         subject=subject,
         status="stopping" if stopping else job.status,
         tone=tone(job.status),
-        running=status == JobStatus.RUNNING,
+        running=status in (JobStatus.RUNNING, JobStatus.WAITING),
         progress_pct=job.progress_pct,
         progress_line=progress_line(job.progress_pct, job.progress_text, remaining_s),
         summary=_summary(job),
         error=job.error if status in (JobStatus.FAILED, JobStatus.DEAD, JobStatus.QUEUED) else "",
         attempts=job.attempts,
+        max_attempts=job.max_attempts,
+        history=[_attempt_row(attempt, now=now) for attempt in attempts],
         when=ago(job.started_at, now=now) if job.started_at else "",
-        can_cancel=status in (JobStatus.QUEUED, JobStatus.RUNNING) and not stopping,
+        can_cancel=live and not stopping,
         can_retry=status in (JobStatus.FAILED, JobStatus.DEAD),
+    )
+
+
+def _attempt_row(attempt: JobAttempt, *, now: datetime) -> AttemptRow:
+    seconds = ((attempt.ended_at or now) - attempt.started_at).total_seconds()
+    return AttemptRow(
+        number=attempt.fence,
+        worker=attempt.worker,
+        started_at=attempt.started_at,
+        took=duration(max(seconds, 0)),
+        outcome=attempt.outcome or "running",
+        error=attempt.error,
     )
 
 
@@ -145,6 +182,9 @@ def _subjects(jobs: Sequence[Job]) -> dict[UUID, str]:
     asked = [job.args["model_version"] for job in jobs if "model_version" in job.args]
     versions = ModelVersion.objects.in_bulk(asked)
     formats = Export.objects.in_bulk([job.args["export"] for job in jobs if "export" in job.args])
+    runs = DatasetImport.objects.in_bulk(
+        [job.args["import"] for job in jobs if "import" in job.args]
+    )
     subjects = {}
     for job in jobs:
         ids = {name: UUID(value) for name, value in job.args.items()}
@@ -154,6 +194,8 @@ def _subjects(jobs: Sequence[Job]) -> dict[UUID, str]:
             subjects[job.pk] = f"v{version.number}"
         elif export := formats.get(ids.get("export", job.pk)):
             subjects[job.pk] = FORMATS[export.format]
+        elif run := runs.get(ids.get("import", job.pk)):
+            subjects[job.pk] = run.name
     return subjects
 
 

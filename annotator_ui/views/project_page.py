@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from annotator_ui.live import figures_of, revision_of
+from annotator_ui.views import imports
 from annotator_ui.views.figures import CostRow, Figure, cost_rows, project_tiles
 from annotator_ui.views.image_cards import ImageCard, image_grid
+from annotator_ui.views.imports import ImportRow
 from annotator_ui.views.job_rows import ExportRow, JobRow, export_rows, job_rows, per_image_phrases
 from annotator_ui.views.model_rows import FamilyPanel, family_panels
 from annotator_ui.views.stage_track import StageCard, StageMoves, moves, stage_cards
@@ -19,6 +21,7 @@ from engine.models import Project, User
 from engine.selectors import models as version_rows
 from engine.selectors.masks import accepted_masks
 from engine.selectors.members import projects_of
+from engine.selectors.packed import kept_runs, num_packed
 from engine.selectors.stages import active_stage
 
 
@@ -38,6 +41,7 @@ class ProjectPage:
     jobs: Sequence[JobRow]
     per_image_jobs: Sequence[str]
     exports: Sequence[ExportRow]
+    imports: Sequence[ImportRow]
     images: Sequence[ImageCard]
     num_images: int
     page_number: int
@@ -64,6 +68,7 @@ def build(project: Project, *, is_lead: bool, page_number: str) -> ProjectPage:
         jobs=job_rows(project) if is_lead else [],
         per_image_jobs=per_image_phrases(project) if is_lead else [],
         exports=export_rows(project) if is_lead else [],
+        imports=imports.rows(project) if is_lead else [],
         images=grid.cards,
         num_images=grid.num_images,
         page_number=grid.page_number,
@@ -98,5 +103,5 @@ def _card(project: Project) -> ProjectCard:
         stage=STAGES[stage.kind].title if stage else "closed",
         num_images=images.count(),
         num_done=images.filter(status=ImageStatus.DONE.value).count(),
-        num_masks=accepted_masks(project).count(),
+        num_masks=accepted_masks(project).count() + num_packed(kept_runs(image__project=project)),
     )

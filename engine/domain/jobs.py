@@ -16,7 +16,18 @@ QUEUES = (CPU, GPU)
 (minutes to hours). One queue for both would make an annotator's embedding wait for a training."""
 
 
+URGENT = 1
+"""Priority of what somebody is looking at this very moment, before every kind's own."""
+NOBODY_WAITS = 35
+"""Priority of quick work that may come after all other quick work."""
+CANCEL_GRACE_S = 5.0
+"""How long a task that must stop may take to notice, before its process gets SIGTERM ..."""
+KILL_GRACE_S = 10.0
+"""... and how long after that until SIGKILL."""
+
+
 class JobKind(StrEnum):
+    EMBED_PROJECT = "embed_project"
     EMBED_IMAGE = "embed_image"
     EXPORT_DECODER = "export_decoder"
     PRELABEL_IMAGE = "prelabel_image"
@@ -25,6 +36,7 @@ class JobKind(StrEnum):
     TRAIN_DETECTOR = "train_detector"
     EVALUATE_SAM = "evaluate_sam"
     EXPORT = "export"
+    IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,26 +53,56 @@ class JobSpec:
     """A worker that has not beaten for this long is taken for dead."""
     stall_s: float = 300
     """A task that reports no progress for this long is taken for hung."""
+    deadline_s: float = 900
+    """A task that runs longer than this, progress or not, is stopped; the attempt has failed."""
 
+
+HOUR_S = 3600.0
 
 SPECS: Mapping[JobKind, JobSpec] = {
     JobKind.EXPORT_DECODER: JobSpec(queue=CPU, priority=5, args=frozenset({"model_version"})),
+    JobKind.EMBED_PROJECT: JobSpec(queue=CPU, priority=8, args=frozenset({"model_version"})),
     JobKind.EMBED_IMAGE: JobSpec(
         queue=CPU, priority=10, args=frozenset({"image", "model_version"})
     ),
-    JobKind.EXPORT: JobSpec(queue=CPU, priority=20, args=frozenset({"export"})),
+    JobKind.EXPORT: JobSpec(
+        queue=CPU, priority=20, args=frozenset({"export"}), deadline_s=6 * HOUR_S
+    ),
+    # Behind embeddings: what an import brings can be labelled while the rest still comes in.
+    JobKind.IMPORT: JobSpec(
+        queue=CPU, priority=25, args=frozenset({"import"}), deadline_s=24 * HOUR_S
+    ),
     JobKind.PRELABEL_IMAGE: JobSpec(queue=CPU, priority=30, args=frozenset({"image", "stage"})),
     JobKind.EVALUATE_SAM: JobSpec(
-        queue=GPU, priority=40, args=frozenset({"model_version"}), lease_s=60, stall_s=600
+        queue=GPU,
+        priority=40,
+        args=frozenset({"model_version"}),
+        lease_s=60,
+        stall_s=600,
+        deadline_s=24 * HOUR_S,
     ),
     JobKind.TRAIN_SAM: JobSpec(
-        queue=GPU, priority=50, args=frozenset({"model_version"}), lease_s=60, stall_s=900
+        queue=GPU,
+        priority=50,
+        args=frozenset({"model_version"}),
+        lease_s=60,
+        stall_s=900,
+        deadline_s=72 * HOUR_S,
     ),
     JobKind.TRAIN_DETECTOR: JobSpec(
-        queue=GPU, priority=50, args=frozenset({"model_version"}), lease_s=60, stall_s=900
+        queue=GPU,
+        priority=50,
+        args=frozenset({"model_version"}),
+        lease_s=60,
+        stall_s=900,
+        deadline_s=72 * HOUR_S,
     ),
     JobKind.AUTOMASK_IMAGE: JobSpec(
-        queue=GPU, priority=60, args=frozenset({"image", "stage"}), stall_s=600
+        queue=GPU,
+        priority=60,
+        args=frozenset({"image", "stage"}),
+        stall_s=600,
+        deadline_s=2 * HOUR_S,
     ),
 }
 

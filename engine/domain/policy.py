@@ -37,6 +37,19 @@ class Policy:
 
     promotion_tolerance: float = 0.005
     """How much worse than the serving model a candidate may measure: the noise of a small set."""
+    promotion_max_worse_fraction: float = 0.25
+    """Of the bootstrap's draws of held-out images, how many may say that a candidate is worse.
+    Two held-out images with opposite votes are just within; a loss on most images is not."""
+    promotion_slice_tolerance: float = 0.05
+    """How much a slice (size of object, source) may lose while the whole wins."""
+    promotion_min_slice_masks: float = 10
+    """Slices of fewer held-out masks say too little."""
+    promotion_max_latency_ratio: float = 1.5
+    """How much longer than the serving model an image or a click may take."""
+    promotion_max_empty_fraction: float = 0.1
+    promotion_min_hit_fraction: float = 0.8
+    """First clicks that give no mask, and masks that contain the click: broken models, not bad
+    ones. The starter, far from good, measures 0.0 and above 0.95."""
 
     holdout_every: int = 5
     holdout_first: int = 2

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+from engine.domain import gate
 from engine.domain.policy import Policy
 from engine.domain.states import ModelFamily
 
@@ -16,7 +18,10 @@ DECIDING_METRICS: Mapping[ModelFamily, tuple[str, ...]] = {
     ModelFamily.SAM: ("clicks_1_miou", "clicks_3_miou", "clicks_5_miou"),
     ModelFamily.OBJECT_DETECTOR: ("recall_50_at_100",),
 }
-"""The mean of these decides; both models are measured on the same held-out images."""
+"""What must be measured; both models on the same held-out images. A detector is decided by the
+mean of these, a SAM by its gate report (gate.py), mask by mask."""
+GATE_KEY = "gate"
+"""Where an evaluation's metrics keep the gate report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +34,11 @@ class Candidate:
     fits_encoder: bool
     """A detector reads the features of one encoder: the serving SAM's must be that one."""
     metrics: Metrics | None
-    is_something_serving: bool
+    is_own_snapshot: bool
+    """Whether `metrics` are of the held-out side it was trained beside; of another one it may
+    have learnt the very images."""
+    serving: UUID | None
+    """The model that serves and could go on serving; None when there is none."""
     serving_metrics: Metrics | None
 
 
@@ -53,7 +62,11 @@ def promotion_blockers(candidate: Candidate, *, policy: Policy) -> list[str]:
         return [*blockers, "it has not been evaluated on held-out images"]
     if score is None:
         return [*blockers, "a deciding figure of its evaluation is missing or not a number"]
-    if not candidate.is_something_serving:
+    if not candidate.is_own_snapshot:
+        blockers.append("it was measured on another snapshot than the one it was trained beside")
+    if candidate.family == ModelFamily.SAM:
+        return [*blockers, *_gate_blockers(candidate, candidate.metrics, policy=policy)]
+    if candidate.serving is None:
         return blockers
     serving_score = _score(candidate.family, candidate.serving_metrics)
     if serving_score is None:
@@ -64,6 +77,14 @@ def promotion_blockers(candidate: Candidate, *, policy: Policy) -> list[str]:
             f"mean of {names} is {score:.4f}, the serving model has {serving_score:.4f}"
         )
     return blockers
+
+
+def _gate_blockers(candidate: Candidate, metrics: Metrics, *, policy: Policy) -> list[str]:
+    try:
+        report = gate.read_report(metrics.get(GATE_KEY))
+    except gate.ReportError as error:
+        return [str(error)]
+    return gate.objections(report, serving=candidate.serving, policy=policy)
 
 
 def _score(family: ModelFamily, metrics: Metrics | None) -> float | None:

@@ -41,9 +41,22 @@ class AssignmentStatus(StrEnum):
 class JobStatus(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
+    WAITING = "waiting"  # its own part is done; its children are not
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # its task said so, or it may not be tried again
     DEAD = "dead"  # its attempts are used up
+    CANCELLED = "cancelled"
+
+
+class AttemptOutcome(StrEnum):
+    """How one claim of a job ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    GIVEN_BACK = "given back"  # its worker was asked to stop; does not count
+    LOST = "lost"  # its worker was not heard of for a whole lease
+    STALLED = "stalled"  # no progress for the kind's stall_s
+    TIMED_OUT = "timed out"  # longer than the kind's deadline_s
     CANCELLED = "cancelled"
 
 
@@ -70,18 +83,32 @@ class ExportStatus(StrEnum):
     FAILED = "failed"
 
 
+class AutomaticRunStatus(StrEnum):
+    KEPT = "kept"  # accepted masks, packed
+    UNPACKED = "unpacked"  # its masks have rows of their own
+    REPLACED = "replaced"  # another model's run took over before anybody looked
+
+
+class ImportStatus(StrEnum):
+    PENDING = "pending"
+    DONE = "done"  # its report says what came in and what was refused
+    FAILED = "failed"
+
+
 class MaskSource(StrEnum):
     """Who drew the first revision of a mask."""
 
     HUMAN = "human"
     PREFILLED = "prefilled"
     AUTOMATIC = "automatic"
+    IMPORTED = "imported"  # came with a dataset
 
 
 class RevisionKind(StrEnum):
     CREATE = "create"  # a person drew it
     EDIT = "edit"  # a person changed an earlier revision
     PROPOSAL = "proposal"  # a model made it
+    IMPORT = "import"  # it came with a dataset; `origin` says from where
 
 
 class Side(StrEnum):
@@ -111,6 +138,7 @@ def _to(*states: StrEnum) -> frozenset[StrEnum]:
 
 _I, _M, _A = ImageStatus, MaskStatus, AssignmentStatus
 _J, _V, _S, _E = JobStatus, ModelVersionStatus, StageStatus, ExportStatus
+_P, _R = ImportStatus, AutomaticRunStatus
 
 TRANSITIONS: Mapping[type[StrEnum], Moves] = {
     ImageStatus: {
@@ -132,9 +160,10 @@ TRANSITIONS: Mapping[type[StrEnum], Moves] = {
     },
     JobStatus: {
         _J.QUEUED: _to(_J.RUNNING, _J.CANCELLED),
-        _J.RUNNING: _to(_J.SUCCEEDED, _J.FAILED, _J.CANCELLED, _J.QUEUED, _J.DEAD),
+        _J.RUNNING: _to(_J.SUCCEEDED, _J.WAITING, _J.FAILED, _J.CANCELLED, _J.QUEUED, _J.DEAD),
+        _J.WAITING: _to(_J.SUCCEEDED, _J.FAILED, _J.CANCELLED),
         _J.SUCCEEDED: _to(),
-        _J.FAILED: _to(_J.QUEUED),
+        _J.FAILED: _to(_J.QUEUED, _J.WAITING),  # waiting again: only its failed children rerun
         _J.DEAD: _to(_J.QUEUED),
         _J.CANCELLED: _to(),
     },
@@ -157,6 +186,16 @@ TRANSITIONS: Mapping[type[StrEnum], Moves] = {
         _E.PENDING: _to(_E.READY, _E.FAILED),
         _E.READY: _to(),
         _E.FAILED: _to(_E.PENDING),  # its failed job is tried again
+    },
+    AutomaticRunStatus: {
+        _R.KEPT: _to(_R.UNPACKED, _R.REPLACED),
+        _R.UNPACKED: _to(),
+        _R.REPLACED: _to(),
+    },
+    ImportStatus: {
+        _P.PENDING: _to(_P.DONE, _P.FAILED),
+        _P.DONE: _to(),
+        _P.FAILED: _to(_P.PENDING),  # its failed job is tried again
     },
 }
 

@@ -1,15 +1,14 @@
-"""Dataset formats. A format is one function: records in, files in a folder out."""
+"""Dataset formats. A format is a module of three functions: see records.Format."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 from engine.domain.states import ExportFormat
 from engine.exporters import coco, sa1b
-from engine.exporters.records import Records, Written
+from engine.exporters.records import Format
 
-FORMATS: Mapping[ExportFormat, Callable[[Records, Path], Written]] = {
-    ExportFormat.SA1B: sa1b.write,
-    ExportFormat.COCO: coco.write,
+FORMATS: Mapping[ExportFormat, Format] = {
+    ExportFormat.SA1B: sa1b,
+    ExportFormat.COCO: coco,
 }

@@ -1,76 +1,90 @@
-"""COCO instances: `images/` and `annotations.json` with compressed RLE, one category "object".
+"""COCO instances: `images/` and `annotations.json` with compressed RLE.
 
-Written as a stream: no list of all masks is ever in memory.
+Category 1 is "object", for masks without a label; labels follow in the order of their names.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
 
 from engine.exporters import provenance
-from engine.exporters.records import ImageRecord, MaskRecord, Records, Written
+from engine.exporters.records import Dataset, ImageRecord, MaskRecord, Member
 
-CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
-
-
-def write(records: Records, out_dir: Path) -> Written:
-    """Write pictures and one annotations file; boxes are [x, y, w, h] in pixel counts."""
-    images_dir = out_dir / "images"
-    images_dir.mkdir()
-    images_part = out_dir / ".images.part"
-    num_images = num_masks = 0
-    with (
-        (out_dir / "annotations.json").open("w") as annotations,
-        images_part.open("w") as images,
-        (out_dir / provenance.FILE_NAME).open("w") as sidecar,
-    ):
-        annotations.write(
-            '{"info": {"description": "Segloop export"}, "licenses": [], "categories": '
-            f'[{json.dumps(CATEGORY)}], "annotations": ['
-        )
-        for record in records:
-            file_name = f"{record.number:012d}{record.path.suffix}"
-            shutil.copyfile(record.path, images_dir / file_name)
-            _write_item(images, _image(record, file_name=file_name), is_first=num_images == 0)
-            for mask in record.masks:
-                item = _annotation(record, mask)
-                _write_item(annotations, item, is_first=num_masks == 0)
-                num_masks += 1
-            provenance.write_lines(sidecar, record)
-            num_images += 1
-        images.flush()
-        annotations.write('], "images": [')
-        with images_part.open() as written:
-            shutil.copyfileobj(written, annotations)
-        annotations.write("]}")
-    images_part.unlink()
-    return Written(num_images=num_images, num_masks=num_masks)
+UNLABELLED = "object"
+IMAGES, ANNOTATIONS = "images.part", "annotations.part"
 
 
-def _write_item(file: IO[str], item: Mapping[str, Any], *, is_first: bool) -> None:
-    file.write(("" if is_first else ",\n") + json.dumps(item))
+def members(record: ImageRecord) -> Iterable[Member]:
+    """Return the picture."""
+    name = f"images/{_file_name(record)}"
+    yield Member(name=name, content=record.path, sha256=record.sha256)
 
 
-def _image(record: ImageRecord, *, file_name: str) -> dict[str, Any]:
-    return {
+def lines(record: ImageRecord, dataset: Dataset) -> Mapping[str, bytes]:
+    """Return the image's entry, its annotations (each after a comma) and the sidecar's lines."""
+    image = {
         "id": record.number,
-        "file_name": file_name,
+        "file_name": _file_name(record),
         "width": record.width_px,
         "height": record.height_px,
     }
+    ids = {label: number for number, label in enumerate(_names(dataset), start=1)}
+    items = [
+        b",\n" + orjson.dumps(_annotation(record, mask, category_id=ids[mask.label or UNLABELLED]))
+        for mask in record.masks
+    ]
+    return {
+        IMAGES: b",\n" + orjson.dumps(image),
+        ANNOTATIONS: b"".join(items),
+        provenance.FILE_NAME: provenance.lines(record),
+    }
 
 
-def _annotation(record: ImageRecord, mask: MaskRecord) -> dict[str, Any]:
+def whole_files(
+    dataset: Dataset, fragments: Mapping[str, Iterator[bytes]]
+) -> Iterable[tuple[str, Iterable[bytes]]]:
+    """Return the annotations file and the sidecar."""
+    yield "annotations.json", _annotations(dataset, fragments)
+    yield provenance.FILE_NAME, fragments[provenance.FILE_NAME]
+
+
+def _annotations(dataset: Dataset, fragments: Mapping[str, Iterator[bytes]]) -> Iterator[bytes]:
+    categories = [
+        {"id": number, "name": name, "supercategory": "object"}
+        for number, name in enumerate(_names(dataset), start=1)
+    ]
+    yield b'{"info": {"description": "Segloop export"}, "licenses": [], "categories": '
+    yield orjson.dumps(categories)
+    yield b', "annotations": ['
+    yield from _without_first_comma(fragments[ANNOTATIONS])
+    yield b'], "images": ['
+    yield from _without_first_comma(fragments[IMAGES])
+    yield b"]}"
+
+
+def _without_first_comma(parts: Iterator[bytes]) -> Iterator[bytes]:
+    yield next(parts, b",").removeprefix(b",")
+    yield from parts
+
+
+def _names(dataset: Dataset) -> list[str]:
+    return [UNLABELLED, *(label for label in dataset.labels if label not in ("", UNLABELLED))]
+
+
+def _file_name(record: ImageRecord) -> str:
+    return f"{record.number:012d}{record.path.suffix}"
+
+
+def _annotation(record: ImageRecord, mask: MaskRecord, *, category_id: int) -> dict[str, Any]:
     return {
         "id": mask.number,
         "image_id": record.number,
-        "category_id": CATEGORY["id"],
+        "category_id": category_id,
         "segmentation": mask.rle.to_coco(),
         "area": mask.area_px,
         "bbox": list(mask.bbox_xywh_px),
-        "iscrowd": 0,
+        "iscrowd": int((mask.origin or {}).get("iscrowd") or 0),
     }

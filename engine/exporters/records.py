@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from masks.rle import Rle
 
@@ -30,6 +30,8 @@ class MaskRecord:
     model_version: int | None
     annotate_ms: int | None
     confirmed: bool
+    origin: dict[str, Any] | None = None
+    """For a mask that was imported: how its dataset named it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class ImageRecord:
     image_id: str
     file_name: str
     path: Path
+    sha256: str
+    """Of the bytes at `path`."""
     width_px: int
     height_px: int
     side: str
@@ -47,11 +51,35 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """What an exporter wrote."""
+class Member:
+    """A file of the dataset: bytes at hand, or a stored file whose SHA-256 is known."""
 
-    num_images: int
-    num_masks: int
+    name: str
+    content: bytes | Path
+    sha256: str = ""
 
 
-Records = Iterator[ImageRecord]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """What holds for the whole export. `labels`: every label in use, sorted."""
+
+    labels: tuple[str, ...]
+
+
+class Format(Protocol):
+    """A dataset format: files for each image, and files grown line by line over all images.
+
+    Everything must follow from the records alone: two exports of the same masks are the same
+    bytes.
+    """
+
+    def members(self, record: ImageRecord) -> Iterable[Member]:
+        """Return the files of one image."""
+
+    def lines(self, record: ImageRecord, dataset: Dataset) -> Mapping[str, bytes]:
+        """Return what one image adds to each fragment, by the fragment's name."""
+
+    def whole_files(
+        self, dataset: Dataset, fragments: Mapping[str, Iterator[bytes]]
+    ) -> Iterable[tuple[str, Iterable[bytes]]]:
+        """Return (name, parts) of the files that are made of whole fragments, each read once."""

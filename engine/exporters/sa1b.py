@@ -1,4 +1,4 @@
-"""The layout of SA-1B: `sa_<n>.jpg` or `.png` beside `sa_<n>.json`, extras in provenance.jsonl.
+"""The layout of SA-1B: `sa_000000/sa_<n>.jpg` or `.png` beside `sa_<n>.json`, 1000 a folder.
 
 Boxes are [x, y, w, h] with w and h counted in pixels, so x + w is one past the last pixel. (The
 released SA-1B counts to the last pixel's index: its w and h are smaller by one.)
@@ -6,36 +6,44 @@ released SA-1B counts to the last pixel's index: its w and h are smaller by one.
 
 from __future__ import annotations
 
-import json
-import shutil
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import orjson
+
 from engine.exporters import provenance
-from engine.exporters.records import ImageRecord, MaskRecord, Records, Written
+from engine.exporters.records import Dataset, ImageRecord, MaskRecord, Member
+
+IMAGES_PER_FOLDER = 1000
 
 
-def write(records: Records, out_dir: Path) -> Written:
-    """Write one picture and one JSON file an image."""
-    num_images = num_masks = 0
-    with (out_dir / provenance.FILE_NAME).open("w") as sidecar:
-        for record in records:
-            file_name = f"sa_{record.number}{record.path.suffix}"
-            shutil.copyfile(record.path, out_dir / file_name)
-            content = {
-                "image": {
-                    "image_id": record.number,
-                    "width": record.width_px,
-                    "height": record.height_px,
-                    "file_name": file_name,
-                },
-                "annotations": [_annotation(mask, image=record) for mask in record.masks],
-            }
-            (out_dir / f"sa_{record.number}.json").write_text(json.dumps(content))
-            provenance.write_lines(sidecar, record)
-            num_images += 1
-            num_masks += len(record.masks)
-    return Written(num_images=num_images, num_masks=num_masks)
+def members(record: ImageRecord) -> Iterable[Member]:
+    """Return one picture and one JSON file."""
+    folder = f"sa_{(record.number - 1) // IMAGES_PER_FOLDER:06d}"
+    file_name = f"sa_{record.number}{record.path.suffix}"
+    content = {
+        "image": {
+            "image_id": record.number,
+            "width": record.width_px,
+            "height": record.height_px,
+            "file_name": file_name,
+        },
+        "annotations": [_annotation(mask, image=record) for mask in record.masks],
+    }
+    yield Member(name=f"{folder}/{file_name}", content=record.path, sha256=record.sha256)
+    yield Member(name=f"{folder}/sa_{record.number}.json", content=orjson.dumps(content))
+
+
+def lines(record: ImageRecord, dataset: Dataset) -> Mapping[str, bytes]:
+    """Return the lines of the sidecar."""
+    return {provenance.FILE_NAME: provenance.lines(record)}
+
+
+def whole_files(
+    dataset: Dataset, fragments: Mapping[str, Iterator[bytes]]
+) -> Iterable[tuple[str, Iterable[bytes]]]:
+    """Return the sidecar."""
+    yield provenance.FILE_NAME, fragments[provenance.FILE_NAME]
 
 
 def _annotation(mask: MaskRecord, *, image: ImageRecord) -> dict[str, Any]:

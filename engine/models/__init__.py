@@ -1,6 +1,8 @@
 """Tables. Constraints carry names; rules that need more than one row live in services."""
 
 from engine.models.assignment import Assignment
+from engine.models.automatic import AutomaticMask, AutomaticRun
+from engine.models.dataset_import import DatasetImport
 from engine.models.export import Export
 from engine.models.image import Embedding, Image
 from engine.models.job import Job, JobAttempt
@@ -14,6 +16,9 @@ from engine.models.user import SignInFailure, SignInToken, User
 __all__ = [
     "ApiToken",
     "Assignment",
+    "AutomaticMask",
+    "AutomaticRun",
+    "DatasetImport",
     "Embedding",
     "EngineStage",
     "Evaluation",

@@ -30,7 +30,8 @@ class Export(StatefulRow):
             one_of("format", ExportFormat, name="export_format_known"),
             one_of("status", ExportStatus, name="export_status_known"),
             models.CheckConstraint(
-                condition=(_READY & ~Q(storage_key="")) | (~_READY & Q(storage_key="")),
+                condition=(_READY & ~Q(storage_key="") & ~Q(sha256=""))
+                | (~_READY & Q(storage_key="")),
                 name="export_file_iff_ready",
             ),
         ]

@@ -43,6 +43,7 @@ class Image(StatefulRow):
             models.CheckConstraint(
                 condition=Q(width_px__gt=0, height_px__gt=0), name="image_has_pixels"
             ),
+            models.CheckConstraint(condition=~Q(sha256=""), name="image_has_sha256"),
         ]
 
 
@@ -61,4 +62,8 @@ class Embedding(Row):
                 fields=["image", "encoder_sha256"], name="embedding_once_per_encoder"
             ),
             models.CheckConstraint(condition=~Q(encoder_sha256=""), name="embedding_has_encoder"),
+            models.CheckConstraint(
+                condition=Q(size_bytes__gt=0) & ~Q(storage_key="") & ~Q(sha256=""),
+                name="embedding_has_its_file",
+            ),
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from engine.domain.policy import MAX_LABEL_CHARACTERS
 from engine.domain.states import MaskSource, MaskStatus, RevisionKind
@@ -13,6 +13,8 @@ from engine.models.image import Image
 from engine.models.model_version import ModelVersion
 from engine.models.project import EngineStage
 from engine.models.user import User
+
+_BY_NOBODY = Q(kind__in=[RevisionKind.PROPOSAL.value, RevisionKind.IMPORT.value])
 
 
 class Mask(StatefulRow):
@@ -44,7 +46,11 @@ class Mask(StatefulRow):
 
 
 class MaskRevision(Row):
-    """One shape of a mask: exact pixels, who or what made them, and how."""
+    """One shape of a mask: exact pixels, who or what made them, and how.
+
+    `origin` belongs to imported shapes: {"file", "annotation_id", "category", "iscrowd"} of the
+    dataset, as it named them. They have no author here, and nobody's time is counted for them.
+    """
 
     mask = models.ForeignKey(Mask, on_delete=models.CASCADE, related_name="revisions")
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
@@ -67,6 +73,7 @@ class MaskRevision(Row):
         Assignment, on_delete=models.PROTECT, null=True, related_name="mask_revisions"
     )
     annotate_ms = models.PositiveIntegerField(null=True)
+    origin = models.JSONField(null=True)
 
     class Meta:
         constraints = [
@@ -76,13 +83,25 @@ class MaskRevision(Row):
                 condition=Q(bbox_w_px__gt=0, bbox_h_px__gt=0), name="revision_box_not_empty"
             ),
             models.CheckConstraint(
-                condition=Q(kind=RevisionKind.PROPOSAL.value, author__isnull=True)
-                | (~Q(kind=RevisionKind.PROPOSAL.value) & Q(author__isnull=False)),
+                condition=(_BY_NOBODY & Q(author__isnull=True))
+                | (~_BY_NOBODY & Q(author__isnull=False)),
                 name="revision_author_iff_human",
             ),
             models.CheckConstraint(
                 condition=~Q(kind=RevisionKind.PROPOSAL.value) | Q(model_version__isnull=False),
                 name="revision_proposal_names_its_model",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind=RevisionKind.IMPORT.value) | Q(origin__isnull=False),
+                name="revision_import_names_its_origin",
+            ),
+            models.CheckConstraint(
+                condition=Q(area_px__lte=F("bbox_w_px") * F("bbox_h_px")),
+                name="revision_area_fits_its_box",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind=RevisionKind.CREATE.value) | Q(parent__isnull=True),
+                name="revision_first_has_no_parent",
             ),
         ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models.base import KEY_CHARACTERS, SHA256_CHARACTERS, Row, StatefulRow, one_of
@@ -70,6 +70,16 @@ class ModelVersion(StatefulRow):
                 condition=Q(status__in=_WITHOUT_CHECKPOINT)
                 | (~Q(checkpoint_key="") & ~Q(checkpoint_sha256="") & ~Q(encoder_sha256="")),
                 name="model_trained_has_checkpoint",
+            ),
+            models.CheckConstraint(
+                condition=Q(decoder_key="", decoder_sha256="")
+                | (~Q(decoder_key="") & ~Q(decoder_sha256="")),
+                name="model_decoder_has_its_sha256",
+            ),
+            models.CheckConstraint(condition=Q(number__gt=0), name="model_number_from_one"),
+            models.CheckConstraint(
+                condition=Q(parent__isnull=True) | ~Q(parent=F("id")),
+                name="model_not_its_own_parent",
             ),
         ]
 

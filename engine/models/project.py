@@ -54,4 +54,9 @@ class EngineStage(StatefulRow):
                 condition=~Q(status=StageStatus.DRAINING.value) | ~Q(next_kind=""),
                 name="stage_draining_knows_the_next",
             ),
+            models.CheckConstraint(
+                condition=Q(next_kind="") | Q(next_kind__in=[kind.value for kind in StageKind]),
+                name="stage_next_kind_known",
+            ),
+            models.CheckConstraint(condition=Q(ordinal__gt=0), name="stage_ordinal_from_one"),
         ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from collections.abc import Sequence
+from uuid import UUID
 
-from engine.domain.states import JobStatus
-from engine.models import Job, Project
+from django.db.models import Case, Count, Q, QuerySet, Value, When
 
-LIVE = (JobStatus.QUEUED.value, JobStatus.RUNNING.value)
+from engine.models import Job, JobAttempt, Project
+from engine.models.job import LIVE
 
 
 def for_project(project: Project) -> QuerySet[Job]:
@@ -16,5 +17,42 @@ def for_project(project: Project) -> QuerySet[Job]:
 
 
 def live(project: Project) -> QuerySet[Job]:
-    """Queued and running jobs, running ones first, then in the order they will be claimed."""
+    """Jobs that are not over: waiting and running ones, then in the order they will be claimed."""
     return project.jobs.filter(status__in=LIVE).order_by("-status", "priority", "created_at")
+
+
+def live_first(project: Project) -> QuerySet[Job]:
+    """All jobs: those that are not over in the order of `live`, then the others, newest first."""
+    is_live = Q(status__in=LIVE)
+    return project.jobs.order_by(
+        Case(When(is_live, then=0), default=1),
+        Case(When(is_live, then="status"), default=Value("")).desc(),
+        Case(When(is_live, then="priority"), default=0),
+        Case(When(is_live, then="created_at"), default=None),
+        "-created_at",
+        "-id",
+    )
+
+
+def history(
+    project: Project, *, statuses: Sequence[str] = (), kinds: Sequence[str] = ()
+) -> QuerySet[Job]:
+    """Jobs newest first, of some states and kinds; empty means all."""
+    jobs = for_project(project)
+    if statuses:
+        jobs = jobs.filter(status__in=statuses)
+    return jobs.filter(kind__in=kinds) if kinds else jobs
+
+
+def counts(project: Project) -> dict[str, int]:
+    """How many jobs there are in each state that has any. One query."""
+    rows = project.jobs.order_by().values_list("status").annotate(number=Count("pk"))
+    return dict(rows)
+
+
+def attempts_of(job_ids: Sequence[UUID]) -> dict[UUID, list[JobAttempt]]:
+    """Every attempt of some jobs, first to last. One query."""
+    found: dict[UUID, list[JobAttempt]] = {}
+    for attempt in JobAttempt.objects.filter(job__in=job_ids).order_by("fence"):
+        found.setdefault(attempt.job_id, []).append(attempt)
+    return found

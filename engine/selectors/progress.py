@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from engine.domain.prompts import num_clicks
 from engine.domain.stages import StageKind, exit_blockers
 from engine.domain.states import ImageStatus, MaskSource, MaskStatus
-from engine.models import EngineStage, Mask, MaskRevision, Project
+from engine.models import AutomaticRun, EngineStage, Mask, MaskRevision, Project
+from engine.selectors.packed import kept_runs, num_packed
 from engine.selectors.stages import active_stage, readiness
 
 
@@ -37,6 +38,7 @@ class Figures:
     num_human_masks: int
     num_prefilled_masks: int
     num_automatic_masks: int
+    num_imported_masks: int
     num_proposed_masks: int
     masks_per_image: float | None
     seconds_per_mask: float | None
@@ -67,7 +69,7 @@ def project_figures(project: Project) -> ProjectFigures:
     blockers = exit_blockers(StageKind(stage.kind), readiness(project)) if stage else []
     masks = Mask.objects.filter(image__project=project)
     return ProjectFigures(
-        figures=_figures(project, masks=masks),
+        figures=_figures(project, masks=masks, packed=kept_runs(image__project=project)),
         stages=[
             StageFigures(stage=one, figures=stage_figures(one)) for one in project.stages.all()
         ],
@@ -77,15 +79,20 @@ def project_figures(project: Project) -> ProjectFigures:
 
 def stage_figures(stage: EngineStage) -> Figures:
     """Compute the figures of the masks made in one stage."""
-    return _figures(stage.project, masks=Mask.objects.filter(stage=stage))
+    return _figures(
+        stage.project, masks=Mask.objects.filter(stage=stage), packed=kept_runs(stage=stage)
+    )
 
 
-def _figures(project: Project, *, masks: QuerySet[Mask]) -> Figures:
+def _figures(project: Project, *, masks: QuerySet[Mask], packed: QuerySet[AutomaticRun]) -> Figures:
     masks = masks.exclude(image__status=ImageStatus.REJECTED.value)
     accepted = masks.filter(status=MaskStatus.ACCEPTED.value)
     by_source = dict(accepted.values_list("source").annotate(Count("pk")))
+    automatic = MaskSource.AUTOMATIC.value
+    by_source[automatic] = by_source.get(automatic, 0) + num_packed(packed)
     num_masks = sum(by_source.values())
-    num_with_masks = accepted.values("image").distinct().count()
+    with_masks = Q(pk__in=accepted.values("image")) | Q(pk__in=packed.values("image"))
+    num_with_masks = project.images.filter(with_masks).count()
     work = _human_work(accepted)
     images = project.images.exclude(status=ImageStatus.REJECTED.value)
     return Figures(
@@ -95,7 +102,8 @@ def _figures(project: Project, *, masks: QuerySet[Mask]) -> Figures:
         num_masks=num_masks,
         num_human_masks=by_source.get(MaskSource.HUMAN.value, 0),
         num_prefilled_masks=by_source.get(MaskSource.PREFILLED.value, 0),
-        num_automatic_masks=by_source.get(MaskSource.AUTOMATIC.value, 0),
+        num_automatic_masks=by_source[automatic],
+        num_imported_masks=by_source.get(MaskSource.IMPORTED.value, 0),
         num_proposed_masks=masks.filter(status=MaskStatus.PROPOSED.value).count(),
         masks_per_image=num_masks / num_with_masks if num_with_masks else None,
         seconds_per_mask=_seconds_per_mask(work),

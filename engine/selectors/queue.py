@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Case, Exists, OuterRef, QuerySet, When
 
-from engine.domain.states import AssignmentStatus, ImageStatus, MaskStatus
-from engine.models import Assignment, Image, Mask, Project, User
+from engine.domain.states import AssignmentStatus, ImageStatus
+from engine.models import Assignment, Image, Project, User
+from engine.selectors.packed import has_accepted_masks
 from engine.selectors.stages import active_stage
 
 
@@ -26,9 +27,13 @@ def waiting_images(project: Project, *, annotator: User) -> QuerySet[Image]:
         stage=active_stage(project),
         status__in=[AssignmentStatus.SUBMITTED.value, AssignmentStatus.SKIPPED.value],
     )
-    accepted = Mask.objects.filter(image=OuterRef("pk"), status=MaskStatus.ACCEPTED.value)
-    return (
+    return in_queue_order(
         project.images.filter(~Exists(held), ~Exists(finished), status=ImageStatus.READY.value)
-        .annotate(has_masks=Exists(accepted))
-        .order_by("has_masks", "created_at", "id")
     )
+
+
+def in_queue_order(images: QuerySet[Image]) -> QuerySet[Image]:
+    """Order images as they are handed out: those without an accepted mask, then the oldest."""
+    return images.annotate(
+        has_masks=Case(When(has_accepted_masks(), then=True), default=False)
+    ).order_by("has_masks", "created_at", "id")

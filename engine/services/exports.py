@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from django.db import transaction
@@ -17,17 +14,13 @@ from engine.domain.jobs import JobKind
 from engine.domain.roles import Permission
 from engine.domain.states import ExportFormat, ExportStatus
 from engine.exporters import FORMATS
-from engine.exporters.records import ImageRecord, MaskRecord
-from engine.models import Export, Image, Mask, Project, User
-from engine.selectors.masks import accepted_masks
-from engine.services import jobs
+from engine.exporters.records import Dataset
+from engine.models import Export, Project, User
+from engine.services import export_archive, export_plan, export_records, jobs
 from engine.services.roles import require
-from engine.services.shapes import rle_of
 from engine.services.transitions import move
 
 ARCHIVE_KIND = "exports"
-IMAGES_PER_CHUNK = 50
-ALREADY_COMPRESSED = {".jpg", ".png", ".webp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,27 +49,35 @@ def request_export(project: Project, *, format: str, actor: User) -> Export:
     return export
 
 
-def write_export(export: Export, out_dir: Path) -> WrittenExport:
-    """Write the archive in out_dir, which it may fill and empty, and put it into storage.
+def write_export(
+    export: Export, out_dir: Path, *, on_progress: Callable[[float, str], None] | None = None
+) -> WrittenExport:
+    """Write the archive in out_dir and put it into storage; an earlier attempt's shards are kept.
 
     Needs no transaction: an archive no row points to is harmless, a copy under a lock is not.
+    on_progress may raise to stop between two shards. Memory does not grow with the dataset.
 
     InvalidInput when the project has no accepted mask.
     """
-    folder = out_dir / "dataset"
-    if folder.exists():  # left over from an attempt that was killed
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    written = FORMATS[ExportFormat(export.format)](_records(export.project), folder)
-    if written.num_masks == 0:
-        raise InvalidInput("there is nothing to export: no mask has been accepted yet")
+    tell = on_progress or (lambda fraction, text: None)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    tell(0.0, "choosing the masks")
+    plan = export_plan.load_or_make(export.project, out_dir)
+    format = FORMATS[ExportFormat(export.format)]
+    dataset = Dataset(labels=plan.labels)
+    for shard in range(plan.num_shards):
+        tell(0.9 * shard / plan.num_shards, f"part {shard + 1} of {plan.num_shards}")
+        if not export_archive.is_written(out_dir, shard):
+            records = export_records.records_of(plan.images_of(shard))
+            export_archive.write_shard(out_dir, shard, records, format=format, dataset=dataset)
+    tell(0.9, "joining the parts")
     path = out_dir / f"{export.project.slug}-{export.format}.zip"
-    _zip(folder, path)
-    shutil.rmtree(folder)
+    export_archive.join(out_dir, path, num_shards=plan.num_shards, format=format, dataset=dataset)
+    tell(0.95, "keeping the archive")
     return WrittenExport(
         storage_key=storage.put_file(ARCHIVE_KIND, path, ".zip"),
-        num_images=written.num_images,
-        num_masks=written.num_masks,
+        num_images=plan.num_images,
+        num_masks=plan.num_masks,
     )
 
 
@@ -93,69 +94,3 @@ def attach_export_file(export: Export, *, written: WrittenExport) -> Export:
     }
     move(export, ExportStatus.READY, changes=changes)
     return export
-
-
-def _records(project: Project) -> Iterator[ImageRecord]:
-    """Stream the images that have accepted masks, oldest first, a chunk of them at a time."""
-    mask_numbers = count(1)
-    images = project.images.filter(pk__in=accepted_masks(project).values("image")).order_by(
-        "created_at", "id"
-    )
-    ids = list(images.values_list("pk", flat=True))
-    for start in range(0, len(ids), IMAGES_PER_CHUNK):
-        chunk = images.filter(pk__in=ids[start : start + IMAGES_PER_CHUNK])
-        for place, image in enumerate(chunk, start=start + 1):
-            yield _image_record(image, number=place, mask_numbers=mask_numbers)
-
-
-def _image_record(image: Image, *, number: int, mask_numbers: Iterator[int]) -> ImageRecord:
-    masks = (
-        accepted_masks(image.project)
-        .filter(image=image)
-        .select_related("head__author", "head__model_version", "stage")
-        .order_by("order", "id")
-    )
-    return ImageRecord(
-        number=number,
-        image_id=str(image.pk),
-        file_name=image.file_name,
-        path=storage.path_of(image.storage_key),
-        width_px=image.width_px,
-        height_px=image.height_px,
-        side=image.side,
-        masks=[_mask_record(one, image=image, number=next(mask_numbers)) for one in masks],
-    )
-
-
-def _mask_record(mask: Mask, *, image: Image, number: int) -> MaskRecord:
-    head = mask.head
-    return MaskRecord(
-        number=number,
-        mask_id=str(mask.pk),
-        revision_id=str(head.pk),
-        rle=rle_of(head.rle_counts, image=image),
-        area_px=head.area_px,
-        bbox_xywh_px=head.bbox_xywh_px,
-        predicted_iou=head.predicted_iou,
-        stability_score=head.stability_score,
-        prompts=head.prompts,
-        label=mask.label,
-        source=mask.source,
-        stage=mask.stage.kind,
-        author=head.author.username if head.author else None,
-        model_version=head.model_version.number if head.model_version else None,
-        annotate_ms=head.annotate_ms,
-        confirmed=head.author_id is not None or mask.reviewed_by_id is not None,
-    )
-
-
-def _zip(folder: Path, path: Path) -> None:
-    """Pack the folder; the archive has its name only when it is whole."""
-    part = path.with_suffix(".part")
-    with zipfile.ZipFile(part, "w") as archive:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                stored = file.suffix in ALREADY_COMPRESSED
-                how = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-                archive.write(file, file.relative_to(folder), compress_type=how)
-    part.replace(path)

@@ -14,7 +14,7 @@ from uuid import UUID
 from engine.domain.errors import NotFound
 from engine.domain.states import MaskStatus
 from engine.models import Assignment, Mask, User
-from engine.services import masks
+from engine.services import masks, packed_masks
 from engine.services.masks import SavedMask
 from masks.rle import Rle
 
@@ -77,8 +77,8 @@ def apply_save(assignment: Assignment, operation: SaveOperation, *, actor: User)
 
 def apply_judgement(assignment: Assignment, operation: JudgeOperation, *, actor: User) -> Applied:
     """Accept or reject a mask of the assignment's image. NotFound for a mask of another."""
-    mask = Mask.objects.filter(pk=operation.mask_id, image=assignment.image_id).first()
-    if mask is None:
+    mask = packed_masks.find_mask(operation.mask_id)
+    if mask is None or mask.image_id != assignment.image_id:
         raise NotFound("there is no such mask on this image")
     is_known = mask.status == operation.verdict and mask.reviewed_by_id is not None
     if operation.verdict == MaskStatus.ACCEPTED:

@@ -14,7 +14,6 @@ from engine.domain.policy import (
     MAX_ANNOTATE_MS,
     MAX_LABEL_CHARACTERS,
     MAX_MASKS_PER_IMAGE,
-    Policy,
 )
 from engine.domain.prompts import dump_prompts, parse_prompts
 from engine.domain.roles import Permission
@@ -23,13 +22,13 @@ from engine.domain.states import (
     MaskSource,
     MaskStatus,
     RevisionKind,
-    Side,
 )
-from engine.models import Assignment, Image, Mask, MaskRevision, ModelVersion, Project, User
-from engine.services import assignments
+from engine.models import Assignment, Image, Mask, MaskRevision, ModelVersion, User
+from engine.services import assignments, packed_masks
 from engine.services.proposed_masks import record_proposals
 from engine.services.roles import require
 from engine.services.shapes import checked_rle, shape_columns
+from engine.services.sides import fix_side
 from engine.services.text import clean_line
 from engine.services.transitions import move
 from masks.rle import Rle
@@ -110,7 +109,7 @@ def accept_mask(mask: Mask, *, actor: User) -> Mask:
         move(mask, MaskStatus.ACCEPTED, actor=actor, changes={"reviewed_by": actor})
     else:
         _note_reviewer(mask, actor=actor)
-    _fix_side(image)
+    fix_side(image)
     return mask
 
 
@@ -155,7 +154,7 @@ def _store(revision: MaskRevision, *, image: Image, label: str) -> SavedMask:
         _require_image(mask, image=image)
         conflict = not _append(revision, mask=mask, label=label)
     if not conflict:
-        _fix_side(image)
+        fix_side(image)
     return SavedMask(mask=mask, revision=revision, duplicate=False, conflict=conflict)
 
 
@@ -212,29 +211,11 @@ def _keep_lease(assignment: Assignment, *, actor: User) -> None:
         return  # it ended a moment ago; the mask is kept all the same
 
 
-def _fix_side(image: Image) -> None:
-    """Decide once and for all which side the image is on, at its first confirmed mask.
-
-    The project row is the lock: two first masks on two images must not both count as the n-th.
-    """
-    if image.side != Side.UNDECIDED:
-        return
-    project = Project.objects.select_for_update(no_key=True).get(pk=image.project_id)
-    position = project.images.exclude(side=Side.UNDECIDED.value).count() + 1
-    side = Side.HOLDOUT if _policy(project).is_holdout(position) else Side.TRAIN
-    project.images.filter(pk=image.pk, side=Side.UNDECIDED.value).update(side=side.value)
-    image.refresh_from_db(fields=["side"])
-
-
-def _policy(project: Project) -> Policy:
-    stage = project.stages.first()  # the rule of the first stage holds for good
-    return Policy.from_json(stage.policy if stage else {})
-
-
 def _lock(image: Image) -> None:
     """Lock the image's row, so that saves on one image happen one after the other."""
     locked = Image.objects.select_for_update(no_key=True).get(pk=image.pk)
     image.side = locked.side
+    packed_masks.unpack(image)
 
 
 def _lock_of(mask: Mask, *, actor: User) -> Image:

@@ -242,7 +242,9 @@ def _candidate(version: ModelVersion) -> Candidate:
         has_decoder=bool(version.decoder_key),
         fits_encoder=_fits(version, sam=sam),
         metrics=latest.metrics if latest else None,
-        is_something_serving=is_useful and serving != version,
+        is_own_snapshot=version.snapshot_id is None  # shipped: it knows no image of the project
+        or (latest is not None and latest.snapshot_id == version.snapshot_id),
+        serving=serving.pk if serving and is_useful and serving != version else None,
         serving_metrics=serving_too.metrics if serving_too else None,
     )
 

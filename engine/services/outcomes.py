@@ -6,8 +6,8 @@ Loaded once by the app's configuration; jobs.py itself knows no other table.
 from __future__ import annotations
 
 from engine.domain.jobs import JobKind
-from engine.domain.states import ExportStatus, ModelVersionStatus
-from engine.models import Export, Job, ModelVersion
+from engine.domain.states import ExportStatus, ImportStatus, ModelVersionStatus
+from engine.models import DatasetImport, Export, Job, ModelVersion
 from engine.services import jobs, model_versions
 from engine.services.transitions import move
 
@@ -19,6 +19,7 @@ def register() -> None:
         jobs.hook(kind, training)
     jobs.hook(JobKind.EVALUATE_SAM, jobs.Hooks(given_up=_fail_version, tried_again=_measure_again))
     jobs.hook(JobKind.EXPORT, jobs.Hooks(given_up=_fail_export, tried_again=_reopen_export))
+    jobs.hook(JobKind.IMPORT, jobs.Hooks(given_up=_fail_import, tried_again=_reopen_import))
 
 
 def _fail_version(job: Job) -> None:
@@ -48,3 +49,15 @@ def _reopen_export(job: Job) -> None:
     export = Export.objects.filter(pk=job.args["export"]).first()
     if export is not None and export.status == ExportStatus.FAILED:
         move(export, ExportStatus.PENDING, reason="retried")
+
+
+def _fail_import(job: Job) -> None:
+    run = DatasetImport.objects.filter(pk=job.args["import"]).first()
+    if run is not None and run.status == ImportStatus.PENDING:
+        move(run, ImportStatus.FAILED, reason=job.status)
+
+
+def _reopen_import(job: Job) -> None:
+    run = DatasetImport.objects.filter(pk=job.args["import"]).first()
+    if run is not None and run.status == ImportStatus.FAILED:
+        move(run, ImportStatus.PENDING, reason="retried")

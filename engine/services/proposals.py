@@ -47,11 +47,12 @@ def _enqueue(
     kind: JobKind, *, stage: EngineStage, images: list[Image], models: list[ModelVersion]
 ) -> int:
     versions = ":".join(f"{model.family}{model.number}" for model in models)
-    for image in images:
-        jobs.enqueue(
-            kind,
-            project=stage.project,
+    requests = [
+        jobs.Request(
             args={"image": image.pk, "stage": stage.pk},
             idem_key=f"{kind}:{image.pk}:{stage.pk}:{versions}",
         )
+        for image in images
+    ]
+    jobs.enqueue_many(kind, project=stage.project, requests=requests)
     return len(images)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from engine.domain.errors import InvalidInput, NotReady
-from engine.domain.ids import derived_id
+from engine.domain.ids import derived_id, derived_ids
 from engine.domain.policy import MAX_MASKS_PER_IMAGE, Policy
 from engine.domain.proposals import Proposal, worth_showing
-from engine.domain.states import ImageStatus, MaskSource, MaskStatus, RevisionKind
-from engine.models import EngineStage, Image, Mask, MaskRevision, ModelVersion
+from engine.domain.states import (
+    AutomaticRunStatus,
+    ImageStatus,
+    MaskSource,
+    MaskStatus,
+    RevisionKind,
+)
+from engine.models import AutomaticRun, EngineStage, Image, Mask, MaskRevision, ModelVersion
 from engine.selectors.stages import active_stage
+from engine.services import packed_masks
 from engine.services.json_values import json_safe
 from engine.services.shapes import checked_rle, rle_of, shape_columns
 from engine.services.transitions import move
@@ -38,7 +46,8 @@ def record_proposals(
 
     Their ids follow from idem_key and their place, so repeating the run stores nothing twice.
     Older proposals of the same source that nobody touched are rejected; those a person rejected,
-    accepted or changed stay, and new ones that merely repeat a kept mask are left out.
+    accepted or changed stay, and new ones that merely repeat a kept mask are left out. Automatic
+    masks are stored packed (services/packed_masks.py); those returned have no rows and no head yet.
     """
     source = MaskSource(source)
     if source not in FIRST_STATUS:
@@ -47,20 +56,53 @@ def record_proposals(
     stage = active_stage(image.project)
     if stage is None:
         raise NotReady("this project has no open stage", code="no_stage")
-    ids = [derived_id(idem_key, "mask", index) for index in range(len(proposals))]
+    ids = derived_ids(idem_key, "mask", len(proposals))
     made = Mask.objects.filter(pk__in=ids).select_related("head")
-    if made.exists() or image.status == ImageStatus.REJECTED:
+    earlier = AutomaticRun.objects.filter(idem_key=idem_key).first()
+    if earlier is not None and earlier.status == AutomaticRunStatus.KEPT:
+        return packed_masks.unread_masks(earlier)
+    if earlier is not None or made.exists() or image.status == ImageStatus.REJECTED:
         return list(made)
+    if source == MaskSource.AUTOMATIC:
+        reason = f"replaced by model version {model_version.number}"
+        packed_masks.replace_kept(image, reason=reason)
+    else:
+        packed_masks.unpack(image)
     _reject_untouched(image, source=source, model_version=model_version)
     kept = _kept(image, source=source, proposals=proposals, policy=Policy.from_json(stage.policy))
+    chosen = [_canonical(proposals[index], image=image) for index in kept]
+    if source == MaskSource.AUTOMATIC and packed_masks.can_pack(chosen):
+        new = packed_masks.NewRun(
+            image=image,
+            stage=stage,
+            model_version=model_version,
+            idem_key=idem_key,
+            chosen=[(ids[i], i, one) for i, one in zip(kept, chosen, strict=True)],
+        )
+        (run,) = packed_masks.store_runs([new])
+        return packed_masks.unread_masks(run)
     _write(
-        [(ids[index], derived_id(idem_key, "revision", index), proposals[index]) for index in kept],
+        [
+            (ids[i], derived_id(idem_key, "revision", i), one)
+            for i, one in zip(kept, chosen, strict=True)
+        ],
         image=image,
         stage=stage,
         source=source,
         model_version=model_version,
     )
     return list(made.all())
+
+
+def _canonical(proposal: Proposal, *, image: Image) -> Proposal:
+    """Check the shape, and make the numbers ones that every database takes."""
+    return replace(
+        proposal,
+        rle=checked_rle(proposal.rle, image=image),
+        predicted_iou=json_safe(float(proposal.predicted_iou)),
+        stability_score=json_safe(proposal.stability_score),
+        prompts=json_safe(list(proposal.prompts)),
+    )
 
 
 def _reject_untouched(image: Image, *, source: MaskSource, model_version: ModelVersion) -> None:
@@ -124,10 +166,10 @@ def _write(
                 mask_id=mask_id,
                 kind=RevisionKind.PROPOSAL.value,
                 model_version=model_version,
-                predicted_iou=json_safe(float(proposal.predicted_iou)),
-                stability_score=json_safe(proposal.stability_score),
-                prompts=json_safe(list(proposal.prompts)),
-                **shape_columns(checked_rle(proposal.rle, image=image)),
+                predicted_iou=proposal.predicted_iou,
+                stability_score=proposal.stability_score,
+                prompts=proposal.prompts,
+                **shape_columns(proposal.rle),
             )
         )
     Mask.objects.bulk_create(masks, ignore_conflicts=True)

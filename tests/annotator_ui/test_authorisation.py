@@ -31,7 +31,7 @@ def ask(client: Client, route: Route, world: World, caller: str) -> Any:
     address, body = world.address(route, caller), world.body(route)
     if route.method == "GET":
         return client.get(address)
-    if route.is_api and not address.endswith("/images"):
+    if route.is_api and not address.endswith(("/images", "/imports")):
         return client.post(address, json.dumps(body or {}), content_type="application/json")
     return client.post(address, body or {})
 

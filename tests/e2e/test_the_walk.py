@@ -18,6 +18,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from engine.domain.ids import derived_id
 from tests.e2e.labelling import LabellingPage
 from tests.e2e.product import Product
 
@@ -198,8 +199,22 @@ def export_coco(page: Page, project_url: str, screenshots_dir: Path, tmp_path: P
 
 
 def stored_masks(product: Product) -> dict[str, tuple[int, int, str, str]]:
-    """The accepted masks: head revision id -> height, width, counts, source."""
-    return {
+    """The accepted masks, packed ones too: head revision id -> height, width, counts, source."""
+    packed = {
+        derived_id(str(key), "revision", place).hex: (
+            int(height),
+            int(width),
+            str(counts),
+            "automatic",
+        )
+        for key, place, height, width, counts in rows(
+            product,
+            "SELECT u.idem_key, p.place, i.height_px, i.width_px, p.rle_counts"
+            " FROM engine_automaticmask p JOIN engine_automaticrun u ON u.id = p.run_id"
+            " JOIN engine_image i ON i.id = u.image_id WHERE u.status = 'kept'",
+        )
+    }
+    return packed | {
         str(revision): (int(height), int(width), str(counts), str(source))
         for revision, height, width, counts, source in rows(
             product,

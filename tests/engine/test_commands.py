@@ -61,7 +61,7 @@ def test_the_demo_says_when_the_starter_is_missing_and_takes_it_later(samples: P
     _, complaints = run("create_demo")
 
     assert complaints == ""
-    assert [job.kind for job in Project.objects.get().jobs.all()] == ["embed_image"] * 2
+    assert [job.kind for job in Project.objects.get().jobs.all()] == ["embed_project"]
 
 
 def test_the_shipped_samples_are_sane_photos() -> None:

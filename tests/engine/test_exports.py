@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -19,7 +20,7 @@ from engine.domain.jobs import QUEUES
 from engine.domain.proposals import Proposal
 from engine.domain.states import MaskSource
 from engine.models import Export, Mask, Project
-from engine.services import assignments, exports, jobs, masks
+from engine.services import assignments, export_plan, exports, jobs, masks, packed_masks
 from engine.services.shapes import rle_of
 from masks.rle import Rle
 from tests import factories
@@ -90,7 +91,7 @@ def test_sa1b_files_have_the_released_columns_and_the_stored_pixels(
 ) -> None:
     _, folder = write(project, "sa1b", tmp_path)
 
-    files = sorted(folder.glob("sa_*.json"))
+    files = sorted((folder / "sa_000000").glob("sa_*.json"))
     assert [one.name for one in files] == ["sa_1.json", "sa_2.json"]
     contents = [json.loads(one.read_text()) for one in files]
     annotations = [one for content in contents for one in content["annotations"]]
@@ -112,7 +113,7 @@ def test_sa1b_files_have_the_released_columns_and_the_stored_pixels(
     assert square["point_coords"] == [[8.0, 8.0]]
     image = contents[0]["image"]
     assert image == {"image_id": 1, "width": 37, "height": 29, "file_name": "sa_1.png"}
-    assert (folder / "sa_1.png").is_file()
+    assert (folder / "sa_000000" / "sa_1.png").is_file()
 
 
 def test_provenance_says_who_made_each_mask(project: Project, tmp_path: Path) -> None:
@@ -154,16 +155,99 @@ def test_an_export_of_nothing_is_refused(tmp_path: Path, format: str) -> None:
         exports.write_export(export, tmp_path)
 
 
-def test_an_attempt_after_a_killed_one_starts_clean(project: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", ["coco", "sa1b"])
+def test_the_same_masks_give_the_same_bytes(project: Project, tmp_path: Path, format: str) -> None:
+    first, _ = write(project, format, tmp_path / "1")
+    second, _ = write(project, format, tmp_path / "2")
+
+    assert first.sha256 == second.sha256
+
+
+@pytest.mark.parametrize("format", ["coco", "sa1b"])
+def test_the_manifest_has_the_checksum_of_every_other_file(
+    project: Project, tmp_path: Path, format: str
+) -> None:
+    _, folder = write(project, format, tmp_path)
+
+    lines = (folder / "manifest.sha256").read_text().splitlines()
+    sums = dict(reversed(line.split("  ", 1)) for line in lines)
+    files = {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "manifest.sha256"
+    }
+    assert sums == files
+
+
+def test_an_attempt_after_a_killed_one_goes_on_from_its_finished_shards(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each image is a shard; the first attempt dies after one, the second writes only the other.
+
+    A mask drawn in between belongs to the next export, not into half of this one.
+    """
+    monkeypatch.setattr(export_plan, "IMAGES_PER_SHARD", 1)
+    expected, _ = write(project, "coco", tmp_path / "whole")
     export = exports.request_export(project, format="coco", actor=project.created_by)
-    exports.write_export(export, tmp_path)
-    (tmp_path / "dataset" / "images").mkdir(parents=True)
-    (tmp_path / "dataset" / "left-over.txt").write_text("half")
+    texts: list[str] = []
 
-    written = exports.write_export(export, tmp_path)
+    def die_at_second(fraction: float, text: str) -> None:
+        if text == "part 2 of 2":
+            raise KeyboardInterrupt
 
-    with zipfile.ZipFile(storage.path_of(written.storage_key)) as archive:
-        assert "left-over.txt" not in archive.namelist()
+    with pytest.raises(KeyboardInterrupt):
+        exports.write_export(export, tmp_path / "w", on_progress=die_at_second)
+    (tmp_path / "w" / "shard-00001.zip").write_bytes(b"half")
+    first = (tmp_path / "w" / "shard-00000.zip").stat().st_mtime_ns
+    held = assignments.lease_image(project.images.all()[2], annotator=factories.make_user())
+    factories.save(held)
+
+    written = exports.write_export(
+        export, tmp_path / "w", on_progress=lambda fraction, text: texts.append(text)
+    )
+
+    assert storage.sha256_of(written.storage_key) == expected.sha256
+    assert (tmp_path / "w" / "shard-00000.zip").stat().st_mtime_ns == first
+    assert "part 2 of 2" in texts
+
+
+def test_packed_automatic_masks_are_exported_as_their_rows_would_be(
+    project: Project, tmp_path: Path
+) -> None:
+    image = project.images.last()
+    assert image is not None
+    proposals = [
+        Proposal(
+            rle=factories.square(image, x_px=2 + 15 * place),
+            predicted_iou=0.9,
+            stability_score=0.97,
+            prompts=[factories.click()],
+        )
+        for place in range(2)
+    ]
+    masks.record_proposals(
+        image,
+        source=MaskSource.AUTOMATIC,
+        model_version=factories.make_version(project),
+        proposals=proposals,
+        idem_key="auto",
+    )
+    packed, _ = write(project, "coco", tmp_path / "packed")
+
+    assert packed_masks.unpack(image) == 2
+    unpacked, _ = write(project, "coco", tmp_path / "unpacked")
+
+    assert packed.num_masks == 6
+    assert packed.sha256 == unpacked.sha256
+
+
+def test_labels_become_categories(project: Project, tmp_path: Path) -> None:
+    _, folder = write(project, "coco", tmp_path)
+
+    coco = json.loads((folder / "annotations.json").read_text())
+
+    assert [one["name"] for one in coco["categories"]] == ["object", "noise"]
+    assert [one["category_id"] for one in coco["annotations"]] == [2, 1, 2, 1]
 
 
 def test_a_given_up_job_fails_its_export(project: Project) -> None:

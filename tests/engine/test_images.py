@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 from engine import image_decode, storage
 from engine.domain.errors import InvalidInput, NotAllowed
 from engine.models import Image, Project
-from engine.services import images
+from engine.services import images, photos
 from engine.services.photos import decode_photo
 from tests import factories
 
@@ -53,7 +53,7 @@ def png_claiming(width_px: int, height_px: int) -> bytes:
 def test_a_text_file_called_jpg_is_refused_in_a_sentence() -> None:
     with pytest.raises(InvalidInput) as error:
         decode_photo(b"hello, I am a text", file_name="text.jpg")
-    assert error.value.message == "text.jpg: it is not a JPEG, PNG, WebP or TIFF image"
+    assert error.value.message == "text.jpg: it is not a JPEG, PNG, WebP, TIFF, BMP or GIF image"
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,9 @@ def test_a_text_file_called_jpg_is_refused_in_a_sentence() -> None:
         (png_claiming(4, 4), "4 x 4 px"),
         (png_claiming(500, 500), "damaged or cut off"),
         (factories.photo_bytes(format="JPEG", width_px=300)[:2000], "damaged or cut off"),
-        (b"GIF89a" + b"\0" * 100, "not a JPEG, PNG, WebP or TIFF"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a JPEG, PNG, WebP or TIFF"),
-        (b"\xff\xd8\xff", "not a JPEG, PNG, WebP or TIFF"),
+        (b"GIF89a" + b"\0" * 100, "not a JPEG, PNG, WebP, TIFF, BMP or GIF"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a JPEG, PNG, WebP, TIFF, BMP or GIF"),
+        (b"\xff\xd8\xff", "not a JPEG, PNG, WebP, TIFF, BMP or GIF"),
     ],
 )
 def test_what_is_no_sane_photo_is_refused_in_a_sentence(data: bytes, sentence: str) -> None:
@@ -174,6 +174,7 @@ def test_a_child_that_exceeds_its_limits_is_a_refusal(
     script = tmp_path / "dies.py"
     script.write_text("import os; os.abort()")
     monkeypatch.setattr(image_decode, "__file__", str(script))
+    monkeypatch.setattr(photos, "_POOL", photos._Pool())
 
     assert "too much memory or time" in refused(b"anything")
 

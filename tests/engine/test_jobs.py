@@ -162,7 +162,7 @@ def test_a_job_that_kills_its_workers_dies_after_three(project: Project) -> None
 
     job.refresh_from_db()
     assert job.status == "dead"
-    assert "killed was lost 3 times" in job.error
+    assert job.error == "the worker killed was lost (attempt 3)"
 
 
 def test_a_job_that_cannot_work_fails_at_once(project: Project) -> None:
@@ -183,7 +183,7 @@ def test_a_stopping_worker_gives_its_job_back_without_costing_an_attempt(project
     assert claim().attempt == 1
 
 
-def test_a_queued_job_is_cancelled_at_once_a_running_one_at_its_heartbeat(
+def test_a_queued_job_is_cancelled_at_once_a_running_one_when_its_worker_lets_go(
     project: Project,
 ) -> None:
     lead = project.created_by
@@ -198,6 +198,8 @@ def test_a_queued_job_is_cancelled_at_once_a_running_one_at_its_heartbeat(
     assert status_of(waiting) == "cancelled"
     assert status_of(running) == "running"
     assert jobs.heartbeat(claimed) is False
+    assert status_of(running) == "running"  # until its worker has let go of it
+    assert jobs.end_cancelled(claimed) is True
     assert status_of(running) == "cancelled"
     with pytest.raises(Conflict, match="already been cancelled"):
         jobs.cancel(running, actor=lead)

@@ -240,7 +240,7 @@ def test_people_of_before_memberships_keep_their_projects(project: Project, lead
     ann, ada = factories.make_outsider("ann"), factories.make_outsider("ada", role=Role.ADMIN)
     Membership.objects.all().delete()
 
-    import_module("migrations.0004_a_members_of_today").join(apps, None)
+    import_module("migrations.0004_members_of_today").join(apps, None)
 
     roles = dict(project.memberships.values_list("user__username", "role"))
     assert roles == {"lena": "lead", "ann": "annotator", "ada": "lead"}

@@ -11,10 +11,10 @@ from django.db import IntegrityError, transaction
 
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotReady
-from engine.domain.jobs import QUEUES, JobKind
-from engine.domain.states import ModelFamily, ModelVersionStatus
-from engine.models import Embedding, ModelVersion, Project, Snapshot
-from engine.selectors.models import missing_parts, serving_version
+from engine.domain.jobs import QUEUES
+from engine.domain.states import ModelFamily
+from engine.models import Project, Snapshot
+from engine.selectors.models import missing_parts
 from engine.services import embeddings, jobs, masks, model_versions, snapshots
 from tests import factories
 
@@ -30,37 +30,6 @@ def project() -> Project:
 def manifest_of(snapshot: Snapshot) -> list[dict[str, Any]]:
     text = storage.read_bytes(snapshot.manifest_key).decode()
     return [json.loads(line) for line in text.splitlines()]
-
-
-def trained(project: Project, tmp_path: Path, *, encoder: str = factories.ENCODER) -> ModelVersion:
-    """A version that went through training, with a decoder."""
-    version, _ = model_versions.request_retrain(project, family=SAM, actor=project.created_by)
-    checkpoint, decoder = tmp_path / "new.safetensors", tmp_path / "new.onnx"
-    checkpoint.write_bytes(b"weights" + encoder.encode())
-    decoder.write_bytes(b"graph")
-    return model_versions.register_checkpoint(
-        version,
-        checkpoint=checkpoint,
-        decoder=decoder,
-        encoder_sha256=encoder,
-        config={"arch": "tiny"},
-    )
-
-
-def measure(version: ModelVersion, snapshot: Snapshot, *mious: float) -> None:
-    metrics = {f"clicks_{n}_miou": value for n, value in zip((1, 3, 5), mious, strict=True)}
-    model_versions.record_evaluation(version, snapshot=snapshot, metrics=metrics)
-
-
-def candidate(project: Project, tmp_path: Path, *mious: float) -> ModelVersion:
-    """A trained and evaluated version; the serving one measured 0.5, 0.6, 0.7: mean 0.6."""
-    serving = serving_version(project, family=SAM) or factories.make_version(project)
-    factories.label_images(project, num_images=2)
-    version = trained(project, tmp_path)
-    assert version.snapshot is not None
-    measure(serving, version.snapshot, 0.5, 0.6, 0.7)
-    measure(version, version.snapshot, *mious)
-    return version
 
 
 def test_a_snapshot_freezes_confirmed_masks_with_their_files(project: Project) -> None:
@@ -151,124 +120,6 @@ def test_a_failed_training_fails_its_version_and_a_retry_reopens_it(project: Pro
     assert (version.status, version.error) == ("pending", "")
 
 
-def test_an_evaluation_given_up_does_not_block_the_next_training(
-    project: Project, tmp_path: Path
-) -> None:
-    version = candidate(project, tmp_path, 0.6, 0.7, 0.8)
-    ModelVersion.objects.filter(pk=version.pk).update(status="trained")
-    project.jobs.all().delete()
-    args = {"model_version": version.pk}
-    job = jobs.enqueue(JobKind.EVALUATE_SAM, project=project, args=args, idem_key="evaluate")
-    claim = jobs.claim(QUEUES, worker="w")
-    assert claim is not None
-
-    jobs.fail(claim, error="out of memory", retryable=False)
-
-    version.refresh_from_db()
-    assert (version.status, version.error) == ("failed", "out of memory")
-    jobs.retry(job, actor=project.created_by)
-    version.refresh_from_db()
-    assert (version.status, version.error) == ("trained", "")
-
-
-def test_a_better_version_is_promoted_and_the_old_one_retired(
-    project: Project, tmp_path: Path
-) -> None:
-    version = candidate(project, tmp_path, 0.6, 0.7, 0.8)
-    before = serving_version(project, family=SAM)
-    assert before is not None
-    assert model_versions.promotion_blockers(version) == []
-
-    model_versions.promote(version, actor=None, reason="not worse")
-
-    before.refresh_from_db()
-    assert (version.status, before.status) == ("serving", "retired")
-
-
-@pytest.mark.parametrize(
-    ("mious", "is_blocked"),
-    [
-        ((0.5, 0.6, 0.7), False),  # equal
-        ((0.5, 0.6, 0.686), False),  # mean 0.5953: inside the tolerance of 0.005
-        ((0.5, 0.6, 0.68), True),  # mean 0.5933: worse by 0.0067
-    ],
-)
-def test_a_worse_version_is_blocked_beyond_the_tolerance(
-    project: Project, tmp_path: Path, mious: tuple[float, ...], is_blocked: bool
-) -> None:
-    version = candidate(project, tmp_path, *mious)
-
-    assert bool(model_versions.promotion_blockers(version)) is is_blocked
-
-
-def test_a_lead_may_overrule_figures_with_a_reason(project: Project, tmp_path: Path) -> None:
-    version = candidate(project, tmp_path, 0.1, 0.1, 0.1)
-    with pytest.raises(Conflict, match=r"mean of .* is 0\.1000, the serving model has 0\.6000"):
-        model_versions.promote(version, actor=project.created_by)
-
-    model_versions.promote(version, actor=project.created_by, reason="better on the new camera")
-
-    assert serving_version(project, family=SAM) == version
-
-
-def test_nan_is_no_figure_to_promote_on(project: Project, tmp_path: Path) -> None:
-    version = candidate(project, tmp_path, float("nan"), 0.9, 0.9)
-
-    assert "missing or not a number" in model_versions.promotion_blockers(version)[0]
-
-
-def test_nobody_promotes_a_version_without_decoder(project: Project, tmp_path: Path) -> None:
-    version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
-    ModelVersion.objects.filter(pk=version.pk).update(decoder_key="")
-
-    with pytest.raises(Conflict, match="decoder"):
-        model_versions.promote(version, actor=project.created_by, reason="I insist")
-
-
-def test_a_figure_on_other_images_does_not_count(project: Project, tmp_path: Path) -> None:
-    version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
-    factories.label_images(project, num_images=1)
-    measure(version, snapshots.freeze_snapshot(project), 0.9, 0.9, 0.9)
-
-    blockers = model_versions.promotion_blockers(version)
-
-    assert blockers == ["the serving model has not been evaluated on the same images"]
-
-
-def test_rolling_back_needs_no_figures(project: Project, tmp_path: Path) -> None:
-    version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
-    before = serving_version(project, family=SAM)
-    assert before is not None
-    model_versions.promote(version, actor=None)
-
-    model_versions.promote(before, actor=project.created_by, reason="annotators complain")
-
-    version.refresh_from_db()
-    assert (before.status, version.status) == ("serving", "retired")
-
-
-def test_another_encoder_queues_every_embedding_anew(project: Project, tmp_path: Path) -> None:
-    version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
-    ModelVersion.objects.filter(pk=version.pk).update(encoder_sha256="f" * 64)
-    project.jobs.all().delete()
-
-    model_versions.promote(version, actor=None)
-
-    assert [job.kind for job in project.jobs.all()] == ["embed_image"] * 2
-
-
-def test_embeddings_of_the_same_encoder_are_kept(project: Project, tmp_path: Path) -> None:
-    version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
-    for image in project.images.all():
-        embeddings.store_embedding(image, encoder_sha256=factories.ENCODER, data=b"features")
-    project.jobs.all().delete()
-
-    model_versions.promote(version, actor=None)
-
-    assert project.jobs.count() == 0
-    assert Embedding.objects.count() == 2
-
-
 def test_the_database_refuses_two_serving_versions(project: Project) -> None:
     factories.make_version(project)
 
@@ -347,36 +198,3 @@ def test_waiting_for_an_embedding_queues_it_and_an_old_one_is_named(project: Pro
         embeddings.store_embedding(image, encoder_sha256=version.encoder_sha256, data=b"f")
         == stored
     )
-
-
-def test_a_detector_is_promoted_by_its_recall(project: Project) -> None:
-    factories.make_version(project)
-    factories.label_images(project, num_images=2)
-    snapshot = snapshots.freeze_snapshot(project)
-    detector = ModelFamily.OBJECT_DETECTOR
-    serving = factories.make_version(project, family=detector, has_decoder=False)
-    better = factories.make_version(
-        project, family=detector, status=ModelVersionStatus.EVALUATED, has_decoder=False
-    )
-    for version, recall in ((serving, 0.4), (better, 0.5)):
-        model_versions.record_evaluation(
-            version, snapshot=snapshot, metrics={"recall_50_at_100": recall}
-        )
-
-    model_versions.promote(better, actor=None)
-
-    assert serving_version(project, family=detector) == better
-
-
-def test_a_serving_detector_of_another_encoder_is_no_rival(project: Project) -> None:
-    factories.make_version(project)
-    factories.label_images(project, num_images=2)
-    snapshot = snapshots.freeze_snapshot(project)
-    detector = ModelFamily.OBJECT_DETECTOR
-    factories.make_version(project, family=detector, encoder_sha256="0" * 64, has_decoder=False)
-    new = factories.make_version(
-        project, family=detector, status=ModelVersionStatus.EVALUATED, has_decoder=False
-    )
-    model_versions.record_evaluation(new, snapshot=snapshot, metrics={"recall_50_at_100": 0.1})
-
-    assert model_versions.promotion_blockers(new) == []

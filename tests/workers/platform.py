@@ -50,6 +50,7 @@ class Platform:
     database_url: str = ""
     redis_url: str = ""
     workers: list[Worker] = field(default_factory=list)
+    more_environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,6 +65,7 @@ class Platform:
             "OMP_NUM_THREADS": "1",
             "PYTHONUNBUFFERED": "1",
             "C_FORCE_ROOT": "1",
+            **self.more_environment,
         }
 
     def migrate(self) -> None:

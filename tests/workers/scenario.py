@@ -76,7 +76,7 @@ def advance(reason: str) -> dict[str, Any]:
 
 def state() -> dict[str, Any]:
     """Say all that the tests look at."""
-    from engine.models import Evaluation, Job, JobAttempt, Mask, ModelVersion
+    from engine.models import AutomaticRun, Evaluation, Job, JobAttempt, Mask, ModelVersion
 
     return {
         "jobs": list(
@@ -95,6 +95,11 @@ def state() -> dict[str, Any]:
             for image, source, status, sha256 in Mask.objects.values_list(
                 "image", "source", "status", "head__rle_sha256"
             )
+        ]
+        + [
+            [str(run.image_id), "automatic", "accepted", packed.rle_counts]
+            for run in AutomaticRun.objects.filter(status="kept")
+            for packed in run.masks.all()
         ],
     }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from engine.domain.states import JobStatus
 from engine.models import Job, JobAttempt, Project, User
 from engine.services import jobs
 from tests.factories import make_lead, make_project
-from workers import run_job
+from workers import heartbeat, run_job
 from workers.context import Effects, JobContext
 from workers.run_job import Outcome, Run, run_next
 from workers.stopping import StopFlag
@@ -148,9 +150,69 @@ def test_a_task_without_progress_loses_its_lease_and_its_effects(
 
     assert run.outcome is Outcome.LOST
     assert Project.objects.get().name != "changed"
-    assert the_job().status == JobStatus.RUNNING  # until the next sweep
-    assert jobs.reap() == 1
     assert the_job().status == JobStatus.QUEUED
+    assert the_job().error == "no progress for 0.5 s"
+    assert JobAttempt.objects.get().outcome == "stalled"
+
+
+def test_a_task_past_its_deadline_is_stopped_though_it_makes_progress(
+    run_as: RunAs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = SPECS[JobKind.EMBED_IMAGE]
+    monkeypatch.setattr(
+        run_job, "SPECS", {**SPECS, JobKind.EMBED_IMAGE: replace(spec, deadline_s=0.8)}
+    )
+
+    def task(context: JobContext) -> Effects:
+        for step in range(100):
+            context.checkpoint(step / 100, f"step {step}")
+            time.sleep(0.05)
+        raise AssertionError("the task was never told to stop")
+
+    run = run_as(task, lease_s=0.6)
+
+    assert run.outcome is Outcome.LOST
+    assert the_job().status == JobStatus.QUEUED
+    assert the_job().error == "not done after 0.8 s"
+    assert JobAttempt.objects.get().outcome == "timed out"
+
+
+def test_effects_are_withheld_when_no_heartbeat_got_through_for_a_lease(
+    run_as: RunAs, monkeypatch: pytest.MonkeyPatch, project: Project
+) -> None:
+    """The process was frozen: its own clock says so before any thread has asked the database."""
+
+    def task(_context: JobContext) -> Effects:
+        monkeypatch.setattr(heartbeat.Heartbeat, "_tick", lambda self: None)
+        time.sleep(1.2)
+        return lambda: Project.objects.filter(pk=project.pk).update(name="changed")
+
+    run = run_as(task, lease_s=0.6)
+
+    assert run.outcome is Outcome.LOST
+    assert Project.objects.get().name != "changed"
+
+
+def test_a_task_that_does_not_listen_gets_its_process_terminated_then_killed(
+    run_as: RunAs, monkeypatch: pytest.MonkeyPatch, lead: User
+) -> None:
+    sent: list[int] = []
+    limits = partial(heartbeat.Limits, sigterm_after_s=0.3, sigkill_after_s=0.6)
+    monkeypatch.setattr(run_job, "Limits", limits)
+    monkeypatch.setattr(
+        run_job, "Heartbeat", partial(heartbeat.Heartbeat, kill=lambda _, sign: sent.append(sign))
+    )
+
+    def task(_context: JobContext) -> Effects:
+        jobs.cancel(the_job(), actor=lead)
+        time.sleep(2.5)  # hears nothing
+        return lambda: None
+
+    run = run_as(task, lease_s=1.0)
+
+    assert run.outcome is Outcome.LOST
+    assert sent == [signal.SIGTERM, signal.SIGKILL]
+    assert the_job().status == JobStatus.CANCELLED
 
 
 def test_a_task_with_progress_outlives_its_lease_many_times(run_as: RunAs) -> None:

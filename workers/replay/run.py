@@ -34,6 +34,7 @@ from engine.services import (
     images,
     jobs,
     model_versions,
+    packed_masks,
     projects,
     stages,
     users,
@@ -230,6 +231,7 @@ def _automatic_round(desk: _Desk, plan: RoundPlan, *, on_image: Callable[[], obj
     tally = Tally()
     for image in desk.project.images.filter(status="ready"):
         truths = desk.photos[image].truths
+        packed_masks.unpack(image)
         made = [
             labelling.decode_mask(mask)
             for mask in for_image(image).filter(

@@ -9,9 +9,11 @@ from workers.context import Effects, JobContext
 from workers.tasks import (
     automask_image,
     embed_image,
+    embed_project,
     evaluate_sam,
     export,
     export_decoder,
+    import_dataset,
     prelabel_image,
     train_detector,
     train_sam,
@@ -20,6 +22,7 @@ from workers.tasks import (
 Task = Callable[[JobContext], Effects]
 
 TASKS: Mapping[JobKind, Task] = {
+    JobKind.EMBED_PROJECT: embed_project.run,
     JobKind.EMBED_IMAGE: embed_image.run,
     JobKind.TRAIN_SAM: train_sam.run,
     JobKind.EVALUATE_SAM: evaluate_sam.run,
@@ -27,6 +30,7 @@ TASKS: Mapping[JobKind, Task] = {
     JobKind.PRELABEL_IMAGE: prelabel_image.run,
     JobKind.AUTOMASK_IMAGE: automask_image.run,
     JobKind.EXPORT: export.run,
+    JobKind.IMPORT: import_dataset.run,
     JobKind.EXPORT_DECODER: export_decoder.run,
 }
 

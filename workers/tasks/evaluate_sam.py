@@ -1,25 +1,37 @@
 """`evaluate_sam {model_version}`: candidate against serving model on the same held-out images.
 
-Not worse: the candidate serves from now on. Else it is rejected, with the reasons.
+It serves from now on when the gate (engine/domain/gate.py) has no objection. Else it is rejected,
+with the reasons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine import storage
+from engine.domain.errors import InvalidInput
+from engine.domain.promotion import GATE_KEY
 from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Snapshot
 from engine.selectors.models import serving_version
 from engine.services import model_versions
+from sam.checkpoints import CheckpointError, encoder_sha256
+from sam.model import Sam
+from sam.onnx_export import ParityError, check_decoder
+from training.comparison import compare, probe
 from training.evaluate import evaluate
+from training.manifest import ImageRecord, open_dataset
+from training.metrics import Metrics
 from workers.context import Effects, JobContext
 from workers.inference.registry import sam_of
 from workers.tasks.train_sam import snapshot_of
 
-Metrics = Mapping[str, Any]
+SCORES_KIND = "scores"
+SCORES_KEY = "scores_key"
+"""Where an evaluation's metrics name the stored file with the figures of every mask."""
 
 
 def run(context: JobContext) -> Effects:
@@ -28,18 +40,27 @@ def run(context: JobContext) -> Effects:
     )
     snapshot = snapshot_of(candidate)
     manifest = storage.path_of(snapshot.manifest_key)
+    images = open_dataset(manifest).require_side("holdout")
     serving = serving_version(context.project, family=ModelFamily.SAM)
-    serving_metrics: Metrics | None = None
+    before: Metrics | None = None
+    against: dict[str, Any] = {"against": None}
     if serving is not None and serving.pk != candidate.pk:
-        serving_metrics = _known(serving, snapshot=snapshot) or _measure(
+        before = _known(serving, snapshot=snapshot) or _measure(
             context, serving, manifest=manifest, share=(0.0, 0.5)
         )
-    metrics = _measure(context, candidate, manifest=manifest, share=(0.5, 1.0))
+        against = {
+            "against": str(serving.pk),
+            "against_probe": probe(_model(serving), images).to_json(),
+        }
+    after = _measure(context, candidate, manifest=manifest, share=(0.5, 1.0))
+    report = {**_seen(candidate, images), **against}
+    if before is not None:
+        report |= compare(before, after, images=images).to_json()
 
     def effects() -> dict[str, Any]:
-        if serving is not None and serving_metrics is not None:
-            model_versions.record_evaluation(serving, snapshot=snapshot, metrics=serving_metrics)
-        model_versions.record_evaluation(candidate, snapshot=snapshot, metrics=metrics)
+        if serving is not None and before is not None:
+            _record(serving, snapshot=snapshot, metrics=before)
+        _record(candidate, snapshot=snapshot, metrics=after, extra={GATE_KEY: report})
         return promote_or_reject(candidate)
 
     return effects
@@ -51,14 +72,55 @@ def promote_or_reject(candidate: ModelVersion) -> dict[str, Any]:
     if blockers:
         model_versions.reject(candidate, reason="; ".join(blockers))
     else:
-        model_versions.promote(candidate, actor=None, reason="not worse on the held-out images")
+        model_versions.promote(candidate, actor=None, reason="passed the gate on held-out images")
     return {"is_promoted": not blockers, "reasons": blockers}
 
 
+def _model(version: ModelVersion) -> Sam:
+    """Load a version's checkpoint; InvalidInput when the stored file is not the one that was kept
+    or holds no model: trying again would not help."""
+    if not storage.is_intact(version.checkpoint_key):
+        raise InvalidInput(f"the stored checkpoint of version {version.number} was changed")
+    try:
+        model = sam_of(version)
+    except CheckpointError as error:
+        raise InvalidInput(f"version {version.number} cannot be loaded: {error}") from error
+    if encoder_sha256(model) != version.encoder_sha256:
+        raise InvalidInput(f"version {version.number} holds another encoder than it names")
+    return model
+
+
+def _seen(candidate: ModelVersion, images: Sequence[ImageRecord]) -> dict[str, Any]:
+    """Put the candidate, and the file that browsers will get, to a few trials."""
+    model = _model(candidate)
+    error = ""
+    if candidate.decoder_key:
+        try:
+            check_decoder(model, storage.path_of(candidate.decoder_key)).require_equal()
+        except ParityError as found:
+            error = str(found)
+    return {"probe": probe(model, images).to_json(), "decoder_error": error}
+
+
 def _known(version: ModelVersion, *, snapshot: Snapshot) -> Metrics | None:
-    """Return what the version has measured on the snapshot before."""
+    """Return what the version has measured on the snapshot before, mask by mask."""
     known = version.evaluations.filter(snapshot=snapshot).first()
-    return None if known is None else dict(known.metrics)
+    if known is None or SCORES_KEY not in known.metrics:
+        return None
+    return Metrics.from_json(json.loads(storage.read_bytes(known.metrics[SCORES_KEY])))
+
+
+def _record(
+    version: ModelVersion,
+    *,
+    snapshot: Snapshot,
+    metrics: Metrics,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    document = json.dumps(metrics.to_json(with_masks=True), sort_keys=True)
+    key = storage.put_bytes(SCORES_KIND, document.encode(), ".json")
+    kept = {**metrics.to_json(), SCORES_KEY: key, **(extra or {})}
+    model_versions.record_evaluation(version, snapshot=snapshot, metrics=kept)
 
 
 def _measure(
@@ -70,4 +132,4 @@ def _measure(
         context.checkpoint(first + (last - first) * fraction, f"v{version.number}: {message}")
 
     on_progress(0.0, "measuring")
-    return evaluate(sam_of(version), manifest, on_progress=on_progress).to_json()
+    return evaluate(_model(version), manifest, on_progress=on_progress)

@@ -1,4 +1,4 @@
-"""`export {export}`: write all accepted masks as a dataset archive."""
+"""`export {export}`: write all accepted masks as a dataset archive, shard by shard."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from workers.work_dir import work_dir
 def run(context: JobContext) -> Effects:
     export = Export.objects.select_related("project").get(pk=context.args["export"])
     folder = work_dir(export.pk)
-    context.report(0.1, "writing the dataset")
-    written = exports.write_export(export, folder)
-    context.checkpoint(0.9, "keeping the archive")
+    written = exports.write_export(export, folder, on_progress=context.checkpoint)
 
     def effects() -> dict[str, Any]:
         exports.attach_export_file(export, written=written)

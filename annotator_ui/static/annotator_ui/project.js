@@ -1,9 +1,7 @@
-// Keeps a project page current without a reload, and uploads many photos.
-// The page works without it: every button is a form and the file input posts on its own.
+// Keeps a project page current without a reload. The page works without it: every button is a form.
 
 const BUSY_MS = 1500;
 const IDLE_MS = 4000;
-const UPLOADS_AT_ONCE = 2;
 
 const page = document.querySelector("[data-project]");
 const slug = page.dataset.project;
@@ -71,93 +69,5 @@ function next() {
   else void poll();
 }
 
-// --- uploads ------------------------------------------------------------------------------------
-
-const zone = document.querySelector("[data-upload]");
-
-function element(tag, text) {
-  const node = document.createElement(tag);
-  node.textContent = text;
-  return node;
-}
-
-async function sendOne(file) {
-  const body = new FormData();
-  body.append("file", file);
-  const token = zone.querySelector("[name=csrfmiddlewaretoken]").value;
-  const headers = { "X-CSRFToken": token };
-  try {
-    const response = await fetch(`/api/v1/projects/${slug}/images`, { method: "POST", body, headers });
-    if (response.status === 201) return null;
-    const answer = await response.json();
-    const refused = answer.refused?.[0]?.message;
-    return refused ?? answer.message ?? `the server answered ${response.status}`;
-  } catch {
-    return "the connection broke; try this file again";
-  }
-}
-
-async function upload(files) {
-  const report = zone.querySelector("[data-upload-report]");
-  const bar = report.querySelector("progress");
-  const line = report.querySelector("[data-upload-line]");
-  const list = report.querySelector("ul");
-  const waiting = [...files];
-  const total = waiting.length;
-  let done = 0;
-  let refused = 0;
-  report.hidden = false;
-  bar.hidden = false;
-  bar.max = total;
-  list.replaceChildren();
-  const tell = () => {
-    bar.value = done;
-    const bad = refused > 0 ? `, ${refused} refused` : "";
-    line.textContent =
-      done < total ? `Uploading: ${done} of ${total}${bad}` : `${total - refused} of ${total} photos added${bad}.`;
-  };
-  tell();
-  const worker = async () => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const problem = await sendOne(file);
-      done += 1;
-      if (problem !== null) {
-        refused += 1;
-        const item = element("li", `: ${problem}`);
-        item.prepend(element("strong", file.name));
-        item.dataset.testid = "upload-refused";
-        list.append(item);
-      }
-      tell();
-    }
-  };
-  await Promise.all(Array.from({ length: UPLOADS_AT_ONCE }, worker));
-  bar.hidden = true;
-  await refresh(revision);
-}
-
-if (zone !== null) {
-  const input = zone.querySelector("input[type=file]");
-  zone.querySelector("[data-upload-button]").hidden = true;
-  input.addEventListener("change", async () => {
-    if (input.files.length > 0) await upload(input.files);
-    input.value = "";
-  });
-  for (const name of ["dragenter", "dragover"]) {
-    zone.addEventListener(name, (event) => {
-      event.preventDefault();
-      zone.classList.add("over");
-    });
-  }
-  zone.addEventListener("dragleave", (event) => {
-    if (!zone.contains(event.relatedTarget)) zone.classList.remove("over");
-  });
-  zone.addEventListener("drop", (event) => {
-    event.preventDefault();
-    zone.classList.remove("over");
-    const files = [...event.dataTransfer.files].filter((file) => file.size > 0);
-    if (files.length > 0) void upload(files);
-  });
-}
-
+document.addEventListener("project-changed", () => void refresh(revision)); // see upload.js
 next();

@@ -1,9 +1,10 @@
-"""`manage.py runner`: the embedded worker, no broker needed."""
+"""`manage.py runner`: the workers of one machine, kept alive; embedded, or Celery's."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from engine.domain.jobs import QUEUES
@@ -27,6 +28,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--once", action="store_true", help="end when nothing is left to do (one process)"
         )
+        parser.add_argument(
+            "--celery",
+            action="store_true",
+            help="keep Celery workers alive instead, one a queue (needs REDIS_URL)",
+        )
         parser.add_argument("--parent-pid", type=int, help="end when this process is gone")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,6 +41,17 @@ class Command(BaseCommand):
             worker_config = config.from_environment()
         except ValueError as error:
             raise CommandError(str(error)) from error
+        if options["celery"]:
+            if not settings.REDIS_URL:
+                raise CommandError("--celery needs REDIS_URL: without Redis leave it out")
+            supervisor.supervise(
+                _queues(options["queues"]),
+                niceness=NICENESS,
+                stopping=stopping,
+                emit=self._emit,
+                command=supervisor.celery_command,
+            )
+            return
         if options["queues"] is None and not options["once"]:
             supervisor.supervise(QUEUES, niceness=NICENESS, stopping=stopping, emit=self._emit)
             return

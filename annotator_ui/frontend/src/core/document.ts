@@ -7,7 +7,7 @@ import { areaPx, decodeRle, encodeRle } from "./rle";
 import type { Rle } from "./rle";
 import type { ImagePoint } from "./geometry";
 
-export type MaskSource = "human" | "prefilled" | "automatic";
+export type MaskSource = "human" | "prefilled" | "automatic" | "imported";
 export type MaskStatus = "proposed" | "accepted" | "rejected";
 export type StrokeKind = "brush" | "eraser";
 

@@ -8,7 +8,7 @@ import type { OpenImage } from "./labelPage";
 import { maskColour } from "./palette";
 import { useStore } from "./store";
 
-const BADGES = { human: "yours", prefilled: "prefilled", automatic: "automatic" } as const;
+const BADGES = { human: "yours", prefilled: "prefilled", automatic: "automatic", imported: "imported" } as const;
 
 interface MaskListProps {
   readonly open: OpenImage;

@@ -23,6 +23,6 @@ def join(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("engine", "0003_a_membership")]
+    dependencies = [("engine", "0003_membership")]
 
     operations = [migrations.RunPython(join, migrations.RunPython.noop)]

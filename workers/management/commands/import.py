@@ -1,0 +1,84 @@
+"""`manage.py import PATH --project SLUG`: take in a folder, a zip or a COCO or SA-1B dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from engine.domain.errors import DomainError
+from engine.models import DatasetImport
+from engine.selectors.named import project_named, user_named
+from engine.services import imports
+from workers.run_job import Outcome
+from workers.stopping import stop_on_signals
+
+MAX_PRINTED = 50
+
+
+class Command(BaseCommand):
+    help = (
+        "Import pictures, and masks when there are COCO or SA-1B annotations beside them. Runs "
+        "here and now, or with --queue in a runner on this machine. Repeatable: nothing is "
+        "taken twice."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("path", type=Path, help="a folder or a zip archive")
+        parser.add_argument("--project", required=True, help="its slug, as in its address")
+        parser.add_argument("--user", help="the lead who imports; default: who made the project")
+        parser.add_argument("--queue", action="store_true", help="leave the work to a runner")
+        parser.add_argument(
+            "--report", type=Path, help="write all refusals to this JSON lines file"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self._import(options)
+        except DomainError as error:
+            raise CommandError(error.message) from None
+
+    def _import(self, options: dict[str, Any]) -> None:
+        from workers.run_here import queue_and_run  # loads torch with the other tasks
+
+        project = project_named(options["project"])
+        user = user_named(options["user"]) if options["user"] else project.created_by
+        queued: list[DatasetImport] = []
+
+        def queue() -> Any:
+            run = imports.request_folder_import(project, path=options["path"], actor=user)
+            queued.append(run)
+            return run.job_id
+
+        if options["queue"]:
+            self.stdout.write(f"queued as job {queue()}")
+            return
+        ran = queue_and_run(queue, stopping=stop_on_signals(), emit=self._tell)
+        if ran.outcome is Outcome.GIVEN_BACK:
+            raise CommandError("stopped; a runner goes on with it, or cancel it on the page")
+        if ran.outcome is not Outcome.SUCCEEDED:
+            raise CommandError(ran.message or "the import was cancelled; what came in stays in")
+        run = queued[0]
+        run.refresh_from_db()
+        self._report(run, options["report"])
+
+    def _report(self, run: DatasetImport, path: Path | None) -> None:
+        self.stdout.write(
+            f"{run.num_images} images new, {run.num_known_images} known; "
+            f"{run.num_masks} masks new, {run.num_known_masks} known; {run.num_refused} refused"
+        )
+        for place, one in enumerate(imports.refused_by(run)):
+            if place == MAX_PRINTED:
+                self.stdout.write(f"... and {run.num_refused - MAX_PRINTED} more (--report FILE)")
+                break
+            self.stdout.write(f"refused {one.name}: {one.reason}")
+        if path is not None:
+            try:
+                path.write_bytes(imports.report_bytes(run))
+            except OSError as error:
+                raise CommandError(f"{path}: cannot be written: {error.strerror}") from None
+
+    def _tell(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()

@@ -1,0 +1,11 @@
+"""`embed_project {model_version}`: queue what the new serving model has not seen; waits for it."""
+
+from __future__ import annotations
+
+from engine.models import Job
+from engine.services import embeddings
+from workers.context import Effects, JobContext
+
+
+def run(context: JobContext) -> Effects:
+    return lambda: {"num_images": embeddings.request_parts(Job.objects.get(pk=context.job.id))}
