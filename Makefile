@@ -67,6 +67,10 @@ ui: $(UI)/dist/manifest.json ## build the front end
 services: ## find (or, as root with apt, install) the browser, PostgreSQL and Redis that tests use
 	@bash tests/services.sh
 
+.PHONY: openapi
+openapi: setup-dev ## rewrite docs/openapi.json, the published form of the API
+	@$(BIN)/python manage.py export_openapi_schema --api annotator_ui.api.api --indent 1 --sorted --output docs/openapi.json
+
 # --- checking -------------------------------------------------------------------------------
 .PHONY: check format lint types contracts migrations
 check: lint types contracts migrations ## lint, types, import contracts, migrations

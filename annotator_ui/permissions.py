@@ -88,8 +88,6 @@ class Actor:
 class TokenAuth(HttpBearer):
     """`Authorization: Bearer sgl_...`; no cookie is looked at, so no CSRF token is needed."""
 
-    openapi_name = "token"
-
     def authenticate(self, request: HttpRequest, token: str) -> Actor:
         found = api_tokens.find_token(token)
         if found is None:

@@ -60,7 +60,8 @@ def field_errors(errors: list[dict[str, Any]]) -> list[dict[str, str]]:
         # django-ninja puts ("body", <parameter name>) first; a caller knows neither.
         location = [str(part) for part in error["loc"]]
         named = location[2:] if location[:1] == ["body"] else location[1:]
-        fields.append({"field": ".".join(named) or location[-1], "message": error["msg"]})
+        last = location[-1] if location else "body"
+        fields.append({"field": ".".join(named) or last, "message": error["msg"]})
     return fields
 
 

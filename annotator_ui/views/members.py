@@ -60,7 +60,7 @@ def change_role(request: HttpRequest, slug: str, membership_id: UUID) -> HttpRes
     with told_as_message(request):
         role = request.POST.get("role", "")
         membership.change_role(project, user=row.user, role=role, actor=user_of(request))
-        messages.success(request, f"{row.user.username} is now {role}.")
+        messages.success(request, f"The role of {row.user.username} is now {role}.")
     return _back(project)
 
 
@@ -72,7 +72,7 @@ def remove(request: HttpRequest, slug: str, membership_id: UUID) -> HttpResponse
     row = membership_by_id(project, membership_id)
     with told_as_message(request):
         membership.remove_member(project, user=row.user, actor=user_of(request))
-        messages.success(request, f"{row.user.username} is no longer a member.")
+        messages.success(request, f"Removed: {row.user.username} is no longer a member.")
         if row.user == request.user and not row.user.is_admin:
             return redirect("projects")
     return _back(project)

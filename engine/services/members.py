@@ -29,7 +29,9 @@ def add_member(project: Project, *, user: User, role: Role, actor: User | None) 
                 project=project, user=user, role=checked_role(role).value
             )
     except IntegrityError:
-        raise Conflict(f"{user.username} is a member already", code="already_member") from None
+        raise Conflict(
+            f"there is a member {user.username} already", code="already_member"
+        ) from None
     _note(membership, from_role="", to_role=role.value, actor=actor)
     return membership
 
@@ -71,7 +73,7 @@ def _locked(project: Project, *, user: User) -> Membership:
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     membership = project.memberships.select_related("user").filter(user=user).first()
     if membership is None:
-        raise NotFound(f"{user.username} is no member of this project")
+        raise NotFound(f"there is no member {user.username} in this project")
     return membership
 
 
@@ -79,7 +81,7 @@ def _require_another_lead(membership: Membership) -> None:
     leads = membership.project.memberships.filter(role=Role.LEAD.value, user__is_active=True)
     if not leads.exclude(pk=membership.pk).exists():
         raise Conflict(
-            f"{membership.user.username} is the project's last lead; make somebody else lead first",
+            f"the project's last lead is {membership.user.username}; make somebody else lead first",
             code="last_lead",
         )
 

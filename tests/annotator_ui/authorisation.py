@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, get_resolver
@@ -15,10 +17,11 @@ from annotator_ui.addresses import API_BASE
 from annotator_ui.api import api
 from engine import storage
 from engine.domain.states import ExportStatus, Role
-from engine.models import DatasetImport, Export, Image, Mask, Project, User
-from engine.services import api_tokens, assignments, embeddings, invitations
+from engine.models import Export, Image, Mask, Project, User
+from engine.services import api_tokens, assignments, embeddings, imports, invitations
 from tests import factories
 from tests.annotator_ui.conftest import mask_body, photo_bytes, save_mask
+from tests.engine import archives
 
 NEW_PASSWORD = "another long phrase"
 NOBODY = "nothing-has-this-secret"
@@ -152,7 +155,7 @@ class World:
                 "prompts": [prompt],
             },
             "POST /api/v1/projects/{slug}/imports": {
-                "file": SimpleUploadedFile("tiles.zip", b"no zip", "application/zip")
+                "file": SimpleUploadedFile("a.zip", archives.zip_of({"b.png": b"x"}))
             },
             "POST /api/v1/projects/{slug}/images": {
                 "file": SimpleUploadedFile("new.jpg", photo_bytes(99), "image/jpeg")
@@ -183,10 +186,10 @@ def make_world() -> World:
         storage_key=key,
         sha256=storage.sha256_of(key),
     )
-    dataset = DatasetImport.objects.create(
-        project=project, requested_by=lead, name="tiles.zip", archive_key=key
-    )
     invitation, _ = invitations.invite(project, role="annotator", actor=lead)
+    archive = Path(settings.DATA_DIR) / "a.zip"
+    archive.write_bytes(archives.zip_of({"a.png": b"x"}))
+    import_ = imports.request_archive_import(project, path=archive, name="a.zip", actor=lead)
     token, _ = api_tokens.create_token(other, name="others", scope="read")
     mask = save_mask(assignment).mask
     names = {
@@ -202,7 +205,7 @@ def make_world() -> World:
         "assignment_id": str(assignment.pk),
         "mask_id": str(mask.pk),
         "export_id": str(export.pk),
-        "import_id": str(dataset.pk),
+        "import_id": str(import_.pk),
     }
     elsewhere = factories.projects.create_project("Elsewhere", actor=lead)
     return World(project, elsewhere, people, mask, photos[1], names)

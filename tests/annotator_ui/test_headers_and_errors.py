@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from annotator_ui.middleware import CONTENT_SECURITY_POLICY
+from annotator_ui.middleware import CONTENT_SECURITY_POLICY, USER_BYTES_POLICY
+from engine.models import Image, User
 from tests.annotator_ui.conftest import content_of, post
 
+ROOT = Path(__file__).parents[2]
 ISOLATION = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
@@ -32,6 +38,14 @@ ISOLATION = {
         ("/static/missing.js", 404),
         ("/api/v1/projects/none", 401),
         ("/api/v1/nothing", 404),
+        ("/api/v1/docs", 200),
+        ("/api/v1/openapi.json", 200),
+        ("/static/ninja/swagger-ui-bundle.js", 200),
+        ("/join/nothing/", 404),
+        ("/account/", 302),
+        ("/projects/%00/", 404),
+        ("/api/v1/projects/a%00b", 404),
+        ("/healthz?\x00=1", 200),
     ],
 )
 def test_every_response_isolates_the_page(path: str, status: int) -> None:
@@ -127,3 +141,91 @@ def test_the_labelling_page_says_when_the_front_end_is_not_built(
 
     assert response.status_code == 503
     assert "make ui" in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_refused_writes_isolate_the_page_too(settings: Settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    client = Client(enforce_csrf_checks=True)
+    answers = {
+        403: client.post("/sign-in/", {"username": "x"}),
+        405: Client().delete("/account/"),
+        413: Client().post("/api/v1/projects", "x" * 200, content_type="application/json"),
+        401: Client().post("/api/v1/projects", "{}", content_type="application/json"),
+        400: Client().get("/", headers={"host": "evil.example"}),
+    }
+    for status, response in answers.items():
+        wanted = 401 if status == 413 else status  # who is not signed in has no body read
+        assert response.status_code == wanted
+        assert {name: response.headers.get(name) for name in ISOLATION} == ISOLATION
+
+
+@pytest.mark.django_db
+def test_a_body_that_is_too_large_is_a_413_in_the_shape_of_the_api(
+    as_lead: Client, settings: Settings
+) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+
+    response = as_lead.post("/api/v1/projects", "x" * 200, content_type="application/json")
+
+    assert response.status_code == 413
+    assert response.json()["code"] == "too_large"
+
+
+def test_bytes_that_people_brought_run_nothing(as_annotator: Client, image: Image) -> None:
+    response = as_annotator.get(f"/api/v1/images/{image.pk}/file")
+    content_of(response)
+
+    assert response.headers["Content-Security-Policy"] == USER_BYTES_POLICY
+    assert "sandbox" in USER_BYTES_POLICY
+    for name in ISOLATION.keys() - {"Content-Security-Policy"}:
+        assert response.headers[name] == ISOLATION[name]
+
+
+def test_a_text_body_does_not_slip_past_the_csrf_check(lead: User, project: object) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(lead)
+
+    response = client.post(
+        "/api/v1/projects/roof-tiles/exports", '{"format": "coco"}', content_type="text/plain"
+    )
+
+    assert (response.status_code, response.json()["code"]) == (403, "csrf_failed")
+
+
+def settings_of(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Read the settings in a fresh process, as an installation of its own."""
+    program = (
+        "from engine import settings as s; import json;"
+        "print(json.dumps([s.SECRET_KEY, s.DEBUG, s.ALLOWED_HOSTS,"
+        " getattr(s, 'SESSION_COOKIE_SECURE', False)]))"
+    )
+    inherited = {key: os.environ[key] for key in ("PATH",)}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**inherited, "SEGLOOP_DATA_DIR": str(tmp_path), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_each_installation_makes_a_secret_of_its_own_and_keeps_it(tmp_path: Path) -> None:
+    first, again = (json.loads(settings_of(tmp_path / "a").stdout) for _ in range(2))
+    other = json.loads(settings_of(tmp_path / "b").stdout)
+
+    assert first[0] == again[0] != other[0]
+    assert len(first[0]) >= 50
+    assert (tmp_path / "a" / "secret_key").stat().st_mode & 0o777 == 0o600
+    assert first[1] is False
+    assert first[2] == ["localhost", "127.0.0.1", "[::1]"]
+
+
+def test_a_short_secret_and_cookies_over_https(tmp_path: Path) -> None:
+    refused = settings_of(tmp_path, SEGLOOP_SECRET_KEY="short")
+    secure = json.loads(settings_of(tmp_path, SEGLOOP_HTTPS="true").stdout)
+
+    assert refused.returncode != 0
+    assert "at least 32 characters" in refused.stderr
+    assert secure[3] is True

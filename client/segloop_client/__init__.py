@@ -1,0 +1,61 @@
+"""A typed client of the Segloop API: `Client`, what it takes and gives, and its errors."""
+
+from segloop_client.client import Client
+from segloop_client.errors import (
+    ApiError,
+    ChecksumError,
+    JobFailed,
+    SegloopError,
+    Unreachable,
+    WaitedTooLong,
+)
+from segloop_client.ids import new_id
+from segloop_client.operations import Accept, OperationResult, Reject, Save
+from segloop_client.prompts import Box, Point
+from segloop_client.shapes import (
+    Candidate,
+    Decoded,
+    Export,
+    Image,
+    Job,
+    Mask,
+    Me,
+    Model,
+    Project,
+    RefusedFile,
+    Rle,
+    SavedMask,
+    Session,
+    Uploaded,
+)
+
+__all__ = [
+    "Accept",
+    "ApiError",
+    "Box",
+    "Candidate",
+    "ChecksumError",
+    "Client",
+    "Decoded",
+    "Export",
+    "Image",
+    "Job",
+    "JobFailed",
+    "Mask",
+    "Me",
+    "Model",
+    "OperationResult",
+    "Point",
+    "Project",
+    "RefusedFile",
+    "Reject",
+    "Rle",
+    "Save",
+    "SavedMask",
+    "SegloopError",
+    "Session",
+    "Unreachable",
+    "Uploaded",
+    "WaitedTooLong",
+    "new_id",
+]

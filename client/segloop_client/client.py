@@ -1,0 +1,283 @@
+"""The client: one method for each thing a script does with a Segloop."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from segloop_client.errors import ApiError, ChecksumError, JobFailed, SegloopError, WaitedTooLong
+from segloop_client.http import Http
+from segloop_client.operations import Operation, OperationResult, Save
+from segloop_client.prompts import Prompt
+from segloop_client.shapes import (
+    Decoded,
+    Export,
+    Image,
+    Job,
+    Mask,
+    Me,
+    Model,
+    Project,
+    RefusedFile,
+    SavedMask,
+    Session,
+    Uploaded,
+)
+
+FILES_PER_REQUEST = 8
+OPERATIONS_PER_REQUEST = 200
+CHUNK_BYTES = 1 << 20
+OVER = {"succeeded", "failed", "dead", "cancelled"}
+OnProgress = Callable[[Job], object]
+
+
+class Client:
+    """Talks to one server as the owner of a token.
+
+    Every method raises ApiError when the server refuses and Unreachable when it cannot be reached.
+    What is safe to repeat (reading, saving under ids of our own, uploading) is tried again.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str,
+        timeout_s: float = 60.0,
+        num_tries: int = 5,
+        first_wait_s: float = 0.5,
+    ) -> None:
+        self._http = Http(
+            base_url,
+            token=token,
+            timeout_s=timeout_s,
+            num_tries=num_tries,
+            first_wait_s=first_wait_s,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # --- projects and images ---------------------------------------------------------------
+
+    def me(self) -> Me:
+        """Who the token acts as."""
+        return Me.of(self._http.json("GET", "/me", may_repeat=True))
+
+    def projects(self) -> list[Project]:
+        """Your projects, newest first."""
+        return [Project.of(one) for one in self._http.json("GET", "/projects", may_repeat=True)]
+
+    def create_project(self, name: str) -> Project:
+        """Create a project that you lead. Not repeated: a lost answer may have made one."""
+        return Project.of(
+            self._http.json("POST", "/projects", body={"name": name}, may_repeat=False)
+        )
+
+    def images(self, slug: str, *, page_size: int = 100) -> Iterator[Image]:
+        """Every image of a project, oldest first, fetched a page at a time."""
+        after: str | None = None
+        while True:
+            query = {"limit": str(page_size)} | ({"after": after} if after else {})
+            path = f"/projects/{slug}/images"
+            page = self._http.json("GET", path, query=query, may_repeat=True)
+            yield from (Image.of(one) for one in page["images"])
+            after = page["next"]
+            if after is None:
+                return
+
+    def upload_images(self, slug: str, paths: Iterable[str | Path]) -> Uploaded:
+        """Add photos, a few a request; which files were refused, and why, is in the answer."""
+        done = Uploaded([], [])
+        batch: list[tuple[str, tuple[str, bytes]]] = []
+        for path in paths:
+            batch.append(("file", (Path(path).name, Path(path).read_bytes())))
+            if len(batch) == FILES_PER_REQUEST:
+                self._upload(slug, batch, done)
+                batch = []
+        if batch:
+            self._upload(slug, batch, done)
+        return done
+
+    def _upload(
+        self, slug: str, batch: list[tuple[str, tuple[str, bytes]]], done: Uploaded
+    ) -> None:
+        try:
+            body = self._http.upload(f"/projects/{slug}/images", batch)
+        except ApiError as error:
+            if error.status != 422 or "refused" not in error.body:
+                raise
+            body = error.body
+        done.images.extend(Image.of(one) for one in body["images"])
+        refused = body.get("refused", [])
+        done.refused.extend(RefusedFile(one["file_name"], one["message"]) for one in refused)
+
+    def download_image(self, image: Image, to: str | Path) -> Path:
+        """Fetch the photo as stored: oriented, without metadata; masks are in its pixels."""
+        return self._download(image.file_url, Path(to), sha256=None)
+
+    # --- labelling -------------------------------------------------------------------------
+
+    def next_session(self, slug: str, *, image_id: UUID | None = None) -> Session | None:
+        """Lease the next image, or the named one; None when nothing is left to label."""
+        body = {} if image_id is None else {"image_id": str(image_id)}
+        path = f"/projects/{slug}/assignments/next"
+        answer = self._http.json("POST", path, body=body, may_repeat=True)
+        return None if answer is None else Session.of(answer)
+
+    def extend(self, assignment_id: UUID) -> None:
+        """Start the lease anew."""
+        self._http.json("POST", f"/assignments/{assignment_id}/extend", may_repeat=True)
+
+    def submit(self, assignment_id: UUID) -> None:
+        """Say that the image is done."""
+        self._http.json("POST", f"/assignments/{assignment_id}/submit", may_repeat=True)
+
+    def skip(self, assignment_id: UUID, *, reason: str = "") -> None:
+        """Leave the image to somebody else."""
+        path = f"/assignments/{assignment_id}/skip"
+        self._http.json("POST", path, body={"reason": reason}, may_repeat=True)
+
+    def save_mask(self, assignment_id: UUID, save: Save) -> SavedMask:
+        """Store one revision; the same `save` again changes nothing."""
+        path = f"/assignments/{assignment_id}/masks"
+        return SavedMask.of(self._http.json("POST", path, body=save.mask_json(), may_repeat=True))
+
+    def apply(self, assignment_id: UUID, operations: Sequence[Operation]) -> list[OperationResult]:
+        """Apply operations in order, many a request; each is answered by itself."""
+        path = f"/assignments/{assignment_id}/operations"
+        results: list[OperationResult] = []
+        for start in range(0, len(operations), OPERATIONS_PER_REQUEST):
+            part = operations[start : start + OPERATIONS_PER_REQUEST]
+            body = {"operations": [one.to_json() for one in part]}
+            answer = self._http.json("POST", path, body=body, may_repeat=True)
+            results.extend(OperationResult.of(one) for one in answer["results"])
+        return results
+
+    def masks(self, image_id: UUID) -> list[Mask]:
+        """Every mask of an image, rejected ones too."""
+        answer = self._http.json("GET", f"/images/{image_id}/masks", may_repeat=True)
+        return [Mask.of(one) for one in answer]
+
+    def accept_mask(self, mask_id: UUID) -> Mask:
+        return Mask.of(self._http.json("POST", f"/masks/{mask_id}/accept", may_repeat=True))
+
+    def reject_mask(self, mask_id: UUID) -> Mask:
+        return Mask.of(self._http.json("POST", f"/masks/{mask_id}/reject", may_repeat=True))
+
+    def decode(self, image: Image, model: Model, prompts: Sequence[Prompt]) -> Decoded:
+        """Masks for points and at most one box. ApiError not_ready: its embedding is being made."""
+        body = {
+            "model_version_id": str(model.id),
+            "encoder_sha256": model.encoder_sha256,
+            "prompts": [prompt.to_json() for prompt in prompts],
+        }
+        path = f"/images/{image.id}/decode"
+        return Decoded.of(self._http.json("POST", path, body=body, may_repeat=True))
+
+    # --- jobs and exports ------------------------------------------------------------------
+
+    def jobs(self, slug: str) -> list[Job]:
+        """Live jobs first, then those that ended last."""
+        answer = self._http.json("GET", f"/projects/{slug}/jobs", may_repeat=True)
+        return [Job.of(one) for one in answer]
+
+    def job(self, job_id: UUID) -> Job:
+        return Job.of(self._http.json("GET", f"/jobs/{job_id}", may_repeat=True))
+
+    def cancel_job(self, job_id: UUID) -> Job:
+        return Job.of(self._http.json("POST", f"/jobs/{job_id}/cancel", may_repeat=False))
+
+    def wait_for_job(
+        self,
+        job_id: UUID,
+        *,
+        on_progress: OnProgress | None = None,
+        poll_s: float = 1.0,
+        timeout_s: float | None = None,
+    ) -> Job:
+        """Wait until a job has succeeded; JobFailed says why it has not.
+
+        on_progress is called with the job whenever its progress has changed.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        shown: Job | None = None
+        while True:
+            job = self.job(job_id)
+            if on_progress is not None and (shown is None or _moved(shown, job)):
+                on_progress(job)
+                shown = job
+            if job.status == "succeeded":
+                return job
+            if job.status in OVER:
+                raise JobFailed(f"{job.kind} {job.status}: {job.error or 'no reason was given'}")
+            if deadline is not None and time.monotonic() + poll_s > deadline:
+                raise WaitedTooLong(f"{job.kind} is still {job.status} after {timeout_s} s")
+            time.sleep(poll_s)
+
+    def request_export(self, slug: str, format: str) -> Export:
+        """Queue an export: sa1b or coco."""
+        path = f"/projects/{slug}/exports"
+        return Export.of(self._http.json("POST", path, body={"format": format}, may_repeat=False))
+
+    def export(self, export_id: UUID) -> Export:
+        return Export.of(self._http.json("GET", f"/exports/{export_id}", may_repeat=True))
+
+    def wait_for_export(
+        self,
+        export_id: UUID,
+        *,
+        on_progress: OnProgress | None = None,
+        poll_s: float = 1.0,
+        timeout_s: float | None = None,
+    ) -> Export:
+        """Wait until an export is written; see wait_for_job."""
+        job = self.export(export_id).job
+        if job is None:
+            raise SegloopError("this export has no job")
+        self.wait_for_job(job.id, on_progress=on_progress, poll_s=poll_s, timeout_s=timeout_s)
+        return self.export(export_id)
+
+    def download_export(self, export: Export, to: str | Path) -> Path:
+        """Fetch a written export; ChecksumError, and no file, when its SHA-256 is another."""
+        if export.file_url is None or export.sha256 is None:
+            raise SegloopError(f"this export is {export.status}, not ready")
+        return self._download(export.file_url, Path(to), sha256=export.sha256)
+
+    def _download(self, url_path: str, to: Path, *, sha256: str | None) -> Path:
+        part = to.with_name(to.name + ".part")
+        digest = hashlib.sha256()
+        try:
+            with self._http.stream(url_path) as response, part.open("wb") as file:
+                for chunk in self._http.chunks(response, CHUNK_BYTES):
+                    digest.update(chunk)
+                    file.write(chunk)
+            if sha256 is not None and digest.hexdigest() != sha256:
+                raise ChecksumError(f"{url_path}: got {digest.hexdigest()}, not {sha256}")
+            return part.replace(to)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _moved(before: Job, now: Job) -> bool:
+    return (before.status, before.progress_pct, before.progress_line) != (
+        now.status,
+        now.progress_pct,
+        now.progress_line,
+    )
