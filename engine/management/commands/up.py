@@ -106,7 +106,16 @@ def start_web(host: str, port: int, *, threads: int) -> subprocess.Popen[bytes]:
         [
             *(sys.executable, "-m", "gunicorn", "annotator_ui.wsgi:application"),
             *("--bind", f"{host}:{port}", "--workers", "1", "--threads", str(threads)),
-            *("--worker-class", "gthread", "--timeout", "120", "--log-level", "warning"),
+            *(
+                "--worker-class",
+                "gthread",
+                "--timeout",
+                "120",
+                "--keep-alive",
+                "75",
+                "--log-level",
+                "warning",
+            ),
         ],
         cwd=settings.BASE_DIR,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "engine.settings"},
