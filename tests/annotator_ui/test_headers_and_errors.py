@@ -3,11 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.db import InterfaceError, OperationalError
 from django.test import Client
 from pytest_django import Settings
 
 from annotator_ui.middleware import CONTENT_SECURITY_POLICY
-from tests.annotator_ui.conftest import content_of, post
+from engine.models import Assignment, Project
+from tests.annotator_ui.conftest import content_of, mask_body, post
 
 ISOLATION = {
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -125,3 +127,38 @@ def test_the_labelling_page_says_when_the_front_end_is_not_built(
 
     assert response.status_code == 503
     assert "make ui" in response.content.decode()
+
+
+@pytest.mark.parametrize("error", [OperationalError("server closed"), InterfaceError("closed")])
+def test_while_the_database_restarts_a_save_is_told_to_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+    as_annotator: Client,
+    assignment: Assignment,
+    error: Exception,
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("engine.services.masks.save_mask", away)
+
+    response = post(as_annotator, f"/api/assignments/{assignment.pk}/masks", mask_body())
+
+    assert (response.status_code, response.json()["code"]) == (503, "database_away")
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_while_the_database_restarts_a_page_says_so(
+    monkeypatch: pytest.MonkeyPatch, as_lead: Client, project: Project
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("the database system is shutting down")
+
+    monkeypatch.setattr("annotator_ui.views.project_page.build", away)
+    as_lead.raise_request_exception = False
+
+    response = as_lead.get(f"/projects/{project.slug}/")
+
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
+    assert b"The database is not there at the moment" in response.content
+    assert b"shutting down" not in response.content
