@@ -60,6 +60,7 @@ class Figures:
     num_saves_resent: int
     num_uploads_acked: int
     num_jobs: int
+    num_dead_retried: int
     attempts: dict[str, int]
     statuses: dict[str, int]
     healed_s: float
@@ -80,6 +81,7 @@ class Figures:
                 "saves_resent": self.num_saves_resent,
                 "uploads_acked": self.num_uploads_acked,
                 "jobs": self.num_jobs,
+                "dead_retried": self.num_dead_retried,
                 "attempts": self.attempts,
                 "http": self.statuses,
                 "healed_s": round(self.healed_s, 1),
@@ -312,8 +314,16 @@ def run(plan: Plan, *, folder: Path, starter_dir: Path) -> Figures:
         people = site.step("prepare", str(plan.num_annotators), str(plan.num_jobs))
         site.start_processes()
         history, kills = _under_faults(site, people)
-        healed_s = _heal(site)
-        return _figures(site, history, people, kills=kills, healed_s=healed_s, started_s=started_s)
+        num_dead, healed_s = _heal(site, lead=people["lead"])
+        return _figures(
+            site,
+            history,
+            people,
+            kills=kills,
+            num_dead=num_dead,
+            healed_s=healed_s,
+            started_s=started_s,
+        )
     except BaseException:
         print(site.output(), file=sys.stderr)
         raise
@@ -349,15 +359,25 @@ def _under_faults(site: Site, people: dict[str, Any]) -> tuple[History, Counter[
     return history, kills
 
 
-def _heal(site: Site) -> float:
-    """Wait until all work is done, with no more faults; return how long it took."""
-    started_s = time.monotonic()
+def _heal(site: Site, *, lead: str) -> tuple[int, float]:
+    """Wait until all work is done, with no more faults; return how long it took.
+
+    A job whose workers were killed three times is dead, as it should be: the lead retries it, as
+    the jobs page would. Also returns how many those were.
+    """
+    client = Client(site.base_url, lead)
+    started_s, num_dead = time.monotonic(), 0
     while True:
         site.keep_alive()
+        for job in client.get(f"{API}/projects/faults/jobs?status=dead").json():
+            assert "was lost" in job["error"], job
+            assert client.post(f"{API}/jobs/{job['id']}/retry").status == 200
+            num_dead += 1
         jobs = site.platform.jobs()
         live = [job for job in jobs if job["status"] in ("queued", "running", "waiting")]
         if not live:
-            return time.monotonic() - started_s
+            client.close()
+            return num_dead, time.monotonic() - started_s
         if time.monotonic() - started_s > HEAL_S:
             raise AssertionError(f"still not done after {HEAL_S:g} s: {live[:5]}")
         time.sleep(0.3)
@@ -369,6 +389,7 @@ def _figures(
     people: dict[str, Any],
     *,
     kills: Counter[str],
+    num_dead: int,
     healed_s: float,
     started_s: float,
 ) -> Figures:
@@ -399,6 +420,7 @@ def _figures(
         num_jobs=len(found["jobs"]),
         attempts=dict(Counter(attempt["outcome"] for attempt in found["attempts"])),
         statuses=dict(history.statuses),
+        num_dead_retried=num_dead,
         healed_s=healed_s,
         seconds=time.monotonic() - started_s,
         wrong=wrong,

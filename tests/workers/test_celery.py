@@ -67,13 +67,13 @@ def test_lost_bells_wait_for_the_next_sweep_and_a_killed_worker_is_started_again
     redis.Redis.from_url(platform.redis_url).flushall()
 
     runner = platform.start("manage.py", "runner", "--celery", "--queues", "cpu")
-    state = platform.wait_until(all_over, what="the embedding is made", timeout_s=60)
+    state = platform.wait_until(all_over, what="the embedding is made")
     assert of_kind(state, "embed_image")[0]["status"] == "succeeded"
 
     worker = state["attempts"][-1]["worker"]
     os.kill(int(worker.rsplit(":", 1)[1]), signal.SIGKILL)
     platform.step("ingest", "100")
-    state = platform.wait_until(all_over, what="a new worker took over", timeout_s=60)
+    state = platform.wait_until(all_over, what="a new worker took over")
     assert [job["status"] for job in of_kind(state, "embed_image")] == ["succeeded"] * 2
     assert any("cpu lane ended with status -9" in line for line in runner.lines)
     assert runner.terminate() == 0
