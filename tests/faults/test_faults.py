@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults import mutations
-from tests.faults.run import Figures, Plan, report_to, run
+from tests.faults.run import Figures, report_to, run
+from tests.faults.site import Plan
 
 pytestmark = pytest.mark.slow
 
