@@ -85,17 +85,21 @@ contracts: setup-dev
 migrations: setup-dev
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 
+# One process a core, whole files each; `make test-py JOBS=0` runs them one after another.
+JOBS ?= auto
+SIDE_BY_SIDE := -n $(JOBS) --maxprocesses 4 --dist loadfile
+
 .PHONY: test-py test-ui test-postgres test-fast faults
 test-ui: setup-dev ui ## lint, type-check and test the front end
 	@$(NPM) run --silent lint && $(NPM) run --silent typecheck && $(NPM) test --silent
 test-py: setup-dev ui ## every Python test: libraries, services, real workers, real browser
-	@$(BIN)/pytest -q
-test-postgres: setup-dev ## the engine's tests once more, on PostgreSQL
-	@DATABASE_URL=$${SEGLOOP_TEST_POSTGRES_URL:-postgresql://postgres@127.0.0.1:5432/postgres} $(BIN)/pytest -q tests/engine
+	@$(BIN)/pytest -q $(SIDE_BY_SIDE)
+test-postgres: setup-dev ## the tests of tables, services and pages once more, on PostgreSQL
+	@$(BIN)/python -m tests.on_postgres pytest -q $(SIDE_BY_SIDE) tests/engine tests/annotator_ui
 faults: setup-dev ## the full fault test: 60 kills, 150 jobs, 2,000 saves on each database (minutes)
 	@SEGLOOP_FAULTS=full SEGLOOP_FAULTS_REPORT=faults-report.jsonl $(BIN)/pytest -q -s --timeout 1800 tests/faults
 test-fast: setup-dev ## without browser, Celery and other long tests
-	@$(BIN)/pytest -q -m "not e2e and not postgres and not slow"
+	@$(BIN)/pytest -q $(SIDE_BY_SIDE) -m "not e2e and not postgres and not slow"
 
 .PHONY: clean
 clean: ## remove everything that was installed or built (not the data in var/)

@@ -11,7 +11,7 @@ threads = int(os.environ.get("SEGLOOP_WEB_THREADS", "8"))
 # A 60-megapixel upload is decoded within seconds; nothing else takes long in the web process.
 timeout = 60
 graceful_timeout = 20
-keepalive = 5
+keepalive = 75  # a person draws for longer than the default 2 s between two saves
 max_requests = 5000
 max_requests_jitter = 500
 # Heartbeat files on a disk can block for seconds; /dev/shm cannot, where it exists.

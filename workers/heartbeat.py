@@ -31,12 +31,16 @@ SHOW_PROGRESS_EVERY_S = 2.0
 class Why(enum.Enum):
     """Why a job must stop here, and what that makes of the attempt."""
 
-    NOT_OURS = "lease lost or job cancelled"
+    CANCELLED = "it was cancelled"
+    NOT_OURS = "its lease was lost"
     SILENT = "no heartbeat got through for a whole lease"
     STALLED = "no progress for {stall_s:g} s"
     TIMED_OUT = "not done after {deadline_s:g} s"
 
 
+PROMPTLY = (Why.CANCELLED, Why.STALLED, Why.TIMED_OUT)
+"""When a task must end soon. One that only lost its lease, on a machine that is too busy to beat,
+may come to its end: killing it would make the next attempt start cold, and slower still."""
 OUTCOMES = {Why.STALLED: AttemptOutcome.STALLED, Why.TIMED_OUT: AttemptOutcome.TIMED_OUT}
 
 
@@ -165,7 +169,7 @@ class Heartbeat(threading.Thread):
             self._beaten_at_s = started_s
             self._shown = (reported.percent, reported.text)
         else:
-            self._lose(Why.NOT_OURS)
+            self._lose(Why.CANCELLED if jobs.is_cancelled(self._claim) else Why.NOT_OURS)
 
     def _lose(self, why: Why) -> None:
         self.why = why
@@ -184,11 +188,13 @@ class Heartbeat(threading.Thread):
 
     def _see_that_it_ends(self) -> None:
         """Wait for the task to leave; SIGTERM, then SIGKILL this process when it does not."""
-        if self._ended.wait(self._limits.sigterm_after_s):
+        limits = self._limits
+        patience_s = limits.sigterm_after_s if self.why in PROMPTLY else limits.stall_s
+        if self._ended.wait(patience_s):
             return
         logger.error("job %s does not stop: SIGTERM to this process", self._claim.id)
         self._kill(os.getpid(), signal.SIGTERM)
-        if self._ended.wait(self._limits.sigkill_after_s - self._limits.sigterm_after_s):
+        if self._ended.wait(limits.sigkill_after_s - limits.sigterm_after_s):
             return
         logger.error("job %s does not stop: SIGKILL to this process", self._claim.id)
         try:

@@ -6,8 +6,6 @@ A Celery deployment uses workers.wake instead; both run jobs by workers.run_job.
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections.abc import Callable
 
 from django.db import DatabaseError, close_old_connections, connection
@@ -60,20 +58,6 @@ def line_of(run: Run) -> str:
     """Say in one line what became of a job."""
     line = f"{run.claim.queue} {run.claim.kind} {run.claim.id} {run.outcome} in {run.seconds:.1f} s"
     return f"{line}: {run.message}" if run.outcome is Outcome.FAILED else line
-
-
-def watch_parent(parent_pid: int, stopping: StopFlag) -> threading.Thread:
-    """Set `stopping` when the process that started this one is gone (killed, not asked)."""
-
-    def watch() -> None:
-        while not stopping.wait(1.0):
-            if os.getppid() != parent_pid:
-                logger.warning("the runner %d is gone, stopping", parent_pid)
-                stopping.set()
-
-    thread = threading.Thread(target=watch, name="parent-watch", daemon=True)
-    thread.start()
-    return thread
 
 
 def _run_next(

@@ -6,9 +6,14 @@ holds it would wait for ever.
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
+import threading
 import time
 from types import FrameType
+
+logger = logging.getLogger(__name__)
 
 SLICE_S = 0.1
 
@@ -43,3 +48,17 @@ def stop_on_signals() -> StopFlag:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     return flag
+
+
+def watch_parent(parent_pid: int, stopping: StopFlag) -> threading.Thread:
+    """Set `stopping` when the process that started this one is gone (killed, not asked)."""
+
+    def watch() -> None:
+        while not stopping.wait(1.0):
+            if os.getppid() != parent_pid:
+                logger.warning("the parent process %d is gone, stopping", parent_pid)
+                stopping.set()
+
+    thread = threading.Thread(target=watch, name="parent-watch", daemon=True)
+    thread.start()
+    return thread

@@ -55,6 +55,7 @@ __all__ = [
     "heartbeat",
     "hook",
     "hurry",
+    "is_cancelled",
     "num_claimable",
     "reap",
     "retry",
@@ -186,6 +187,11 @@ def heartbeat(claim: ClaimedJob, *, progress_pct: int | None = None, text: str =
     lease_until = database_now() + timedelta(seconds=claim.lease_s)
     ours = _ours(claim).filter(cancel_requested_at__isnull=True)
     return bool(ours.update(lease_until=lease_until, **shown) == 1)
+
+
+def is_cancelled(claim: ClaimedJob) -> bool:
+    """Tell whether our job is to be cancelled; False too when it is no longer ours."""
+    return _ours(claim).filter(cancel_requested_at__isnull=False).exists()
 
 
 def finish(claim: ClaimedJob, *, effects: Callable[[], object]) -> bool:

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db import InterfaceError, OperationalError
 from django.test import Client
 from pytest_django import Settings
 
 from annotator_ui.middleware import CONTENT_SECURITY_POLICY, USER_BYTES_POLICY
-from engine.models import Image, User
-from tests.annotator_ui.conftest import content_of, post
+from engine.models import Assignment, Image, Project, User
+from tests.annotator_ui.conftest import content_of, mask_body, post
 
 ROOT = Path(__file__).parents[2]
 ISOLATION = {
@@ -229,3 +230,38 @@ def test_a_short_secret_and_cookies_over_https(tmp_path: Path) -> None:
     assert refused.returncode != 0
     assert "at least 32 characters" in refused.stderr
     assert secure[3] is True
+
+
+@pytest.mark.parametrize("error", [OperationalError("server closed"), InterfaceError("closed")])
+def test_while_the_database_restarts_a_save_is_told_to_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+    as_annotator: Client,
+    assignment: Assignment,
+    error: Exception,
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("engine.services.masks.save_mask", away)
+
+    response = post(as_annotator, f"/api/v1/assignments/{assignment.pk}/masks", mask_body())
+
+    assert (response.status_code, response.json()["code"]) == (503, "database_away")
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_while_the_database_restarts_a_page_says_so(
+    monkeypatch: pytest.MonkeyPatch, as_lead: Client, project: Project
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("the database system is shutting down")
+
+    monkeypatch.setattr("annotator_ui.views.project_page.build", away)
+    as_lead.raise_request_exception = False
+
+    response = as_lead.get(f"/projects/{project.slug}/")
+
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
+    assert b"The database is not there at the moment" in response.content
+    assert b"shutting down" not in response.content

@@ -60,15 +60,24 @@ class Client:
     def call(
         self, method: str, path: str, body: bytes | None = None, *, content_type: str = ""
     ) -> Answer:
-        """Send a request and read the answer; NoAnswerError when the connection broke."""
+        """Send a request and read the answer; NoAnswerError when the connection broke.
+
+        A kept connection that the server had closed meanwhile is opened anew, as browsers do.
+        """
+        was_open = self._connection is not None
         try:
-            self._send(method, path, body, content_type)
-            assert self._connection is not None
-            response = self._connection.getresponse()
-            return Answer(response.status, response.read(), dict(response.getheaders()))
+            return self._call(method, path, body, content_type)
         except (OSError, http.client.HTTPException) as error:
             self.close()
+            if was_open and isinstance(error, (BrokenPipeError, http.client.RemoteDisconnected)):
+                return self.call(method, path, body, content_type=content_type)
             raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+
+    def _call(self, method: str, path: str, body: bytes | None, content_type: str) -> Answer:
+        self._send(method, path, body, content_type)
+        assert self._connection is not None
+        response = self._connection.getresponse()
+        return Answer(response.status, response.read(), dict(response.getheaders()))
 
     def post_and_hang_up(self, path: str, body: object) -> None:
         """Send a request whole, wait a moment, and close without reading: a lost answer."""

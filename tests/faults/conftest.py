@@ -1,4 +1,4 @@
-"""A starter folder as shipped: a tiny untrained model, its decoder and nothing else."""
+"""Fixtures of the fault tests."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.starter import write_starter
+
 
 @pytest.fixture(scope="session")
 def starter_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from sam import checkpoints, onnx_export
-    from sam.model import build
-
-    folder = tmp_path_factory.mktemp("starter")
-    model = build("tiny", seed=0)
-    metadata = {"encoder_sha256": checkpoints.encoder_sha256(model)}
-    checkpoints.save(model, folder / "starter.safetensors", metadata)
-    onnx_export.export_decoder(model, folder / "decoder.onnx")
-    return folder
+    return write_starter(tmp_path_factory.mktemp("starter"))

@@ -53,6 +53,7 @@ class Postgres:
     # Not in pytest's own folder: that is closed to the user that PostgreSQL runs as.
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="segloop-pg-")))
     port: int = field(default_factory=free_port)
+    is_durable: bool = True
 
     @property
     def url(self) -> str:
@@ -90,6 +91,8 @@ class Postgres:
 
     def _control(self, verb: str) -> None:
         options = f"-k {self.folder} -h 127.0.0.1 -p {self.port} -c max_connections=60"
+        if not self.is_durable:
+            options += " -c fsync=off -c full_page_writes=off"
         log = self.folder / "log"
         arguments = ["-D", str(self._data), "-l", str(log), "-w", "-t", "60", "-o", options]
         if verb != "start":

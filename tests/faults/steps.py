@@ -15,24 +15,26 @@ import django
 SLUG = "faults"
 
 
-def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
-    """Make a project, its people with open sessions, photos for each, and jobs to count."""
+def session_of(user: Any) -> str:
+    """Open a session for a user and return its key, as signing in does."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
 
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.create()
+    return str(session.session_key)
+
+
+def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
+    """Make a project, its people with open sessions, photos for each, and jobs to count."""
     from engine.domain.jobs import JobKind
     from engine.domain.states import Role
-    from engine.models import Job, User
+    from engine.models import Job
     from engine.services import images, jobs, projects, users
     from tests.workers.photos import disc_photo
-
-    def session_of(user: User) -> str:
-        session = SessionStore()
-        session[SESSION_KEY] = str(user.pk)
-        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
-        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        session.create()
-        return str(session.session_key)
 
     lead = users.create_user("lead", role=Role.LEAD)
     project = projects.create_project("Faults", actor=lead)

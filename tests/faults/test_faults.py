@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.faults import mutations
-from tests.faults.run import Figures, Plan, report_to, run
+from tests.faults.run import Figures, report_to, run
+from tests.faults.site import Plan
 
 pytestmark = pytest.mark.slow
 
 SHORT = Plan(database="sqlite", num_kills=14, num_jobs=30, num_uploads=6, num_saves=240)
-FULL = Plan(database="sqlite")
+FULL = Plan(database="sqlite", step_s=0.5)  # so that there is work for as long as kills last
 PLAN = FULL if os.environ.get("SEGLOOP_FAULTS") == "full" else SHORT
 CALM = Plan(
     database="sqlite", num_kills=0, num_jobs=0, num_uploads=0, num_saves=1, num_annotators=1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,12 +59,21 @@ def test_two_workers_turn_the_loop_and_survive_a_kill_and_a_wiped_redis(
     assert lanes["evaluate_sam"].startswith("celery-gpu@")
 
 
-def test_a_job_waits_for_redis_to_come_back_only_until_the_next_sweep(platform: Platform) -> None:
+def test_lost_bells_wait_for_the_next_sweep_and_a_killed_worker_is_started_again(
+    platform: Platform,
+) -> None:
     """Bells rung while nobody listened are lost; the sweeper rings again."""
     platform.step("seed", "1")
     redis.Redis.from_url(platform.redis_url).flushall()
 
-    platform.start_celery("cpu")
-    state = platform.wait_until(all_over, what="the embedding is made", timeout_s=60)
-
+    runner = platform.start("manage.py", "runner", "--celery", "--queues", "cpu")
+    state = platform.wait_until(all_over, what="the embedding is made")
     assert of_kind(state, "embed_image")[0]["status"] == "succeeded"
+
+    worker = state["attempts"][-1]["worker"]
+    os.kill(int(worker.rsplit(":", 1)[1]), signal.SIGKILL)
+    platform.step("ingest", "100")
+    state = platform.wait_until(all_over, what="a new worker took over")
+    assert [job["status"] for job in of_kind(state, "embed_image")] == ["succeeded"] * 2
+    assert any("cpu lane ended with status -9" in line for line in runner.lines)
+    assert runner.terminate() == 0

@@ -193,6 +193,28 @@ def test_effects_are_withheld_when_no_heartbeat_got_through_for_a_lease(
     assert Project.objects.get().name != "changed"
 
 
+def test_a_task_that_only_lost_its_lease_is_not_killed_for_it(
+    run_as: RunAs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    limits = partial(heartbeat.Limits, sigterm_after_s=0.1, sigkill_after_s=0.2)
+    monkeypatch.setattr(run_job, "Limits", limits)
+    monkeypatch.setattr(
+        run_job, "Heartbeat", partial(heartbeat.Heartbeat, kill=lambda _, sign: sent.append(sign))
+    )
+
+    def task(_context: JobContext) -> Effects:
+        job = the_job()
+        Job.objects.filter(pk=job.pk).update(fence=job.fence + 1, lease_owner="another")
+        time.sleep(2)
+        return lambda: None
+
+    run = run_as(task, lease_s=1.0)
+
+    assert (run.outcome, run.message) == (Outcome.LOST, "its lease was lost")
+    assert sent == []
+
+
 def test_a_task_that_does_not_listen_gets_its_process_terminated_then_killed(
     run_as: RunAs, monkeypatch: pytest.MonkeyPatch, lead: User
 ) -> None:

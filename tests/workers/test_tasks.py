@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
+import torch
 
+from engine import storage
 from engine.domain.ids import uuid7
 from engine.domain.jobs import QUEUES, JobKind
 from engine.domain.states import JobStatus, ModelFamily, ModelVersionStatus, Role
@@ -14,6 +18,7 @@ from engine.models import AutomaticMask, Image, Job, Mask, ModelVersion, Project
 from engine.selectors.models import serving_version
 from engine.services import (
     assignments,
+    embeddings,
     exports,
     images,
     jobs,
@@ -25,6 +30,7 @@ from engine.services import (
     users,
 )
 from masks.rle import Rle
+from sam import embeddings as embeddings_file
 from tests.workers.photos import disc_photo
 from workers.run_job import Outcome, run_next
 from workers.stopping import StopFlag
@@ -86,7 +92,32 @@ def test_a_new_photo_gets_its_embedding_and_the_starter_its_decoder(
     assert serving is not None
     assert sorted(kinds) == ["embed_image", "export_decoder"]
     assert serving.decoder_key
-    assert image.embeddings.get().encoder_sha256 == serving.encoder_sha256
+    embedding = image.embeddings.get()
+    assert embedding.encoder_sha256 == serving.encoder_sha256
+    data = storage.read_bytes(embedding.storage_key)
+    assert hashlib.sha256(data).hexdigest() == embedding.sha256  # content-addressed
+    assert embeddings_file.encoder_sha256_of(data) == serving.encoder_sha256
+    assert {tensor.dtype for tensor in safetensors.torch.load(data).values()} == {torch.float16}
+
+
+def test_another_encoder_embeds_every_photo_anew_as_parts_of_one_job(
+    project: Project, lead: User
+) -> None:
+    photos = [
+        images.ingest_image(project, data=disc_photo(seed)[0], file_name="a.png", actor=lead)[0]
+        for seed in range(3)
+    ]
+    run_all()
+    project.images.first().embeddings.all().delete()
+    project.images.last().embeddings.all().delete()
+    embeddings.request_all(project)
+
+    kinds = run_all()
+
+    parent = Job.objects.get(kind=JobKind.EMBED_PROJECT)
+    assert kinds == ["embed_project", "embed_image", "embed_image"]
+    assert (parent.status, parent.result) == ("succeeded", {"num_images": 2})
+    assert all(photo.embeddings.count() == 1 for photo in photos)
 
 
 def test_a_retrained_model_is_measured_beside_the_serving_one_and_judged(

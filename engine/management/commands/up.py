@@ -9,6 +9,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -17,6 +20,29 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 STOP_GRACE_S = 20.0
+MAX_RESTARTS = 5
+RESTARTS_WITHIN_S = 300.0
+
+
+@dataclass
+class Child:
+    """A process that is started again when it ends, a few times within a few minutes."""
+
+    start: Callable[[], subprocess.Popen[bytes]]
+    process: subprocess.Popen[bytes]
+    restarted_at_s: list[float] = field(default_factory=list)
+
+    def restart(self, name: str, *, now_s: float) -> None:
+        """Start it again, or CommandError when it keeps ending: that does not heal by itself."""
+        code = self.process.returncode
+        recent = [at_s for at_s in self.restarted_at_s if now_s - at_s < RESTARTS_WITHIN_S]
+        if len(recent) >= MAX_RESTARTS:
+            raise CommandError(
+                f"the {name} process ended {len(recent) + 1} times within "
+                f"{RESTARTS_WITHIN_S / 60:.0f} minutes, the last time with code {code}"
+            )
+        self.restarted_at_s = [*recent, now_s]
+        self.process = self.start()
 
 
 class Command(BaseCommand):
@@ -34,15 +60,16 @@ class Command(BaseCommand):
         require_free_port(host, port)
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
-        children = {"web": start_web(host, port, threads=options["threads"])}
+        children: dict[str, Child] = {}
         stopping = install_stop_signals()
+
+        def add(name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+            children[name] = Child(start, start())
+
         try:
-            wait_until_up(f"{base_url}/healthz", children["web"])
-            children["runner"] = subprocess.Popen(
-                [sys.executable, "manage.py", "runner"],
-                cwd=settings.BASE_DIR,
-                start_new_session=True,
-            )
+            add("web", partial(start_web, host, port, threads=options["threads"]))
+            wait_until_up(f"{base_url}/healthz", children["web"].process)
+            add("runner", start_runner)
             if not options["no_demo"]:
                 call_command("create_demo", base_url=base_url)
             self.stdout.write(f"Segloop runs at {base_url}/  (Ctrl-C stops it)")
@@ -52,11 +79,13 @@ class Command(BaseCommand):
             stop_all(children)
             self.stdout.write("stopped")
 
-    def _watch(self, children: dict[str, subprocess.Popen[bytes]], stopping: list[int]) -> None:
+    def _watch(self, children: dict[str, Child], stopping: list[int]) -> None:
         while not stopping:
             for name, child in children.items():
-                if child.poll() is not None:
-                    raise CommandError(f"the {name} process ended with code {child.returncode}")
+                if child.process.poll() is not None:
+                    code = child.process.returncode
+                    self.stderr.write(f"{name} ended with code {code}: starting it again")
+                    child.restart(name, now_s=time.monotonic())
             time.sleep(0.3)
 
 
@@ -77,11 +106,28 @@ def start_web(host: str, port: int, *, threads: int) -> subprocess.Popen[bytes]:
         [
             *(sys.executable, "-m", "gunicorn", "annotator_ui.wsgi:application"),
             *("--bind", f"{host}:{port}", "--workers", "1", "--threads", str(threads)),
-            *("--worker-class", "gthread", "--timeout", "120", "--log-level", "warning"),
+            *(
+                "--worker-class",
+                "gthread",
+                "--timeout",
+                "120",
+                "--keep-alive",
+                "75",
+                "--log-level",
+                "warning",
+            ),
         ],
         cwd=settings.BASE_DIR,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "engine.settings"},
         start_new_session=True,  # Ctrl-C reaches the parent alone, which stops both in order
+    )
+
+
+def start_runner() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - a fixed command
+        [sys.executable, "manage.py", "runner", "--parent-pid", str(os.getpid())],
+        cwd=settings.BASE_DIR,
+        start_new_session=True,
     )
 
 
@@ -110,15 +156,16 @@ def install_stop_signals() -> list[int]:
     return received
 
 
-def stop_all(children: dict[str, subprocess.Popen[bytes]]) -> None:
+def stop_all(children: dict[str, Child]) -> None:
     """Ask every child to stop, then kill what is left after the grace period."""
-    for child in children.values():
-        if child.poll() is None:
-            child.terminate()
+    processes = [child.process for child in children.values()]
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
     deadline = time.monotonic() + STOP_GRACE_S
-    for child in children.values():
+    for process in processes:
         try:
-            child.wait(timeout=max(0.1, deadline - time.monotonic()))
+            process.wait(timeout=max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from engine.domain.jobs import QUEUES
 from workers import config, supervisor
-from workers.stopping import stop_on_signals
+from workers.stopping import stop_on_signals, watch_parent
 
 NICENESS = {"gpu": supervisor.HEAVY_NICENESS}
 
@@ -41,6 +41,8 @@ class Command(BaseCommand):
             worker_config = config.from_environment()
         except ValueError as error:
             raise CommandError(str(error)) from error
+        if options["parent_pid"]:
+            watch_parent(options["parent_pid"], stopping)
         if options["celery"]:
             if not settings.REDIS_URL:
                 raise CommandError("--celery needs REDIS_URL: without Redis leave it out")
@@ -55,10 +57,8 @@ class Command(BaseCommand):
         if options["queues"] is None and not options["once"]:
             supervisor.supervise(QUEUES, niceness=NICENESS, stopping=stopping, emit=self._emit)
             return
-        from workers.runner import run_lane, watch_parent  # loads torch; the supervisor must not
+        from workers.runner import run_lane  # loads torch; the supervisor must not
 
-        if options["parent_pid"]:
-            watch_parent(options["parent_pid"], stopping)
         run_lane(
             _queues(options["queues"]),
             config=worker_config,

@@ -1,0 +1,18 @@
+"""A starter folder as shipped: a tiny untrained model with its decoder, and no detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def write_starter(folder: Path) -> Path:
+    """Write it in a moment: nothing is trained, masks mean nothing."""
+    from sam import checkpoints, onnx_export
+    from sam.model import build
+
+    folder.mkdir(parents=True, exist_ok=True)
+    model = build("tiny", seed=0)
+    metadata = {"encoder_sha256": checkpoints.encoder_sha256(model)}
+    checkpoints.save(model, folder / "starter.safetensors", metadata)
+    onnx_export.export_decoder(model, folder / "decoder.onnx")
+    return folder
