@@ -19,6 +19,7 @@ urlpatterns = [
     path("", projects, name="projects"),
     path("projects/<slug:slug>/", project, name="project"),
     path("projects/<slug:slug>/label/", label, name="label"),
+    path("projects/<slug:slug>/instructions/", actions.instructions, name="instructions"),
     path("projects/<slug:slug>/upload/", actions.upload, name="upload"),
     path("projects/<slug:slug>/retrain/", actions.retrain, name="retrain"),
     path("projects/<slug:slug>/advance/", actions.advance, name="advance"),

@@ -9,7 +9,16 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError
 from ninja.parser import Parser
 
-from annotator_ui.api import assignments, errors, images, jobs, masks, models, projects
+from annotator_ui.api import (
+    assignments,
+    errors,
+    images,
+    jobs,
+    masks,
+    models,
+    projects,
+    suggestions,
+)
 from annotator_ui.permissions import signed_in
 
 
@@ -24,5 +33,5 @@ class JsonParser(Parser):
 
 api = NinjaAPI(title="Segloop", version="1", auth=signed_in, docs_url=None, parser=JsonParser())
 errors.install(api)
-for part in (projects, assignments, masks, images, models, jobs):
+for part in (projects, assignments, masks, images, suggestions, models, jobs):
     api.add_router("", part.router)

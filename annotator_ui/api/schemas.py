@@ -15,6 +15,7 @@ from engine.domain.policy import (
     MAX_PROMPTS_PER_MASK,
     MAX_RLE_CHARACTERS,
 )
+from engine.domain.prompts import EDIT_TOOLS
 from engine.domain.states import AssignmentStatus, MaskSource, MaskStatus
 
 MAX_SIDE_PX = 65_535
@@ -62,7 +63,15 @@ class StrokesIn(StrictIn):
     strokes: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-Prompt = Annotated[PointIn | BoxIn | MaskPromptIn | StrokesIn, Field(discriminator="type")]
+class EditIn(StrictIn):
+    """Pixels changed by hand other than by strokes."""
+
+    type: Literal["edit"]
+    tool: Literal[EDIT_TOOLS]
+    times: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+Prompt = Annotated[PointIn | BoxIn | MaskPromptIn | StrokesIn | EditIn, Field(discriminator="type")]
 DecodePrompt = Annotated[PointIn | BoxIn, Field(discriminator="type")]
 
 
@@ -83,6 +92,8 @@ class DecodeIn(StrictIn):
     model_version_id: UUID
     encoder_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     prompts: Annotated[list[DecodePrompt], Field(min_length=1, max_length=MAX_PROMPTS_PER_MASK)]
+    under: RleIn | None = None
+    """An existing mask that the last prompt changes."""
 
 
 class EncoderQuery(StrictIn):
@@ -220,6 +231,15 @@ class DecodeOut(CandidateOut):
     """The best mask, and every mask that was offered (best first, itself included)."""
 
     candidates: list[CandidateOut]
+
+
+class SuggestionsOut(Schema):
+    """How the search for suggestions on an image stands; status "none": nobody asked."""
+
+    status: str
+    progress_pct: float
+    progress_text: str
+    error: str
 
 
 class JobOut(Schema):

@@ -164,6 +164,21 @@ def finish(claim: ClaimedJob, *, effects: Callable[[], object]) -> bool:
     return True
 
 
+def publish(claim: ClaimedJob, *, effects: Callable[[], object]) -> bool:
+    """Apply the effects of a part of the work while the job runs on, guarded by the fence.
+
+    The part must be idempotent: another attempt publishes it again. False as for `finish`.
+    """
+    if _end_cancelled(claim):
+        return False
+    with transaction.atomic():
+        ours = _ours(claim).filter(cancel_requested_at__isnull=True).select_for_update()
+        if ours.first() is None:
+            return False
+        effects()
+    return True
+
+
 def fail(claim: ClaimedJob, *, error: str, retryable: bool) -> bool:
     """Record that the attempt failed: try again later, or give up (failed, or dead when used up).
 
@@ -204,6 +219,11 @@ def give_back(claim: ClaimedJob) -> bool:
 def cancel(job: Job, *, actor: User) -> Job:
     """Cancel a queued job now, a running one at its next heartbeat. Conflict when it is over."""
     require_lead(actor, to="cancel jobs")
+    return stop(job, actor=actor)
+
+
+def stop(job: Job, *, actor: User) -> Job:
+    """Cancel a job; the caller has made sure that the actor may."""
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=job.pk)
         if job.status == JobStatus.QUEUED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils.text import slugify
 
+from engine.domain.errors import InvalidInput
 from engine.domain.ids import uuid7
 from engine.domain.stages import ORDER
 from engine.models import Project, User
@@ -14,6 +15,7 @@ from engine.services.roles import require_lead
 from engine.services.text import clean_line
 
 MAX_SLUG_CHARACTERS = 60
+MAX_INSTRUCTIONS_CHARACTERS = 4_000
 
 
 @transaction.atomic
@@ -27,6 +29,21 @@ def create_project(name: str, *, actor: User) -> Project:
     project = Project.objects.create(name=name, slug=_free_slug(name), created_by=actor)
     stages.open_first(project, kind=ORDER[0], actor=actor)
     model_versions.register_starters(project)
+    return project
+
+
+@transaction.atomic
+def set_instructions(project: Project, *, text: str, actor: User) -> Project:
+    """Write what annotators of the project read beside the photo. Plain text, lines kept."""
+    require_lead(actor, to="write instructions")
+    lines = (one.replace("\t", " ") for one in text.replace("\r\n", "\n").split("\n"))
+    clean = "\n".join("".join(c for c in line if c.isprintable()).rstrip() for line in lines).strip()
+    if len(clean) > MAX_INSTRUCTIONS_CHARACTERS:
+        raise InvalidInput(
+            f"instructions have at most {MAX_INSTRUCTIONS_CHARACTERS} characters, not {len(clean)}"
+        )
+    project.instructions = clean
+    project.save(update_fields=["instructions"])
     return project
 
 

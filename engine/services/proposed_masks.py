@@ -33,12 +33,16 @@ def record_proposals(
     model_version: ModelVersion,
     proposals: Sequence[Proposal],
     idem_key: str,
+    status: MaskStatus | None = None,
+    replace: bool = True,
 ) -> list[Mask]:
     """Store the proposals worth showing; return the image's masks that this run made.
 
     Their ids follow from idem_key and their place, so repeating the run stores nothing twice.
     Older proposals of the same source that nobody touched are rejected; those a person rejected,
     accepted or changed stay, and new ones that merely repeat a kept mask are left out.
+    status: PROPOSED when a person will judge each; the source's own when None.
+    replace: False for the later parts of a run, which add to what the first part left.
     """
     source = MaskSource(source)
     if source not in FIRST_STATUS:
@@ -51,20 +55,26 @@ def record_proposals(
     made = Mask.objects.filter(pk__in=ids).select_related("head")
     if made.exists() or image.status == ImageStatus.REJECTED:
         return list(made)
-    _reject_untouched(image, source=source, model_version=model_version)
-    kept = _kept(image, source=source, proposals=proposals, policy=Policy.from_json(stage.policy))
+    status = FIRST_STATUS[source] if status is None else status
+    if replace:
+        _reject_untouched(image, source=source, status=status, model_version=model_version)
+    policy = Policy.from_json(stage.policy)
+    kept = _kept(image, source=source, status=status, proposals=proposals, policy=policy)
     _write(
         [(ids[index], derived_id(idem_key, "revision", index), proposals[index]) for index in kept],
         image=image,
         stage=stage,
         source=source,
+        status=status,
         model_version=model_version,
     )
     return list(made.all())
 
 
-def _reject_untouched(image: Image, *, source: MaskSource, model_version: ModelVersion) -> None:
-    for mask in _untouched(image, source=source):
+def _reject_untouched(
+    image: Image, *, source: MaskSource, status: MaskStatus, model_version: ModelVersion
+) -> None:
+    for mask in _untouched(image, source=source, status=status):
         move(
             mask,
             MaskStatus.REJECTED,
@@ -72,25 +82,35 @@ def _reject_untouched(image: Image, *, source: MaskSource, model_version: ModelV
         )
 
 
-def _untouched(image: Image, *, source: MaskSource) -> QuerySet[Mask]:
+def _untouched(image: Image, *, source: MaskSource, status: MaskStatus) -> QuerySet[Mask]:
     return image.masks.filter(
         source=source.value,
-        status=FIRST_STATUS[source].value,
+        status=status.value,
         reviewed_by__isnull=True,
         head__kind=RevisionKind.PROPOSAL.value,
     )
 
 
 def _kept(
-    image: Image, *, source: MaskSource, proposals: Sequence[Proposal], policy: Policy
+    image: Image,
+    *,
+    source: MaskSource,
+    status: MaskStatus,
+    proposals: Sequence[Proposal],
+    policy: Policy,
 ) -> list[int]:
-    """Choose the proposals to store: sound, new, and not what a person already rejected."""
-    decided = image.masks.filter(
-        Q(status=MaskStatus.ACCEPTED.value)
-        | Q(status=MaskStatus.REJECTED.value, reviewed_by__isnull=False)
+    """Choose the proposals to store: sound, new, and not what a person already rejected.
+
+    A proposal for a person to judge must also differ from those that wait already.
+    """
+    known = Q(status=MaskStatus.ACCEPTED.value) | Q(
+        status=MaskStatus.REJECTED.value, reviewed_by__isnull=False
     )
+    if status == MaskStatus.PROPOSED:
+        known |= Q(status=MaskStatus.PROPOSED.value)
     existing = [
-        rle_of(counts, image=image) for counts in decided.values_list("head__rle_counts", flat=True)
+        rle_of(counts, image=image)
+        for counts in image.masks.filter(known).values_list("head__rle_counts", flat=True)
     ]
     kept = worth_showing(proposals, existing=existing, source=source, policy=policy)
     return kept[:MAX_MASKS_PER_IMAGE]
@@ -102,6 +122,7 @@ def _write(
     image: Image,
     stage: EngineStage,
     source: MaskSource,
+    status: MaskStatus,
     model_version: ModelVersion,
 ) -> None:
     first = image.masks.count()
@@ -113,7 +134,7 @@ def _write(
                 image=image,
                 stage=stage,
                 source=source.value,
-                status=FIRST_STATUS[source].value,
+                status=status.value,
                 head_id=revision_id,
                 order=first + place,
             )

@@ -13,6 +13,7 @@ from workers.tasks import (
     export,
     export_decoder,
     prelabel_image,
+    suggest_masks,
     train_detector,
     train_sam,
 )
@@ -26,6 +27,7 @@ TASKS: Mapping[JobKind, Task] = {
     JobKind.TRAIN_DETECTOR: train_detector.run,
     JobKind.PRELABEL_IMAGE: prelabel_image.run,
     JobKind.AUTOMASK_IMAGE: automask_image.run,
+    JobKind.SUGGEST_MASKS: suggest_masks.run,
     JobKind.EXPORT: export.run,
     JobKind.EXPORT_DECODER: export_decoder.run,
 }

@@ -3,25 +3,32 @@
 import * as cameras from "./camera";
 import type { Camera } from "./camera";
 import { ActiveTimer } from "./activeTimer";
-import { draftRle, EMPTY_DRAFT, isEmptyDraft, promptRecords, withStroke } from "./document";
-import type { Document, Draft, MaskItem, StrokeKind } from "./document";
-import { initialState, nextBrushPx } from "./editorState";
+import { draftRle, EMPTY_DRAFT, isEmptyDraft, promptRecords, withPixels, withShape } from "./document";
+import type { Document, Draft, Edit, EditTool, MaskItem, StrokeKind } from "./document";
+import { clampedBrushPx, initialState, isShown, nextBrushPx } from "./editorState";
 import type { EditorStart, EditorState } from "./editorState";
 import type { EditorEvent, EditorPorts } from "./events";
 import { boxBetween, isInside } from "./geometry";
 import type { ImagePoint, Size } from "./geometry";
 import { History } from "./history";
+import { maskAt, merged, neighbour, placed, reshaped, split, subtracted, withStatus } from "./operations";
 import { OPTIONS } from "./options";
 import { withPrompt } from "./prompts";
 import type { Candidate, Prompt, PromptStep } from "./prompts";
-import { boundsOf, hasPixel } from "./rle";
+import { fillHoles, largestPart } from "./parts";
+import { boundsOf, isSameRle } from "./rle";
 import type { Rle } from "./rle";
+import { outlineRle, strokeRle } from "./shapes";
 import { ToldServer } from "./told";
+import type { Told } from "./told";
+import { LassoTool } from "./tools/lassoTool";
 import { PanTool } from "./tools/panTool";
 import { PointTool } from "./tools/pointTool";
+import { PolygonTool } from "./tools/polygonTool";
 import { SelectTool } from "./tools/selectTool";
 import { StrokeTool } from "./tools/strokeTool";
-import type { PointerInput, Tool, ToolContext, ToolId } from "./tools/tool";
+import { isOpenTool } from "./tools/tool";
+import type { OpenTool, OutlineKind, PointerInput, Tool, ToolContext, ToolId } from "./tools/tool";
 
 type Handlers = { readonly [Type in EditorEvent["type"]]: (event: Extract<EditorEvent, { type: Type }>) => void };
 
@@ -32,10 +39,14 @@ export class Editor {
   readonly #history: History<Document>;
   readonly #told: ToldServer;
   readonly #timer = new ActiveTimer();
+  /** The same for the whole image; never started anew. */
+  readonly #imageTimer = new ActiveTimer();
   readonly #tools: Readonly<Record<ToolId, Tool>> = {
     point: new PointTool(),
     brush: new StrokeTool("brush"),
     eraser: new StrokeTool("eraser"),
+    polygon: new PolygonTool(),
+    lasso: new LassoTool(),
     select: new SelectTool(),
     pan: new PanTool(),
   };
@@ -43,6 +54,8 @@ export class Editor {
   readonly #listeners = new Set<() => void>();
   /** The model's answers by the exact prompts asked: undo finds the mask again without asking. */
   readonly #answers = new WeakMap<readonly PromptStep[], readonly Candidate[]>();
+  /** The logits of masks that are exactly what the model said, for refining them later. */
+  readonly #ownLogits = new WeakMap<Rle, Float32Array>();
   /** Accept was pressed before the model answered: these prompts are accepted when it does. */
   #acceptOnAnswer: readonly PromptStep[] | null = null;
   #isFitted = false;
@@ -56,7 +69,8 @@ export class Editor {
     this.#history = new History<Document>({ masks: start.masks, draft: EMPTY_DRAFT });
     this.#told = new ToldServer(start.told);
     this.#context = this.#makeContext();
-    this.#state = initialState(this.#history.present);
+    this.#state = initialState(this.#history.present, start);
+    this.#imageTimer.start(ports.nowMs());
   }
 
   state(): EditorState {
@@ -87,24 +101,32 @@ export class Editor {
     return this.#timer.elapsedMs(this.#ports.nowMs());
   }
 
+  imageActiveMs(): number {
+    return this.#imageTimer.elapsedMs(this.#ports.nowMs());
+  }
+
   noteActivity(): void {
-    this.#timer.activity(this.#ports.nowMs());
+    for (const timer of [this.#timer, this.#imageTimer]) timer.activity(this.#ports.nowMs());
   }
 
   noteVisibility(isVisible: boolean): void {
-    if (isVisible) this.#timer.shown(this.#ports.nowMs());
-    else this.#timer.hidden(this.#ports.nowMs());
+    for (const timer of [this.#timer, this.#imageTimer]) {
+      if (isVisible) timer.shown(this.#ports.nowMs());
+      else timer.hidden(this.#ports.nowMs());
+    }
   }
 
   readonly #handlers: Handlers = {
     pointer_down: (event) => this.#pointerDown(event),
-    pointer_move: (event) => this.#gestureTool?.pointerMove(event, this.#context),
+    pointer_move: (event) => (this.#gestureTool ?? this.#openTool())?.pointerMove(event, this.#context),
     pointer_up: (event) => this.#endGesture((tool) => tool.pointerUp(event, this.#context)),
     pointer_left: () => this.#endGesture((tool) => tool.interrupt(this.#context)),
     interrupt: () => this.#endGesture((tool) => tool.interrupt(this.#context)),
-    complete: () => this.#endGesture((tool) => tool.complete(this.#context)),
+    complete: () => (this.#gestureTool === null ? this.#openTool()?.complete(this.#context) : this.#endGesture((tool) => tool.complete(this.#context))),
     cancel: () => this.#cancel(),
     wheel: (event) => this.#setCamera(cameras.zoomAt(this.#state.camera, event.at, OPTIONS.zoomStep ** -event.deltaPx)),
+    pinch: ({ from, to, factor }) =>
+      this.#setCamera(cameras.panBy(cameras.zoomAt(this.#state.camera, from, factor), to.x - from.x, to.y - from.y)),
     viewport: (event) => this.#resize(event.size),
     pan_held: (event) => {
       if (event.isHeld) this.#endGesture((tool) => tool.interrupt(this.#context));
@@ -112,24 +134,43 @@ export class Editor {
     },
     tool: (event) => {
       this.#endGesture((tool) => tool.interrupt(this.#context));
+      this.#openTool()?.interrupt(this.#context);
       this.#set({ toolId: event.id });
     },
     brush_size: (event) => this.#set({ brushDiameterPx: nextBrushPx(this.#state.brushDiameterPx, event.step) }),
+    brush_to: (event) => this.#set({ brushDiameterPx: clampedBrushPx(event.diameterPx) }),
     hide_masks: (event) => this.#set({ areMasksHidden: event.isHidden }),
-    zoom: (event) =>
-      this.#setCamera(
-        event.to === "fit"
-          ? cameras.fit(this.image, this.#state.viewport)
-          : cameras.oneToOne(this.#state.camera, this.#state.viewport),
-      ),
+    hide_selected: () => {
+      const id = this.#state.selectedMaskId;
+      if (id !== null) this.#set({ hiddenMaskIds: new Set([...this.#state.hiddenMaskIds, id]), selectedMaskId: null });
+    },
+    isolate: () => this.#set({ isIsolated: !this.#state.isIsolated && this.#state.selectedMaskId !== null }),
+    show_all: () => this.#set({ hiddenMaskIds: new Set(), isIsolated: false }),
+    zoom: (event) => this.#zoom(event.to),
     remove_last_prompt: () => this.#removeLastPrompt(),
     accept_draft: () => this.#acceptDraft(),
-    undo: () => this.#travel(this.#history.undo()),
+    too_hard: () => this.#leaveOut(),
+    undo: () => {
+      const open = this.#openTool();
+      if (open === null) this.#travel(this.#history.undo());
+      else open.removeLast(this.#context);
+    },
     redo: () => this.#travel(this.#history.redo()),
     cycle_candidate: (event) => this.#cycleCandidate(event.step),
     select: (event) => this.#select(event.maskId),
+    mark: (event) => this.#mark(event.maskId),
     select_next: (event) => this.#selectNext(event.step),
+    refine: (event) => this.#refine(event.maskId),
+    fill_holes: () => this.#tidy("fill_holes", fillHoles),
+    largest_part: () => this.#tidy("largest_part", largestPart),
+    merge: () => this.#operate("merge", (masks, ids) => merged(masks, ids), "Pick two or more masks first: Shift + click."),
+    subtract: () => this.#operate("subtract", (masks, ids) => subtracted(masks, ids), "Nothing to take out: pick the mask, then with Shift the one to take out of it."),
+    split: () =>
+      this.#operate("split", (masks, [id]) => split(masks, id ?? "", () => ({ id: this.#ports.newId(), author: this.#author })), "The mask is one part: there is nothing to split."),
+    overlap: (event) => this.#set({ overlap: event.policy }),
+    label: (event) => this.#label(event.maskId, event.label.trim()),
     mask_status: (event) => this.#setMaskStatus(event.maskId, event.to),
+    masks_arrived: (event) => this.#arrive(event.masks, event.told),
     decoded: (event) => this.#answered(event.steps, event.candidates),
     decode_failed: (event) => {
       // The mask of the earlier prompts goes: accepted now, it would pass for the answer to these.
@@ -152,14 +193,25 @@ export class Editor {
       },
       setBox: (box) => this.#addPrompt({ kind: "box", box }),
       paint: (kind, path) => this.#paint(kind, path),
+      fillOutline: (kind, corners, adds) => this.#fillOutline(kind, corners, adds),
       panBy: (dx, dy) => this.#setCamera(cameras.panBy(this.#state.camera, dx, dy)),
-      selectAt: (at) => this.#select(this.#maskAt(at)?.id ?? null),
+      selectAt: (at, isMarking) => {
+        const id = maskAt(this.#document.masks.filter((mask) => isShown(this.#state, mask)), at, this.image)?.id ?? null;
+        if (isMarking && id !== null) this.#mark(id);
+        else this.#select(id);
+      },
       preview: (preview) => this.#set({ preview }),
     };
   }
 
   #activeTool(): Tool {
     return this.#tools[this.#state.isPanHeld ? "pan" : this.#state.toolId];
+  }
+
+  /** A tool whose gesture goes on while the pointer is up. */
+  #openTool(): OpenTool | null {
+    const tool = this.#tools[this.#state.toolId];
+    return isOpenTool(tool) ? tool : null;
   }
 
   #pointerDown(input: PointerInput): void {
@@ -175,49 +227,136 @@ export class Editor {
   }
 
   #cancel(): void {
+    const open = this.#openTool();
     if (this.#gestureTool !== null) this.#endGesture((tool) => tool.cancel(this.#context));
+    else if (open !== null) open.cancel(this.#context);
     else if (!isEmptyDraft(this.#document.draft)) this.#record("clear", { draft: EMPTY_DRAFT });
     else this.#select(null);
   }
 
   #addPrompt(prompt: Prompt): void {
     this.#startClock();
-    const old = this.#document.draft;
-    // Clicks ask for a new mask; a mask that is being repainted is left as it was.
-    const draft = old.base === null ? old : EMPTY_DRAFT;
+    const { draft } = this.#document;
+    if (draft.base !== null) {
+      this.#addPromptOn(draft, prompt);
+      return;
+    }
     // A click made before the answer to the previous one refines the mask before that.
     const shown = this.#state.isDecoding ? null : this.#state.candidates[draft.candidateIndex]?.lowResLogits;
     const feedback = shown ?? draft.steps.at(-1)?.feedback ?? null;
-    const steps = withPrompt(draft.steps, prompt, feedback);
-    this.#set({ selectedMaskId: null });
+    const steps = withPrompt(draft.steps, prompt, { feedback, under: null });
+    this.#set({ selectedMaskId: null, markedMaskIds: [] });
     this.#record(prompt.kind, { draft: { ...draft, steps, candidateIndex: 0 } });
   }
 
+  /** A prompt on an existing mask: what was done to it so far goes under, by hand or by clicks. */
+  #addPromptOn(draft: Draft, prompt: Prompt): void {
+    const rle = this.draftRle() ?? draft.base?.rle;
+    if (rle === undefined) return;
+    const feedback = this.#ownLogits.get(rle) ?? null;
+    const under = { rle, added: draft.added, erased: draft.erased };
+    const steps = withPrompt(draft.steps, prompt, { feedback, under });
+    this.#record(prompt.kind, { draft: { ...draft, steps, candidateIndex: 0, added: null, erased: null } });
+  }
+
   #removeLastPrompt(): void {
+    const open = this.#openTool();
     const { draft } = this.#document;
-    if (draft.steps.length === 0) return;
-    const steps = draft.steps.slice(0, -1);
-    this.#record("remove prompt", { draft: { ...draft, steps, candidateIndex: 0 } });
+    const last = draft.steps.at(-1);
+    if (open !== null) {
+      open.removeLast(this.#context);
+    } else if (last !== undefined) {
+      const steps = draft.steps.slice(0, -1);
+      const edits = last.under === null ? {} : { added: last.under.added, erased: last.under.erased };
+      this.#record("remove prompt", { draft: { ...draft, ...edits, steps, candidateIndex: 0 } });
+    }
   }
 
   #paint(kind: StrokeKind, path: readonly ImagePoint[]): void {
-    const draft = this.#paintableDraft();
-    if (draft === null) return;
-    this.#startClock();
-    const stroke = { kind, diameterPx: this.#state.brushDiameterPx, path, image: this.image };
-    this.#record(kind, { draft: withStroke(draft, stroke) });
+    const { brushDiameterPx } = this.#state;
+    const shape = strokeRle(this.image, path, brushDiameterPx);
+    this.#shape({ kind, diameterPx: brushDiameterPx }, shape, kind === "brush");
   }
 
-  /** The draft to paint on: the one there is, else the selected mask, else (brush only) a new one. */
-  #paintableDraft(): Draft | null {
+  #fillOutline(kind: OutlineKind, corners: readonly ImagePoint[], adds: boolean): void {
+    this.#shape({ kind }, outlineRle(this.image, corners), adds);
+  }
+
+  #shape(edit: Edit, shape: Rle, adds: boolean): void {
+    const draft = this.#editableDraft(adds);
+    if (draft === null) return;
+    this.#startClock();
+    this.#record(edit.kind, { draft: withShape(draft, edit, shape, adds) });
+  }
+
+  /** The draft to edit: the one there is, else the selected mask, else (to add to) a new one. */
+  #editableDraft(adds: boolean): Draft | null {
     const { draft } = this.#document;
     if (!isEmptyDraft(draft)) return draft;
     const base = this.#selectedMask();
     if (base !== null) return { ...EMPTY_DRAFT, base };
-    return this.#state.toolId === "brush" ? EMPTY_DRAFT : null;
+    return adds ? EMPTY_DRAFT : null;
+  }
+
+  /** Begin to change an existing mask by clicks. */
+  #refine(maskId: string): void {
+    const base = this.#document.masks.find((mask) => mask.id === maskId && mask.status !== "rejected");
+    if (base === undefined) return;
+    this.#startClock();
+    this.#select(maskId);
+    this.#record("refine", { draft: { ...EMPTY_DRAFT, base } });
+    this.#set({ toolId: "point" });
+  }
+
+  /** Fill holes or keep the largest part: of the draft, else of the selected mask. */
+  #tidy(tool: EditTool, reshape: (rle: Rle) => Rle): void {
+    const { draft } = this.#document;
+    if (isEmptyDraft(draft)) {
+      this.#operate(tool, (masks, [id]) => reshaped(masks, id ?? "", tool, reshape), "Nothing to change here.");
+      return;
+    }
+    const shown = this.draftRle();
+    const wanted = shown === null ? null : reshape(shown);
+    if (shown === null || wanted === null || isSameRle(shown, wanted)) this.#say("Nothing to change here.");
+    else this.#record(tool, { draft: withPixels(draft, { kind: tool }, shown, wanted) });
+  }
+
+  /** Change whole masks: the selected one first, then those picked beside it. */
+  #operate(
+    mark: EditTool,
+    change: (masks: readonly MaskItem[], ids: readonly string[]) => readonly MaskItem[] | null,
+    otherwise: string,
+  ): void {
+    const { selectedMaskId, markedMaskIds } = this.#state;
+    const masks = selectedMaskId === null ? null : change(this.#document.masks, [selectedMaskId, ...markedMaskIds]);
+    if (masks === null) {
+      this.#say(selectedMaskId === null ? "Select a mask first." : otherwise);
+      return;
+    }
+    this.#record(mark, { masks });
+    this.#set({ markedMaskIds: [] });
+  }
+
+  #label(maskId: string, label: string): void {
+    const mask = this.#document.masks.find((one) => one.id === maskId);
+    if (mask === undefined || mask.label === label) return;
+    this.#record("label", { masks: this.#document.masks.map((one) => (one === mask ? { ...one, label } : one)) });
+  }
+
+  /** The object is too hard: drop what there is of it and go on (the paper's 30 s rule). */
+  #leaveOut(): void {
+    if (!isEmptyDraft(this.#document.draft)) this.#record("leave out", { draft: EMPTY_DRAFT });
+    this.#timer.start(this.#ports.nowMs());
+    this.#select(null);
+    this.#say("Left out. Go on with the next object.");
   }
 
   #acceptDraft(): void {
+    const open = this.#openTool();
+    if (open !== null) {
+      open.complete(this.#context);
+      return;
+    }
     const { draft, masks } = this.#document;
     if (this.#state.isDecoding) {
       this.#acceptOnAnswer = draft.steps;
@@ -236,7 +375,13 @@ export class Editor {
       prompts: promptRecords(draft),
       annotateMs: this.activeMs(),
     };
-    const others = draft.base === null ? [...masks, mask] : masks.map((old) => (old.id === mask.id ? mask : old));
+    const logits = draft.added === null && draft.erased === null ? this.#state.candidates[draft.candidateIndex]?.lowResLogits : null;
+    if (logits != null) this.#ownLogits.set(rle, logits);
+    const others = placed(masks, mask, this.#state.overlap);
+    if (others === null) {
+      this.#say("Other masks cover all of this one, and overlaps are cut from new masks: nothing would be left.");
+      return;
+    }
     this.#record("accept", { draft: EMPTY_DRAFT, masks: others });
     this.#timer.start(this.#ports.nowMs());
     this.#select(null);
@@ -246,8 +391,8 @@ export class Editor {
     const mask = this.#document.masks.find((item) => item.id === maskId);
     if (mask === undefined || mask.status === to) return;
     const wasSuggestion = mask.status === "proposed";
-    const next = wasSuggestion ? this.#neighbour(maskId, 1, (item) => item.status === "proposed") : null;
-    const masks = this.#document.masks.map((item) => (item.id === maskId ? { ...item, status: to } : item));
+    const next = wasSuggestion ? neighbour(this.#document.masks, maskId, 1, (item) => item.status === "proposed") : null;
+    const masks = withStatus(this.#document.masks, maskId, to);
     const wasSelected = this.#state.selectedMaskId === maskId;
     this.#record(to === "accepted" ? "accept suggestion" : "reject", { masks });
     this.#timer.clear();
@@ -299,24 +444,22 @@ export class Editor {
     const { camera, viewport } = this.#state;
     this.#set({
       selectedMaskId: mask?.id ?? null,
+      markedMaskIds: [],
+      isIsolated: this.#state.isIsolated && mask !== undefined,
       camera: bounds === null ? camera : cameras.reveal(camera, bounds, viewport),
     });
   }
 
   #selectNext(step: 1 | -1): void {
-    const next = this.#neighbour(this.#state.selectedMaskId, step, (mask) => mask.status !== "rejected");
+    const next = neighbour(this.#document.masks, this.#state.selectedMaskId, step, (mask) => mask.status !== "rejected");
     if (next !== null) this.#select(next.id);
   }
 
-  #neighbour(fromId: string | null, step: 1 | -1, isWanted: (mask: MaskItem) => boolean): MaskItem | null {
-    const { masks } = this.#document;
-    const start = masks.findIndex((mask) => mask.id === fromId);
-    for (let i = 1; i <= masks.length; i += 1) {
-      const origin = start < 0 && step < 0 ? 0 : start;
-      const mask = masks[(origin + step * i + masks.length * 2) % masks.length];
-      if (mask !== undefined && mask.id !== fromId && isWanted(mask)) return mask;
-    }
-    return null;
+  #mark(maskId: string): void {
+    const { selectedMaskId, markedMaskIds } = this.#state;
+    if (selectedMaskId === null) this.#select(maskId);
+    else if (markedMaskIds.includes(maskId)) this.#set({ markedMaskIds: markedMaskIds.filter((id) => id !== maskId) });
+    else if (maskId !== selectedMaskId) this.#set({ markedMaskIds: [...markedMaskIds, maskId] });
   }
 
   #selectedMask(): MaskItem | null {
@@ -325,21 +468,35 @@ export class Editor {
     ) ?? null;
   }
 
-  /** The smallest visible mask under a point, so that a part can be picked on top of its whole. */
-  #maskAt(at: ImagePoint): MaskItem | null {
-    if (!isInside(at, this.image)) return null;
-    const hits = this.#document.masks.filter((mask) => mask.status !== "rejected" && hasPixel(mask.rle, at.x, at.y));
-    const extent = (mask: MaskItem): number => {
-      const box = boundsOf(mask.rle);
-      return box === null ? 0 : (box.x1 - box.x0) * (box.y1 - box.y0);
-    };
-    return hits.sort((a, b) => extent(a) - extent(b))[0] ?? null;
-  }
-
   #startClock(): void {
     const nowMs = this.#ports.nowMs();
     if (this.#timer.isRunning) this.#timer.activity(nowMs);
     else this.#timer.start(nowMs);
+  }
+
+  #say(text: string): void {
+    this.#ports.emit({ type: "say", text });
+  }
+
+  /** Into every step of the history: no undo may take back what the server itself has. */
+  #arrive(masks: readonly MaskItem[], told: readonly (readonly [string, Told])[]): void {
+    const byId = new Map(masks.map((mask) => [mask.id, mask]));
+    this.#told.learn(told);
+    this.#history.rewrite((document) => {
+      const known = new Set(document.masks.map((mask) => mask.id));
+      return {
+        ...document,
+        masks: [...document.masks.map((mask) => byId.get(mask.id) ?? mask), ...masks.filter((mask) => !known.has(mask.id))],
+      };
+    });
+    this.#refresh({});
+  }
+
+  #zoom(to: "fit" | "one_to_one" | "in" | "out"): void {
+    const { camera, viewport } = this.#state;
+    if (to === "fit") this.#setCamera(cameras.fit(this.image, viewport));
+    else if (to === "one_to_one") this.#setCamera(cameras.oneToOne(camera, viewport));
+    else this.#setCamera(cameras.zoomStep(camera, viewport, OPTIONS.zoomKeyFactor ** (to === "in" ? 1 : -1)));
   }
 
   #resize(size: Size): void {

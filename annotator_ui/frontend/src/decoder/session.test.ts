@@ -31,7 +31,7 @@ it("offers the three ambiguity masks for one click, best first, in the photo's f
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
   const prompts = [{ kind: "point", at: imagePoint(5, 5), label: 1 }] as const;
 
-  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame, prompts, feedback: null });
+  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback: null, under: null });
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([0.8, 0.5, 0.2].map(Math.fround));
   // Mask 2 is on in 3 of 8 rows: 3 * 4 px of 32 rows, each 32 px wide; the edge lies between two cells.
@@ -48,7 +48,7 @@ it("offers the single mask once a second prompt says what is meant, and feeds th
     { kind: "point", at: imagePoint(9, 9), label: 0 },
   ] as const;
 
-  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame, prompts, feedback });
+  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback, under: null });
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
   expect(seen[0]!["mask_input"]?.data[0]).toBe(3);

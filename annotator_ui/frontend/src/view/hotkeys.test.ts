@@ -15,7 +15,7 @@ it("names keys as the action table writes them", () => {
 });
 
 it("gives no key to two actions, and leaves the held keys free", () => {
-  const actions = makeActions(startPage().page, { openHelp: () => undefined, openSkip: () => undefined });
+  const actions = makeActions(startPage().page, { openHelp: () => undefined, openSkip: () => undefined, focusLabel: () => undefined });
   const keys = actions.flatMap((action) => action.keys);
 
   expect(new Set(keys).size).toBe(keys.length);
