@@ -3,22 +3,22 @@
 import * as cameras from "./camera";
 import type { Camera } from "./camera";
 import { ActiveTimer } from "./activeTimer";
-import { draftRle, EMPTY_DRAFT, isEmptyDraft, promptRecords, withPixels, withShape } from "./document";
-import type { Document, Draft, Edit, EditTool, MaskItem, StrokeKind } from "./document";
+import type { Desk } from "./desk";
+import { draftRle, EMPTY_DRAFT, isEmptyDraft } from "./document";
+import type { Document, MaskItem } from "./document";
+import { DraftWork } from "./draftWork";
 import { clampedBrushPx, initialState, isShown, nextBrushPx } from "./editorState";
 import type { EditorStart, EditorState } from "./editorState";
 import type { EditorEvent, EditorPorts } from "./events";
 import { boxBetween, isInside } from "./geometry";
-import type { ImagePoint, Size } from "./geometry";
+import type { Size } from "./geometry";
 import { History } from "./history";
-import { maskAt, merged, neighbour, placed, reshaped, split, subtracted, withStatus } from "./operations";
+import { MaskWork } from "./maskWork";
+import { maskAt, neighbour } from "./operations";
 import { OPTIONS } from "./options";
-import { withPrompt } from "./prompts";
-import type { Candidate, Prompt, PromptStep } from "./prompts";
-import { fillHoles, largestPart } from "./parts";
-import { boundsOf, isSameRle } from "./rle";
+import type { Candidate, PromptStep } from "./prompts";
+import { boundsOf } from "./rle";
 import type { Rle } from "./rle";
-import { outlineRle, strokeRle } from "./shapes";
 import { ToldServer } from "./told";
 import type { Told } from "./told";
 import { LassoTool } from "./tools/lassoTool";
@@ -28,7 +28,7 @@ import { PolygonTool } from "./tools/polygonTool";
 import { SelectTool } from "./tools/selectTool";
 import { StrokeTool } from "./tools/strokeTool";
 import { isOpenTool } from "./tools/tool";
-import type { OpenTool, OutlineKind, PointerInput, Tool, ToolContext, ToolId } from "./tools/tool";
+import type { OpenTool, PointerInput, Tool, ToolContext, ToolId } from "./tools/tool";
 
 type Handlers = { readonly [Type in EditorEvent["type"]]: (event: Extract<EditorEvent, { type: Type }>) => void };
 
@@ -51,11 +51,11 @@ export class Editor {
     pan: new PanTool(),
   };
   readonly #context: ToolContext;
+  readonly #draftWork: DraftWork;
+  readonly #maskWork: MaskWork;
   readonly #listeners = new Set<() => void>();
   /** The model's answers by the exact prompts asked: undo finds the mask again without asking. */
   readonly #answers = new WeakMap<readonly PromptStep[], readonly Candidate[]>();
-  /** The logits of masks that are exactly what the model said, for refining them later. */
-  readonly #ownLogits = new WeakMap<Rle, Float32Array>();
   /** Accept was pressed before the model answered: these prompts are accepted when it does. */
   #acceptOnAnswer: readonly PromptStep[] | null = null;
   #isFitted = false;
@@ -68,8 +68,11 @@ export class Editor {
     this.#ports = ports;
     this.#history = new History<Document>({ masks: start.masks, draft: EMPTY_DRAFT });
     this.#told = new ToldServer(start.told);
-    this.#context = this.#makeContext();
     this.#state = initialState(this.#history.present, start);
+    this.#context = this.#makeContext();
+    const desk = this.#makeDesk();
+    this.#draftWork = new DraftWork(desk);
+    this.#maskWork = new MaskWork(desk);
     this.#imageTimer.start(ports.nowMs());
   }
 
@@ -147,9 +150,9 @@ export class Editor {
     isolate: () => this.#set({ isIsolated: !this.#state.isIsolated && this.#state.selectedMaskId !== null }),
     show_all: () => this.#set({ hiddenMaskIds: new Set(), isIsolated: false }),
     zoom: (event) => this.#zoom(event.to),
-    remove_last_prompt: () => this.#removeLastPrompt(),
-    accept_draft: () => this.#acceptDraft(),
-    too_hard: () => this.#leaveOut(),
+    remove_last_prompt: () => this.#draftWork.removeLastPrompt(),
+    accept_draft: () => this.#draftWork.acceptDraft(),
+    too_hard: () => this.#draftWork.leaveOut(),
     undo: () => {
       const open = this.#openTool();
       if (open === null) this.#travel(this.#history.undo());
@@ -158,18 +161,17 @@ export class Editor {
     redo: () => this.#travel(this.#history.redo()),
     cycle_candidate: (event) => this.#cycleCandidate(event.step),
     select: (event) => this.#select(event.maskId),
-    mark: (event) => this.#mark(event.maskId),
+    mark: (event) => this.#maskWork.mark(event.maskId),
     select_next: (event) => this.#selectNext(event.step),
-    refine: (event) => this.#refine(event.maskId),
-    fill_holes: () => this.#tidy("fill_holes", fillHoles),
-    largest_part: () => this.#tidy("largest_part", largestPart),
-    merge: () => this.#operate("merge", (masks, ids) => merged(masks, ids), "Pick two or more masks first: Shift + click."),
-    subtract: () => this.#operate("subtract", (masks, ids) => subtracted(masks, ids), "Nothing to take out: pick the mask, then with Shift the one to take out of it."),
-    split: () =>
-      this.#operate("split", (masks, [id]) => split(masks, id ?? "", () => ({ id: this.#ports.newId(), author: this.#author })), "The mask is one part: there is nothing to split."),
+    refine: (event) => this.#draftWork.refine(event.maskId),
+    fill_holes: () => this.#maskWork.fillHoles(),
+    largest_part: () => this.#maskWork.keepLargestPart(),
+    merge: () => this.#maskWork.merge(),
+    subtract: () => this.#maskWork.subtract(),
+    split: () => this.#maskWork.split(),
     overlap: (event) => this.#set({ overlap: event.policy }),
-    label: (event) => this.#label(event.maskId, event.label.trim()),
-    mask_status: (event) => this.#setMaskStatus(event.maskId, event.to),
+    label: (event) => this.#maskWork.label(event.maskId, event.label.trim()),
+    mask_status: (event) => this.#maskWork.setMaskStatus(event.maskId, event.to),
     masks_arrived: (event) => this.#arrive(event.masks, event.told),
     decoded: (event) => this.#answered(event.steps, event.candidates),
     decode_failed: (event) => {
@@ -189,18 +191,49 @@ export class Editor {
       toImage,
       boxBetween: (a, b) => boxBetween(toImage(a), toImage(b), this.image),
       addPoint: (at, label) => {
-        if (isInside(at, this.image)) this.#addPrompt({ kind: "point", at, label });
+        if (isInside(at, this.image)) this.#draftWork.addPrompt({ kind: "point", at, label });
       },
-      setBox: (box) => this.#addPrompt({ kind: "box", box }),
-      paint: (kind, path) => this.#paint(kind, path),
-      fillOutline: (kind, corners, adds) => this.#fillOutline(kind, corners, adds),
+      setBox: (box) => this.#draftWork.addPrompt({ kind: "box", box }),
+      paint: (kind, path) => this.#draftWork.paint(kind, path),
+      fillOutline: (kind, corners, adds) => this.#draftWork.fillOutline(kind, corners, adds),
       panBy: (dx, dy) => this.#setCamera(cameras.panBy(this.#state.camera, dx, dy)),
       selectAt: (at, isMarking) => {
         const id = maskAt(this.#document.masks.filter((mask) => isShown(this.#state, mask)), at, this.image)?.id ?? null;
-        if (isMarking && id !== null) this.#mark(id);
+        if (isMarking && id !== null) this.#maskWork.mark(id);
         else this.#select(id);
       },
       preview: (preview) => this.#set({ preview }),
+    };
+  }
+
+  #makeDesk(): Desk {
+    const history = this.#history;
+    const current = (): EditorState => this.#state;
+    return {
+      image: this.image,
+      author: this.#author,
+      context: this.#context,
+      get document() {
+        return history.present;
+      },
+      get state() {
+        return current();
+      },
+      newId: () => this.#ports.newId(),
+      record: (mark, change) => this.#record(mark, change),
+      set: (change) => this.#set(change),
+      select: (maskId) => this.#select(maskId),
+      selectedMask: () => this.#selectedMask(),
+      say: (text) => this.#ports.emit({ type: "say", text }),
+      draftRle: () => this.draftRle(),
+      openTool: () => this.#openTool(),
+      activeMs: () => this.activeMs(),
+      startClock: () => this.#startClock(),
+      restartClock: () => this.#timer.start(this.#ports.nowMs()),
+      stopClock: () => this.#timer.clear(),
+      acceptWhenAnswered: (steps) => {
+        this.#acceptOnAnswer = steps;
+      },
     };
   }
 
@@ -234,171 +267,6 @@ export class Editor {
     else this.#select(null);
   }
 
-  #addPrompt(prompt: Prompt): void {
-    this.#startClock();
-    const { draft } = this.#document;
-    if (draft.base !== null) {
-      this.#addPromptOn(draft, prompt);
-      return;
-    }
-    // A click made before the answer to the previous one refines the mask before that.
-    const shown = this.#state.isDecoding ? null : this.#state.candidates[draft.candidateIndex]?.lowResLogits;
-    const feedback = shown ?? draft.steps.at(-1)?.feedback ?? null;
-    const steps = withPrompt(draft.steps, prompt, { feedback, under: null });
-    this.#set({ selectedMaskId: null, markedMaskIds: [] });
-    this.#record(prompt.kind, { draft: { ...draft, steps, candidateIndex: 0 } });
-  }
-
-  /** A prompt on an existing mask: what was done to it so far goes under, by hand or by clicks. */
-  #addPromptOn(draft: Draft, prompt: Prompt): void {
-    const rle = this.draftRle() ?? draft.base?.rle;
-    if (rle === undefined) return;
-    const feedback = this.#ownLogits.get(rle) ?? null;
-    const under = { rle, added: draft.added, erased: draft.erased };
-    const steps = withPrompt(draft.steps, prompt, { feedback, under });
-    this.#record(prompt.kind, { draft: { ...draft, steps, candidateIndex: 0, added: null, erased: null } });
-  }
-
-  #removeLastPrompt(): void {
-    const open = this.#openTool();
-    const { draft } = this.#document;
-    const last = draft.steps.at(-1);
-    if (open !== null) {
-      open.removeLast(this.#context);
-    } else if (last !== undefined) {
-      const steps = draft.steps.slice(0, -1);
-      const edits = last.under === null ? {} : { added: last.under.added, erased: last.under.erased };
-      this.#record("remove prompt", { draft: { ...draft, ...edits, steps, candidateIndex: 0 } });
-    }
-  }
-
-  #paint(kind: StrokeKind, path: readonly ImagePoint[]): void {
-    const { brushDiameterPx } = this.#state;
-    const shape = strokeRle(this.image, path, brushDiameterPx);
-    this.#shape({ kind, diameterPx: brushDiameterPx }, shape, kind === "brush");
-  }
-
-  #fillOutline(kind: OutlineKind, corners: readonly ImagePoint[], adds: boolean): void {
-    this.#shape({ kind }, outlineRle(this.image, corners), adds);
-  }
-
-  #shape(edit: Edit, shape: Rle, adds: boolean): void {
-    const draft = this.#editableDraft(adds);
-    if (draft === null) return;
-    this.#startClock();
-    this.#record(edit.kind, { draft: withShape(draft, edit, shape, adds) });
-  }
-
-  /** The draft to edit: the one there is, else the selected mask, else (to add to) a new one. */
-  #editableDraft(adds: boolean): Draft | null {
-    const { draft } = this.#document;
-    if (!isEmptyDraft(draft)) return draft;
-    const base = this.#selectedMask();
-    if (base !== null) return { ...EMPTY_DRAFT, base };
-    return adds ? EMPTY_DRAFT : null;
-  }
-
-  /** Begin to change an existing mask by clicks. */
-  #refine(maskId: string): void {
-    const base = this.#document.masks.find((mask) => mask.id === maskId && mask.status !== "rejected");
-    if (base === undefined) return;
-    this.#startClock();
-    this.#select(maskId);
-    this.#record("refine", { draft: { ...EMPTY_DRAFT, base } });
-    this.#set({ toolId: "point" });
-  }
-
-  /** Fill holes or keep the largest part: of the draft, else of the selected mask. */
-  #tidy(tool: EditTool, reshape: (rle: Rle) => Rle): void {
-    const { draft } = this.#document;
-    if (isEmptyDraft(draft)) {
-      this.#operate(tool, (masks, [id]) => reshaped(masks, id ?? "", tool, reshape), "Nothing to change here.");
-      return;
-    }
-    const shown = this.draftRle();
-    const wanted = shown === null ? null : reshape(shown);
-    if (shown === null || wanted === null || isSameRle(shown, wanted)) this.#say("Nothing to change here.");
-    else this.#record(tool, { draft: withPixels(draft, { kind: tool }, shown, wanted) });
-  }
-
-  /** Change whole masks: the selected one first, then those picked beside it. */
-  #operate(
-    mark: EditTool,
-    change: (masks: readonly MaskItem[], ids: readonly string[]) => readonly MaskItem[] | null,
-    otherwise: string,
-  ): void {
-    const { selectedMaskId, markedMaskIds } = this.#state;
-    const masks = selectedMaskId === null ? null : change(this.#document.masks, [selectedMaskId, ...markedMaskIds]);
-    if (masks === null) {
-      this.#say(selectedMaskId === null ? "Select a mask first." : otherwise);
-      return;
-    }
-    this.#record(mark, { masks });
-    this.#set({ markedMaskIds: [] });
-  }
-
-  #label(maskId: string, label: string): void {
-    const mask = this.#document.masks.find((one) => one.id === maskId);
-    if (mask === undefined || mask.label === label) return;
-    this.#record("label", { masks: this.#document.masks.map((one) => (one === mask ? { ...one, label } : one)) });
-  }
-
-  /** The object is too hard: drop what there is of it and go on (the paper's 30 s rule). */
-  #leaveOut(): void {
-    if (!isEmptyDraft(this.#document.draft)) this.#record("leave out", { draft: EMPTY_DRAFT });
-    this.#timer.start(this.#ports.nowMs());
-    this.#select(null);
-    this.#say("Left out. Go on with the next object.");
-  }
-
-  #acceptDraft(): void {
-    const open = this.#openTool();
-    if (open !== null) {
-      open.complete(this.#context);
-      return;
-    }
-    const { draft, masks } = this.#document;
-    if (this.#state.isDecoding) {
-      this.#acceptOnAnswer = draft.steps;
-      return;
-    }
-    const rle = this.draftRle();
-    if (rle === null) return;
-    const mask: MaskItem = {
-      id: draft.base?.id ?? this.#ports.newId(),
-      source: draft.base?.source ?? "human",
-      status: "accepted",
-      rle,
-      label: draft.base?.label ?? "",
-      author: this.#author,
-      predictedIou: draft.steps.length > 0 ? (this.#state.candidates[draft.candidateIndex]?.predictedIou ?? null) : null,
-      prompts: promptRecords(draft),
-      annotateMs: this.activeMs(),
-    };
-    const logits = draft.added === null && draft.erased === null ? this.#state.candidates[draft.candidateIndex]?.lowResLogits : null;
-    if (logits != null) this.#ownLogits.set(rle, logits);
-    const others = placed(masks, mask, this.#state.overlap);
-    if (others === null) {
-      this.#say("Other masks cover all of this one, and overlaps are cut from new masks: nothing would be left.");
-      return;
-    }
-    this.#record("accept", { draft: EMPTY_DRAFT, masks: others });
-    this.#timer.start(this.#ports.nowMs());
-    this.#select(null);
-  }
-
-  #setMaskStatus(maskId: string, to: "accepted" | "rejected"): void {
-    const mask = this.#document.masks.find((item) => item.id === maskId);
-    if (mask === undefined || mask.status === to) return;
-    const wasSuggestion = mask.status === "proposed";
-    const next = wasSuggestion ? neighbour(this.#document.masks, maskId, 1, (item) => item.status === "proposed") : null;
-    const masks = withStatus(this.#document.masks, maskId, to);
-    const wasSelected = this.#state.selectedMaskId === maskId;
-    this.#record(to === "accepted" ? "accept suggestion" : "reject", { masks });
-    this.#timer.clear();
-    if (wasSelected) this.#select(next?.id ?? null);
-  }
-
   #travel(step: { readonly to: Document } | null): void {
     if (step === null) return;
     this.#endGesture((tool) => tool.interrupt(this.#context));
@@ -426,7 +294,7 @@ export class Editor {
     this.#answers.set(steps, candidates);
     if (steps !== this.#document.draft.steps) return;
     this.#refresh({ decodeError: null });
-    if (this.#acceptOnAnswer === steps) this.#acceptDraft();
+    if (this.#acceptOnAnswer === steps) this.#draftWork.acceptDraft();
   }
 
   #cycleCandidate(step: 1 | -1): void {
@@ -455,13 +323,6 @@ export class Editor {
     if (next !== null) this.#select(next.id);
   }
 
-  #mark(maskId: string): void {
-    const { selectedMaskId, markedMaskIds } = this.#state;
-    if (selectedMaskId === null) this.#select(maskId);
-    else if (markedMaskIds.includes(maskId)) this.#set({ markedMaskIds: markedMaskIds.filter((id) => id !== maskId) });
-    else if (maskId !== selectedMaskId) this.#set({ markedMaskIds: [...markedMaskIds, maskId] });
-  }
-
   #selectedMask(): MaskItem | null {
     return this.#document.masks.find(
       (mask) => mask.id === this.#state.selectedMaskId && mask.status !== "rejected",
@@ -472,10 +333,6 @@ export class Editor {
     const nowMs = this.#ports.nowMs();
     if (this.#timer.isRunning) this.#timer.activity(nowMs);
     else this.#timer.start(nowMs);
-  }
-
-  #say(text: string): void {
-    this.#ports.emit({ type: "say", text });
   }
 
   /** Into every step of the history: no undo may take back what the server itself has. */

@@ -120,20 +120,7 @@ function MaskRow({ mask, colour, page, open }: MaskRowProps) {
         onDoubleClick={() => editor.dispatch({ type: "refine", maskId: mask.id })}
       >
         <Thumbnail rle={mask.rle} colour={colour} photo={open.photo} isDashed={isSuggestion} />
-        <span className="facts">
-          <span className="line">
-            <span className={`badge ${mask.source}`}>{badge}</span>
-            {mask.label === "" ? null : <span className="label-text">{mask.label}</span>}
-          </span>
-          <span className="line">
-            <span className="area">{areaPx(mask.rle).toLocaleString("en")} px</span>
-            {mask.predictedIou === null ? null : (
-              <span className="iou" title="The model's own estimate of how well this mask fits">
-                fit {percent(mask.predictedIou)}
-              </span>
-            )}
-          </span>
-        </span>
+        <Facts mask={mask} badge={badge} />
         {isSuggestion && saved === "saved" ? null : <SavedMark saved={saved} />}
       </button>
       {isSuggestion ? (
@@ -146,6 +133,25 @@ function MaskRow({ mask, colour, page, open }: MaskRowProps) {
       </button>
       {isSelected ? <LabelField key={mask.label} mask={mask} open={open} /> : null}
     </li>
+  );
+}
+
+function Facts({ mask, badge }: { mask: MaskItem; badge: string }) {
+  return (
+    <span className="facts">
+      <span className="line">
+        <span className={`badge ${mask.source}`}>{badge}</span>
+        {mask.label === "" ? null : <span className="label-text">{mask.label}</span>}
+      </span>
+      <span className="line">
+        <span className="area">{areaPx(mask.rle).toLocaleString("en")} px</span>
+        {mask.predictedIou === null ? null : (
+          <span className="iou" title="The model's own estimate of how well this mask fits">
+            fit {percent(mask.predictedIou)}
+          </span>
+        )}
+      </span>
+    </span>
   );
 }
 

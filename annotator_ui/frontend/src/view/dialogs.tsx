@@ -53,7 +53,6 @@ interface HelpProps {
 export function HelpSheet({ actions, settings, onClose }: HelpProps) {
   const [editedId, setEditedId] = useState<string | null>(null);
   const [problem, setProblem] = useState("");
-  const state = useStore(settings, (one) => one);
   const listen = (id: string) => {
     setProblem("");
     setEditedId(id);
@@ -70,28 +69,7 @@ export function HelpSheet({ actions, settings, onClose }: HelpProps) {
   };
   return (
     <Sheet title="Keys, mouse and looks" onClose={onClose}>
-      <div className="looks">
-        <label>
-          Colours{" "}
-          <select data-testid="theme" value={state.theme} onChange={(event) => settings.change({ theme: event.target.value as Theme })}>
-            {THEMES.map(([theme, text]) => (
-              <option key={theme} value={theme}>
-                {text}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label>
-          Mask opacity{" "}
-          <input type="range" min={5} max={100} value={Math.round(state.opacity * 100)} onChange={(event) => settings.change({ opacity: Number(event.target.value) / 100 })} />
-        </label>
-        <label>
-          <input type="checkbox" checked={state.isHoverOn} onChange={(event) => settings.change({ isHoverOn: event.target.checked })} /> Live preview
-        </label>
-        <button type="button" className="small" data-testid="reset-keys" disabled={Object.keys(state.keys).length === 0} onClick={() => settings.change({ keys: {} })}>
-          All keys as they were
-        </button>
-      </div>
+      <Looks settings={settings} />
       <p className="hint key-hint" role="status" data-testid="key-problem">
         {problem !== "" ? problem : editedId !== null ? "Press the new key; Esc leaves it as it is." : "Click a key to change it."}
       </p>
@@ -112,6 +90,34 @@ export function HelpSheet({ actions, settings, onClose }: HelpProps) {
         ))}
       </div>
     </Sheet>
+  );
+}
+
+function Looks({ settings }: { settings: Settings }) {
+  const state = useStore(settings, (one) => one);
+  return (
+    <div className="looks">
+      <label>
+        Colours{" "}
+        <select data-testid="theme" value={state.theme} onChange={(event) => settings.change({ theme: event.target.value as Theme })}>
+          {THEMES.map(([theme, text]) => (
+            <option key={theme} value={theme}>
+              {text}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Mask opacity{" "}
+        <input type="range" min={5} max={100} value={Math.round(state.opacity * 100)} onChange={(event) => settings.change({ opacity: Number(event.target.value) / 100 })} />
+      </label>
+      <label>
+        <input type="checkbox" checked={state.isHoverOn} onChange={(event) => settings.change({ isHoverOn: event.target.checked })} /> Live preview
+      </label>
+      <button type="button" className="small" data-testid="reset-keys" disabled={Object.keys(state.keys).length === 0} onClick={() => settings.change({ keys: {} })}>
+        All keys as they were
+      </button>
+    </div>
   );
 }
 

@@ -142,11 +142,11 @@ export class LabelPage extends ValueStore<PageState> {
 
   /** Make the version that was kept beside another one the current one, or let it lie. */
   async resolveConflict(op: SaveOp, keep: "mine" | "theirs"): Promise<void> {
-    const { api, queue, newId } = this.ports;
+    const { api, queue } = this.ports;
     try {
       const head = (await api.masksOf(op.imageId)).find((mask) => mask.id === op.maskId);
       if (head !== undefined && keep === "mine") {
-        const id = newId();
+        const id = this.ports.newId();
         const body = { ...op.body, revision_id: id, base_revision_id: head.revision_id };
         await queue.enqueue({ kind: "save", id, imageId: op.imageId, imageName: op.imageName, maskId: op.maskId, assignmentId: op.assignmentId, body });
       } else if (head !== undefined) {

@@ -62,8 +62,8 @@ export class Settings extends ValueStore<SettingsState> {
   }
 
   rebind(actionId: string, keys: readonly string[] | null): void {
-    const { [actionId]: _old, ...others } = this.state().keys;
-    this.change({ keys: keys === null ? others : { ...others, [actionId]: keys } });
+    const others = Object.entries(this.state().keys).filter(([id]) => id !== actionId);
+    this.change({ keys: Object.fromEntries(keys === null ? others : [...others, [actionId, keys]]) });
   }
 }
 
