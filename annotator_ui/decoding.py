@@ -173,7 +173,9 @@ class Decoder:
             **self.embedding,
             "point_coords": coords,
             "point_labels": labels,
-            "mask_input": (np.zeros((side, side), np.float32) if seed is None else seed)[None, None],
+            "mask_input": (np.zeros((side, side), np.float32) if seed is None else seed)[
+                None, None
+            ],
             "has_mask_input": np.full(1, seed is not None, np.float32),
         }
         wanted = {node.name for node in self.session.get_inputs()}

@@ -64,9 +64,7 @@ def context_of(
     inside = covered >= 0.5
     depth = ndimage.distance_transform_cdt(np.pad(inside, 1), metric="chessboard")[1:-1, 1:-1]
     rows, columns = np.indices(inside.shape)
-    apart = np.maximum(
-        np.abs(columns - int(x // cell_width)), np.abs(rows - int(y // cell_height))
-    )
+    apart = np.maximum(np.abs(columns - int(x // cell_width)), np.abs(rows - int(y // cell_height)))
     score = np.minimum(depth, apart) if inside.any() else covered
     row, column = np.unravel_index(int(np.argmax(score)), score.shape)
     height, width = image_hw

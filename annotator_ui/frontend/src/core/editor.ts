@@ -58,7 +58,8 @@ export class Editor {
   readonly #answers = new WeakMap<readonly PromptStep[], readonly Candidate[]>();
   /** Accept was pressed before the model answered: these prompts are accepted when it does. */
   #acceptOnAnswer: readonly PromptStep[] | null = null;
-  #isFitted = false;
+  /** The camera that shows the whole photo, as long as nobody moved it. */
+  #fitted: Camera | null = null;
   #gestureTool: Tool | null = null;
   #state: EditorState;
 
@@ -351,16 +352,21 @@ export class Editor {
 
   #zoom(to: "fit" | "one_to_one" | "in" | "out"): void {
     const { camera, viewport } = this.#state;
-    if (to === "fit") this.#setCamera(cameras.fit(this.image, viewport));
-    else if (to === "one_to_one") this.#setCamera(cameras.oneToOne(camera, viewport));
-    else this.#setCamera(cameras.zoomStep(camera, viewport, OPTIONS.zoomKeyFactor ** (to === "in" ? 1 : -1)));
+    if (to === "fit") {
+      this.#fitted = cameras.fit(this.image, viewport);
+      this.#setCamera(this.#fitted);
+    }
+    if (to === "one_to_one") this.#setCamera(cameras.oneToOne(camera, viewport));
+    if (to === "in" || to === "out") this.#setCamera(cameras.zoomStep(camera, viewport, OPTIONS.zoomKeyFactor ** (to === "in" ? 1 : -1)));
   }
 
   #resize(size: Size): void {
     this.#set({ viewport: size });
-    if (this.#isFitted || size.widthPx <= 0 || size.heightPx <= 0) return;
-    this.#isFitted = true;
-    this.#setCamera(cameras.fit(this.image, size));
+    // A photo shown whole stays whole when the window changes; one that was zoomed stays where it is.
+    const isFitted = this.#fitted === null || this.#fitted === this.#state.camera;
+    if (!isFitted || size.widthPx <= 0 || size.heightPx <= 0) return;
+    this.#fitted = cameras.fit(this.image, size);
+    this.#setCamera(this.#fitted);
   }
 
   #setCamera(camera: Camera): void {

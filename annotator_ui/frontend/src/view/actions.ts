@@ -27,9 +27,9 @@ export interface ActionHooks {
 }
 
 export const OVERLAPS: Readonly<Record<OverlapPolicy, string>> = {
-  keep: "Overlaps stay",
-  cut_below: "New cuts old",
-  cut_above: "Old cuts new",
+  keep: "keep",
+  cut_below: "cut below",
+  cut_above: "cut above",
 };
 
 type EditorEvent = Parameters<OpenImage["editor"]["dispatch"]>[0];
