@@ -168,14 +168,12 @@ class Decoder:
     ) -> list[tuple[Mask, float]]:
         """Masks (H, W) with predicted IoU, best first: three for one prompt, else one."""
         coords, labels = build_prompts(points, box, frame=self.frame)
-        side = self.low_res_side
+        blank = np.zeros((self.low_res_side, self.low_res_side), np.float32)
         feeds: Mapping[str, Any] = {
             **self.embedding,
             "point_coords": coords,
             "point_labels": labels,
-            "mask_input": (np.zeros((side, side), np.float32) if seed is None else seed)[
-                None, None
-            ],
+            "mask_input": blank[None, None] if seed is None else seed[None, None],
             "has_mask_input": np.full(1, seed is not None, np.float32),
         }
         wanted = {node.name for node in self.session.get_inputs()}

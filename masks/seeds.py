@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 SEED_LOGIT = 8.0
 """Logit of a cell that lies wholly inside the mask; outside it is the negative of that."""
 NEGATIVE_CLICK_MARGIN = 0.1
-"""A removing click is answered better in a box with some air around the mask (share of its side)."""
+"""Air around the mask in the box said with a removing click, a share of its longer side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +111,4 @@ def _overlaps(num_cells: int, *, cell_px: float, num_px: int) -> Floats:
     starts = np.arange(num_cells)[:, None] * cell_px
     pixels = np.arange(num_px)[None, :]
     overlap = np.minimum(starts + cell_px, pixels + 1.0) - np.maximum(starts, pixels)
-    return (np.clip(overlap, 0.0, None) / cell_px).astype(np.float32)
+    return np.asarray(np.clip(overlap, 0.0, None) / cell_px, dtype=np.float32)

@@ -35,7 +35,7 @@ class AutomaticSettings:
     max_area_share: masks covering this share of the photo or more are dropped; None keeps them.
     min_region_area_px: smaller islands go and smaller holes are filled; 0 leaves masks alone.
     drop_tiny_masks: drop a mask whose largest island is smaller than that, else keep the island.
-    band: (k, n): ask only the k-th of n horizontal bands of the points, for results that come in parts.
+    band: (k, n): ask only the k-th of n horizontal bands of the points: results in parts.
     """
 
     points_per_side: int = 32

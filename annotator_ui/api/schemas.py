@@ -15,7 +15,6 @@ from engine.domain.policy import (
     MAX_PROMPTS_PER_MASK,
     MAX_RLE_CHARACTERS,
 )
-from engine.domain.prompts import EDIT_TOOLS
 from engine.domain.states import AssignmentStatus, MaskSource, MaskStatus
 
 MAX_SIDE_PX = 65_535
@@ -67,7 +66,16 @@ class EditIn(StrictIn):
     """Pixels changed by hand other than by strokes."""
 
     type: Literal["edit"]
-    tool: Literal[EDIT_TOOLS]
+    tool: Literal[
+        "polygon",
+        "lasso",
+        "fill_holes",
+        "largest_part",
+        "merge",
+        "subtract",
+        "split",
+        "overlap_cut",
+    ]
     times: Annotated[int, Field(ge=1, le=1_000_000)]
 
 

@@ -37,9 +37,8 @@ def set_instructions(project: Project, *, text: str, actor: User) -> Project:
     """Write what annotators of the project read beside the photo. Plain text, lines kept."""
     require_lead(actor, to="write instructions")
     lines = (one.replace("\t", " ") for one in text.replace("\r\n", "\n").split("\n"))
-    clean = "\n".join(
-        "".join(c for c in line if c.isprintable()).rstrip() for line in lines
-    ).strip()
+    printable = ("".join(c for c in line if c.isprintable()).rstrip() for line in lines)
+    clean = "\n".join(printable).strip()
     if len(clean) > MAX_INSTRUCTIONS_CHARACTERS:
         raise InvalidInput(
             f"instructions have at most {MAX_INSTRUCTIONS_CHARACTERS} characters, not {len(clean)}"

@@ -33,11 +33,8 @@ def request_suggestions(image: Image, *, actor: User) -> Job:
 def latest_request(image: Image) -> Job | None:
     """The newest search on this image, live or over; None when nobody asked."""
     kind = JobKind.SUGGEST_MASKS.value
-    return (
-        image.project.jobs.filter(kind=kind, args__image=str(image.pk))
-        .order_by("-created_at")
-        .first()
-    )
+    searches = image.project.jobs.filter(kind=kind, args__image=str(image.pk))
+    return searches.order_by("-created_at").first()
 
 
 def cancel_suggestions(image: Image, *, actor: User) -> Job | None:

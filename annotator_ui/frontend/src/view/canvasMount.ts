@@ -154,6 +154,6 @@ function exposeAim(frame: HTMLElement, editor: Editor, renderer: Renderer): void
       const box = frame.getBoundingClientRect();
       return { x: at.x + box.left, y: at.y + box.top };
     },
-    numFrames: () => renderer.numFrames,
+    paints: () => renderer.paints,
   };
 }

@@ -47,16 +47,17 @@ export class Renderer {
   #frame = 0;
   #restTimer: ReturnType<typeof setTimeout> | null = null;
   #scene: (() => Scene) | null = null;
-  /** What the prompt layer shows, so that nothing is painted when nothing changed. */
   #numFrames = 0;
+  #paintedSteps: unknown = null;
+  #answerPaintedMs = 0;
 
   constructor(layers: Layers) {
     this.#layers = layers;
   }
 
-  /** Frames painted so far, for measuring. */
-  get numFrames(): number {
-    return this.#numFrames;
+  /** For measuring: frames painted so far, and when the newest answer to a prompt was first on screen. */
+  get paints(): { readonly numFrames: number; readonly answerPaintedMs: number } {
+    return { numFrames: this.#numFrames, answerPaintedMs: this.#answerPaintedMs };
   }
 
   /** Paint at the next animation frame; more calls before it cost nothing. */
@@ -92,6 +93,11 @@ export class Renderer {
     this.#masks.show(this.#layers.masks, state, masksKey, (context) => this.#paintMasks(context, state, scene));
     this.#paintPrompts(scene, state);
     if (this.#photo.isMoved || this.#masks.isMoved) this.#sharpenLater();
+    const { steps } = document.draft;
+    if (steps.length > 0 && !state.isDecoding && this.#paintedSteps !== steps) {
+      this.#paintedSteps = steps;
+      this.#answerPaintedMs = performance.now();
+    }
   }
 
   /** While the camera keeps moving this is put off again and again. */

@@ -9,8 +9,7 @@ declare global {
       /** Image pixels to CSS pixels of the browser window. */
       imageToScreen?: (x: number, y: number) => { x: number; y: number };
       state?: () => unknown;
-      /** Frames painted since the photo was opened. */
-      numFrames?: () => number;
+      paints?: () => { readonly numFrames: number; readonly answerPaintedMs: number };
     };
   }
 }
