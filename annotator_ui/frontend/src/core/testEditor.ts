@@ -95,6 +95,11 @@ export class TestEditor {
     return this.send({ type: "decoded", steps: asked.steps, candidates });
   }
 
+  /** What the person was told. */
+  get said(): string[] {
+    return this.effects.flatMap((effect) => (effect.type === "say" ? [effect.text] : []));
+  }
+
   /** What the server was told since the last call. */
   takeMessages(): EditorEffect[] {
     const messages = this.effects.filter((effect) => effect.type !== "decode" && effect.type !== "say");

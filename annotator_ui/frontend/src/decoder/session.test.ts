@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { imagePoint } from "../core/geometry";
 import { modelFrame } from "../core/mask";
-import { areaPx } from "../core/rle";
+import { areaPx, encodeRle, hasPixel } from "../core/rle";
 import type { FloatTensor } from "./embedding";
 import { decodePrompts } from "./session";
 
@@ -53,4 +53,31 @@ it("offers the single mask once a second prompt says what is meant, and feeds th
   expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
   expect(seen[0]!["mask_input"]?.data[0]).toBe(3);
   expect(seen[0]!["has_mask_input"]?.data[0]).toBe(1);
+});
+
+it("changes an existing mask only where the click is, and offers the model's whole answer after it", async () => {
+  const seen: Readonly<Record<string, FloatTensor>>[] = [];
+  // The mask is the photo's lower half; the network says the upper eighth.
+  const under = encodeRle({ widthPx: 32, heightPx: 32, data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)) });
+  const prompts = [{ kind: "point", at: imagePoint(5, 1), label: 1 }] as const;
+
+  const [local, whole] = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback: null, under });
+
+  expect(areaPx(local!.rle)).toBe(512 + areaPx(whole!.rle));
+  expect(seen[0]!["point_labels"]?.data).toEqual(Float32Array.of(1, 1, 2, 3));
+  expect(seen[0]!["has_mask_input"]?.data[0]).toBe(1);
+  expect(seen[0]!["mask_input"]?.data.at(-1)).toBe(8);
+  expect(seen[0]!["mask_input"]?.data[0]).toBe(-8);
+});
+
+it("asks about the click alone when the mask talks the model out of it", async () => {
+  const seen: Readonly<Record<string, FloatTensor>>[] = [];
+  const under = encodeRle({ widthPx: 32, heightPx: 32, data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)) });
+  const prompts = [{ kind: "point", at: imagePoint(5, 9), label: 1 }] as const;
+
+  const [local] = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback: null, under });
+
+  expect(seen).toHaveLength(2);
+  expect(seen[1]!["has_mask_input"]?.data[0]).toBe(0);
+  expect(hasPixel(local!.rle, 5, 9)).toBe(true);
 });
