@@ -120,7 +120,7 @@ def large_photo(seed: int) -> bytes:
 
 
 def ready(browser: Browser, storage: Any, label_url: str) -> None:
-    """Navigation to clickable, with an empty cache and with a warm one, and the bytes of the first."""
+    """Navigation to clickable, cache empty and warm, and the bytes of the first."""
     context = browser.new_context(viewport={"width": 1360, "height": 860}, storage_state=storage)
     page = context.new_page()
     received: dict[str, float] = {}
@@ -226,8 +226,9 @@ def add_masks(page: Page, labelling: LabellingPage, count: int) -> None:
         bodies.append(Rle.encode(mask).to_coco())
     page.evaluate(
         """async ([base, assignment, rles]) => {
-          const token = document.cookie.split("; ").find((one) => one.startsWith("csrf"))?.split("=")[1]
-            ?? JSON.parse(document.getElementById("label-config").textContent).csrf_token;
+          const cookie = document.cookie.split("; ").find((one) => one.startsWith("csrf"));
+          const config = JSON.parse(document.getElementById("label-config").textContent);
+          const token = cookie?.split("=")[1] ?? config.csrf_token;
           for (const rle of rles) {
             const [mask_id, revision_id] = [crypto.randomUUID(), crypto.randomUUID()];
             const body = { mask_id, revision_id, rle, prompts: [] };
