@@ -20,9 +20,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from engine.domain.prompts import BoxPrompt, PointPrompt
+from masks import seeds
 from masks.rle import Rle
 
 FloatArray = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 LABEL_PADDING, LABEL_BOX_TOP_LEFT, LABEL_BOX_BOTTOM_RIGHT = -1, 2, 3
 MASK_THRESHOLD_LOGIT = 0.0
@@ -148,10 +150,91 @@ def load_embedding(path: Path) -> dict[str, FloatArray]:
     return {name: tensor.astype(np.float32)[None] for name, tensor in tensors.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """One decoder on one photo's embedding."""
+
+    session: onnxruntime.InferenceSession
+    embedding: Mapping[str, FloatArray]
+    frame: DecoderFrame
+    low_res_side: int
+    name: str
+
+    def answer(
+        self,
+        points: Sequence[PointPrompt],
+        box: BoxPrompt | None,
+        seed: FloatArray | None = None,
+    ) -> list[tuple[Mask, float]]:
+        """Masks (H, W) with predicted IoU, best first: three for one prompt, else one."""
+        coords, labels = build_prompts(points, box, frame=self.frame)
+        blank = np.zeros((self.low_res_side, self.low_res_side), np.float32)
+        feeds: Mapping[str, Any] = {
+            **self.embedding,
+            "point_coords": coords,
+            "point_labels": labels,
+            "mask_input": blank[None, None] if seed is None else seed[None, None],
+            "has_mask_input": np.full(1, seed is not None, np.float32),
+        }
+        wanted = {node.name for node in self.session.get_inputs()}
+        try:
+            low_res, scores = self.session.run(
+                ["low_res_masks", "iou_predictions"],
+                {name: tensor for name, tensor in feeds.items() if name in wanted},
+            )
+        except Exception as error:  # see _session
+            raise DecodingError(f"decoder {self.name} failed: {error}") from error
+        num_prompts = len(points) + (box is not None) + (seed is not None)
+        return [
+            (to_image_mask(low_res[0, index], frame=self.frame), float(scores[0, index]))
+            for index in choose_masks(scores[0], num_prompts=num_prompts)
+        ]
+
+    def change(
+        self, under: Mask, points: Sequence[PointPrompt], box: BoxPrompt | None
+    ) -> list[tuple[Mask, float]]:
+        """Change an existing mask (H, W) by its last prompt: the local edit first, if there is one.
+
+        The page does the same in frontend/src/decoder/session.ts.
+        """
+        frame, rle = self.frame, Rle.encode(under)
+        stride = frame.image_size_px // self.low_res_side
+        covered = seeds.coverage(
+            under, input_hw=frame.input_hw, side=self.low_res_side, stride_px=stride
+        )
+        logits = seeds.seed_logits(covered)
+        if box is not None or not points:
+            return self.answer(points[-1:] if box is None else [], box, logits)
+        click = points[-1]
+        xy, adds = (click.x_px, click.y_px), click.label == 1
+        (height, width), (input_height, input_width) = frame.image_hw, frame.input_hw
+        context = seeds.context_of(
+            covered,
+            rle.bbox_xywh_px,
+            image_hw=frame.image_hw,
+            cell_wh_px=(stride * width / input_width, stride * height / input_height),
+            click_xy_px=xy,
+            adds=adds,
+        )
+        deep = PointPrompt(x_px=context.point_xy_px[0], y_px=context.point_xy_px[1], label=1)
+        x0, y0, x1, y1 = context.box_xyxy_px
+        around = BoxPrompt(x0_px=x0, y0_px=y0, x1_px=x1, y1_px=y1)
+        whole, predicted_iou = self.answer([click, deep], around, logits)[0]
+        edited = seeds.local_edit(under, whole, click_xy_px=xy, adds=adds)
+        at = (min(int(xy[1]), height - 1), min(int(xy[0]), width - 1))
+        if edited is None and not (adds and under[at]):
+            alone, _ = self.answer([PointPrompt(x_px=xy[0], y_px=xy[1], label=1)], None)[0]
+            wanted = alone if adds else under & ~alone
+            edited = seeds.local_edit(under, wanted, click_xy_px=xy, adds=adds)
+        local = [] if edited is None else [(edited, predicted_iou)]
+        return [*local, (whole, predicted_iou)]
+
+
 def decode(
     points: Sequence[PointPrompt],
     box: BoxPrompt | None,
     *,
+    under: Rle | None = None,
     image_hw: tuple[int, int],
     image_size_px: int,
     low_res_side: int,
@@ -159,29 +242,19 @@ def decode(
     decoder_path: Path,
     embedding_path: Path,
 ) -> list[Candidate]:
-    """Masks for the prompts (image pixels), best first: three for one prompt, else one."""
-    frame = DecoderFrame(image_hw, image_size_px)
-    coords, labels = build_prompts(points, box, frame=frame)
-    session = _session(decoder_sha256, decoder_path)
-    feeds: Mapping[str, Any] = {
-        **load_embedding(embedding_path),
-        "point_coords": coords,
-        "point_labels": labels,
-        "mask_input": np.zeros((1, 1, low_res_side, low_res_side), np.float32),
-        "has_mask_input": np.zeros(1, np.float32),
-    }
-    wanted = {node.name for node in session.get_inputs()}
-    try:
-        low_res, scores = session.run(
-            ["low_res_masks", "iou_predictions"],
-            {name: tensor for name, tensor in feeds.items() if name in wanted},
-        )
-    except Exception as error:  # see _session
-        raise DecodingError(f"decoder {decoder_sha256[:12]} failed: {error}") from error
-    chosen = choose_masks(scores[0], num_prompts=len(points) + (box is not None))
-    return [
-        Candidate(
-            Rle.encode(to_image_mask(low_res[0, index], frame=frame)), float(scores[0, index])
-        )
-        for index in chosen
-    ]
+    """Masks for the prompts (image pixels), best first: three for one prompt, else one.
+
+    under: an existing mask that the last prompt changes; its local edit comes first.
+    """
+    decoder = Decoder(
+        session=_session(decoder_sha256, decoder_path),
+        embedding=load_embedding(embedding_path),
+        frame=DecoderFrame(image_hw, image_size_px),
+        low_res_side=low_res_side,
+        name=decoder_sha256[:12],
+    )
+    if under is None:
+        found = decoder.answer(points, box)
+    else:
+        found = decoder.change(under.decode(), points, box)
+    return [Candidate(Rle.encode(mask), predicted_iou) for mask, predicted_iou in found]

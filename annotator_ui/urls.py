@@ -31,6 +31,7 @@ urlpatterns = [
     path("projects/<slug:slug>/label/", label, name="label"),
     path("projects/<slug:slug>/images/", images, name="images"),
     path("projects/<slug:slug>/imports/<uuid:import_id>/", import_report, name="import"),
+    path("projects/<slug:slug>/instructions/", actions.instructions, name="instructions"),
     path("projects/<slug:slug>/upload/", actions.upload, name="upload"),
     path("projects/<slug:slug>/retrain/", actions.retrain, name="retrain"),
     path("projects/<slug:slug>/advance/", actions.advance, name="advance"),

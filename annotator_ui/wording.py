@@ -94,6 +94,7 @@ JOBS: Mapping[str, str] = {
     JobKind.EXPORT_DECODER: "Export decoder",
     JobKind.PRELABEL_IMAGE: "Prefill image",
     JobKind.AUTOMASK_IMAGE: "Mask image automatically",
+    JobKind.SUGGEST_MASKS: "Suggest masks to an annotator",
     JobKind.TRAIN_SAM: "Retrain SAM",
     JobKind.TRAIN_DETECTOR: "Train detector",
     JobKind.EVALUATE_SAM: "Evaluate SAM",

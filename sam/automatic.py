@@ -35,6 +35,7 @@ class AutomaticSettings:
     max_area_share: masks covering this share of the photo or more are dropped; None keeps them.
     min_region_area_px: smaller islands go and smaller holes are filled; 0 leaves masks alone.
     drop_tiny_masks: drop a mask whose largest island is smaller than that, else keep the island.
+    band: (k, n): ask only the k-th of n horizontal bands of the points: results in parts.
     """
 
     points_per_side: int = 32
@@ -51,6 +52,7 @@ class AutomaticSettings:
     max_area_share: float | None = None
     min_region_area_px: int = 0
     drop_tiny_masks: bool = False
+    band: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
         if min(self.points_per_side, self.points_per_batch, self.crop_points_downscale) < 1:
@@ -59,6 +61,8 @@ class AutomaticSettings:
             raise ValueError("crop layers, region area and edge margin cannot be negative")
         if not 0 <= self.crop_overlap_ratio < 1:
             raise ValueError("the crop overlap ratio lies between 0 and 1")
+        if not 0 <= self.band[0] < self.band[1]:
+            raise ValueError("a band is (k, n) with 0 <= k < n")
 
     def points_in_layer(self, layer: int) -> int:
         """Return the points per side used in crops of a layer."""
@@ -110,7 +114,7 @@ def generate(
     crops = make_crops(
         image_hw, num_layers=settings.crop_layers, overlap_ratio=settings.crop_overlap_ratio
     )
-    num_points = [settings.points_in_layer(crop.layer) ** 2 for crop in crops]
+    num_points = [settings.points_in_layer(crop.layer) ** 2 // settings.band[1] for crop in crops]
     done, found = 0, list[_Candidate]()
     for crop, num in zip(crops, num_points, strict=True):
         whole = features if crop.layer == 0 else None
@@ -188,6 +192,8 @@ def _candidates_of_crop(
         features = features.to(device=model.device, dtype=torch.float32)
     look = _Look(model, features, crop, image_hw_of(image_hwc_u8), settings)
     grid = grid_points(settings.points_in_layer(crop.layer))
+    band, num_bands = settings.band
+    grid = grid[np.floor(grid[:, 1] * num_bands) == band]
     points = grid * np.array([crop.width_px, crop.height_px])
     for start in range(0, len(points), settings.points_per_batch):
         batch = points[start : start + settings.points_per_batch]

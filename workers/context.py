@@ -39,6 +39,11 @@ class JobContext:
         """True when the job was cancelled or lost, or this process is asked to end."""
         return self._must_stop()
 
+    def publish(self, effects: Effects) -> None:
+        """Apply a part's effects now; leave by JobStopped when the job is no longer ours."""
+        if not jobs.publish(self.job, effects=effects):
+            raise JobStopped
+
     def checkpoint(self, fraction: float, text: str = "") -> None:
         """Report progress, and leave by JobStopped when the job should stop."""
         self.report(fraction, text)

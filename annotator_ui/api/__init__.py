@@ -9,7 +9,17 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError
 from ninja.parser import Parser
 
-from annotator_ui.api import assignments, errors, images, imports, jobs, masks, models, projects
+from annotator_ui.api import (
+    assignments,
+    errors,
+    images,
+    imports,
+    jobs,
+    masks,
+    models,
+    projects,
+    suggestions,
+)
 from annotator_ui.permissions import SessionAuth, TokenAuth
 
 DESCRIPTION = """Scripts send `Authorization: Bearer sgl_...` (make a token on the page of your
@@ -35,5 +45,5 @@ api = NinjaAPI(
     parser=JsonParser(),
 )
 errors.install(api)
-for part in (projects, assignments, masks, images, models, jobs, imports):
+for part in (projects, assignments, masks, images, suggestions, models, jobs, imports):
     api.add_router("", part.router)

@@ -20,6 +20,7 @@ from engine.domain.roles import Permission
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion
 from engine.services import embeddings, overlays
+from masks.rle import Rle
 
 router = Router(tags=["images"])
 
@@ -92,6 +93,7 @@ def decode(request: HttpRequest, image_id: UUID, body: schemas.DecodeIn) -> sche
     candidates = decoding.decode(
         points,
         box,
+        under=existing_mask(image, body),
         image_hw=(image.height_px, image.width_px),
         image_size_px=version.config["image_size_px"],
         low_res_side=version.config["image_size_px"] // version.config["low_res_stride_px"],
@@ -100,6 +102,16 @@ def decode(request: HttpRequest, image_id: UUID, body: schemas.DecodeIn) -> sche
         embedding_path=storage.path_of(embedding.storage_key),
     )
     return present.decode_out(candidates)
+
+
+def existing_mask(image: Image, body: schemas.DecodeIn) -> Rle | None:
+    """The mask that the prompts change, checked against the image."""
+    if body.under is None:
+        return None
+    rle = Rle.from_coco(body.under.model_dump(), image_hw=(image.height_px, image.width_px))
+    if rle.area_px == 0:
+        raise InvalidInput("under: the mask to change is empty")
+    return rle
 
 
 def split_prompts(

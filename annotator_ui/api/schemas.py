@@ -74,7 +74,24 @@ class StrokesIn(StrictIn):
     strokes: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-Prompt = Annotated[PointIn | BoxIn | MaskPromptIn | StrokesIn, Field(discriminator="type")]
+class EditIn(StrictIn):
+    """Pixels changed by hand other than by strokes."""
+
+    type: Literal["edit"]
+    tool: Literal[
+        "polygon",
+        "lasso",
+        "fill_holes",
+        "largest_part",
+        "merge",
+        "subtract",
+        "split",
+        "overlap_cut",
+    ]
+    times: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+Prompt = Annotated[PointIn | BoxIn | MaskPromptIn | StrokesIn | EditIn, Field(discriminator="type")]
 DecodePrompt = Annotated[PointIn | BoxIn, Field(discriminator="type")]
 
 
@@ -116,6 +133,8 @@ class DecodeIn(StrictIn):
     model_version_id: UUID
     encoder_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     prompts: Annotated[list[DecodePrompt], Field(min_length=1, max_length=MAX_PROMPTS_PER_MASK)]
+    under: RleIn | None = None
+    """An existing mask that the last prompt changes."""
 
 
 class EncoderQuery(StrictIn):
@@ -319,6 +338,15 @@ class DecodeOut(CandidateOut):
     """The best mask, and every mask that was offered (best first, itself included)."""
 
     candidates: list[CandidateOut]
+
+
+class SuggestionsOut(Schema):
+    """How the search for suggestions on an image stands; status "none": nobody asked."""
+
+    status: str
+    progress_pct: float
+    progress_text: str
+    error: str
 
 
 class JobOut(Schema):

@@ -18,7 +18,7 @@ from annotator_ui.wording import FAMILIES, FORMATS, STAGES
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.roles import Permission
 from engine.models import Job, Project
-from engine.services import exports, jobs, model_versions, stages
+from engine.services import exports, jobs, model_versions, projects, stages
 
 MAX_REASON_CHARACTERS = 500
 
@@ -69,6 +69,12 @@ def upload(request: HttpRequest, project: Project) -> None:
         messages.error(request, f"{refused.file_name}: {refused.message}")
     if not files:
         raise InvalidInput("choose at least one photo")
+
+
+@project_action(Permission.WRITE_INSTRUCTIONS)
+def instructions(request: HttpRequest, project: Project) -> None:
+    projects.set_instructions(project, text=request.POST.get("text", ""), actor=user_of(request))
+    messages.success(request, "The instructions are saved.")
 
 
 @project_action(Permission.TRAIN)

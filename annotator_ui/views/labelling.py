@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django_vite.core.exceptions import DjangoViteAssetNotFoundError
 
@@ -60,6 +61,8 @@ def label(request: HttpRequest, slug: str) -> HttpResponse:
         "image_id": asked_image(request),
         "user": {"name": actor.user.username, "role": role_in(project, actor.user)},
         "static_ort_url": f"{settings.STATIC_URL}ui/ort/",
+        "sign_in_url": reverse("sign-in"),
+        "instructions": project.instructions,
     }
     context = {"project": project, "config": config}
     try:

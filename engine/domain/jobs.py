@@ -32,6 +32,7 @@ class JobKind(StrEnum):
     EXPORT_DECODER = "export_decoder"
     PRELABEL_IMAGE = "prelabel_image"
     AUTOMASK_IMAGE = "automask_image"
+    SUGGEST_MASKS = "suggest_masks"
     TRAIN_SAM = "train_sam"
     TRAIN_DETECTOR = "train_detector"
     EVALUATE_SAM = "evaluate_sam"
@@ -65,6 +66,8 @@ SPECS: Mapping[JobKind, JobSpec] = {
     JobKind.EMBED_IMAGE: JobSpec(
         queue=CPU, priority=10, args=frozenset({"image", "model_version"})
     ),
+    # Asked for by an annotator who watches; behind embeddings, for which somebody cannot go on.
+    JobKind.SUGGEST_MASKS: JobSpec(queue=CPU, priority=15, args=frozenset({"image", "stage"})),
     JobKind.EXPORT: JobSpec(
         queue=CPU, priority=20, args=frozenset({"export"}), deadline_s=6 * HOUR_S
     ),

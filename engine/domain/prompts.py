@@ -51,7 +51,26 @@ class StrokePrompt:
     strokes: int
 
 
-Prompt = PointPrompt | BoxPrompt | MaskPrompt | StrokePrompt
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditPrompt:
+    """Pixels changed by hand other than by strokes; `tool` is one of EDIT_TOOLS."""
+
+    type: ClassVar[str] = "edit"
+    tool: str
+    times: int
+
+
+EDIT_TOOLS = (
+    "polygon",
+    "lasso",
+    "fill_holes",
+    "largest_part",
+    "merge",
+    "subtract",
+    "split",
+    "overlap_cut",
+)
+Prompt = PointPrompt | BoxPrompt | MaskPrompt | StrokePrompt | EditPrompt
 
 
 def parse_prompts(
@@ -146,10 +165,18 @@ def _stroke(fields: _Fields) -> Prompt:
     )
 
 
+def _edit(fields: _Fields) -> Prompt:
+    tool = fields.text("tool")
+    if tool not in EDIT_TOOLS:
+        raise InvalidInput(f"tool must be one of {', '.join(EDIT_TOOLS)}, not {tool!r}")
+    return EditPrompt(tool=tool, times=fields.whole("times", low=1, high=1_000_000))
+
+
 _PARSERS: Mapping[str, Callable[[_Fields], Prompt]] = {
     "point": _point,
     "box": _box,
     "mask": _mask,
     "brush": _stroke,
     "eraser": _stroke,
+    "edit": _edit,
 }

@@ -50,6 +50,7 @@ class Permission(StrEnum):
     ADD_IMAGES = "add_images"
     JUDGE_IMAGES = "judge_images"
     MOVE_STAGE = "move_stage"
+    WRITE_INSTRUCTIONS = "write_instructions"
     TRAIN = "train"
     PROMOTE = "promote"
     EXPORT = "export"
@@ -79,6 +80,9 @@ RULES: Mapping[Permission, Rule] = {
         least=Role.LEAD, scope=Scope.LEAD, phrase="reject or reopen images"
     ),
     Permission.MOVE_STAGE: Rule(least=Role.LEAD, scope=Scope.LEAD, phrase="change the stage"),
+    Permission.WRITE_INSTRUCTIONS: Rule(
+        least=Role.LEAD, scope=Scope.LEAD, phrase="write the instructions"
+    ),
     Permission.TRAIN: Rule(least=Role.LEAD, scope=Scope.LEAD, phrase="start a training"),
     Permission.PROMOTE: Rule(least=Role.LEAD, scope=Scope.LEAD, phrase="promote a model"),
     Permission.EXPORT: Rule(least=Role.LEAD, scope=Scope.LEAD, phrase="export"),

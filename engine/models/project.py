@@ -15,6 +15,8 @@ class Project(Row):
     name = models.CharField(max_length=NAME_CHARACTERS)
     slug = models.SlugField(max_length=80, unique=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    instructions = models.TextField(default="", blank=True)
+    """What annotators are asked to do, plain text; empty: the page shows its own."""
 
     class Meta:
         ordering = ["created_at"]

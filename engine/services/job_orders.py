@@ -39,6 +39,11 @@ def cancel(job: Job, *, actor: User) -> Job:
     has been killed or its lease is over. Conflict when it is over already.
     """
     require(actor, Permission.MANAGE_JOBS, job.project)
+    return stop(job, actor=actor)
+
+
+def stop(job: Job, *, actor: User) -> Job:
+    """Do as `cancel`; the caller has made sure that the actor may."""
     with transaction.atomic():
         job = Job.objects.select_for_update().get(pk=job.pk)
         if job.status not in LIVE:
@@ -50,7 +55,7 @@ def cancel(job: Job, *, actor: User) -> Job:
     # Not inside the parent's lock: a finishing child locks itself, then its parent.
     for child in job.children.filter(status__in=LIVE):
         try:
-            cancel(child, actor=actor)
+            stop(child, actor=actor)
         except Conflict:
             continue  # it has just ended by itself
     settle(job.pk)

@@ -234,6 +234,21 @@ def finish(claim: ClaimedJob, *, effects: Callable[[], object]) -> bool:
     return True
 
 
+def publish(claim: ClaimedJob, *, effects: Callable[[], object]) -> bool:
+    """Apply the effects of a part of the work while the job runs on, guarded by the fence.
+
+    The part must be idempotent: another attempt publishes it again. False as for `finish`.
+    """
+    if end_cancelled(claim):
+        return False
+    with transaction.atomic():
+        ours = _ours(claim).filter(cancel_requested_at__isnull=True).select_for_update()
+        if ours.first() is None:
+            return False
+        effects()
+    return True
+
+
 def fail(
     claim: ClaimedJob,
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils.text import slugify
 
+from engine.domain.errors import InvalidInput
 from engine.domain.ids import uuid7
 from engine.domain.roles import Permission
 from engine.domain.stages import ORDER
@@ -12,10 +13,11 @@ from engine.domain.states import Role
 from engine.models import Project, User
 from engine.models.base import NAME_CHARACTERS
 from engine.services import members, model_versions, stages
-from engine.services.roles import require_account
+from engine.services.roles import require, require_account
 from engine.services.text import clean_line
 
 MAX_SLUG_CHARACTERS = 60
+MAX_INSTRUCTIONS_CHARACTERS = 4_000
 
 
 @transaction.atomic
@@ -30,6 +32,22 @@ def create_project(name: str, *, actor: User) -> Project:
     members.add_member(project, user=actor, role=Role.LEAD, actor=actor)
     stages.open_first(project, kind=ORDER[0], actor=actor)
     model_versions.register_starters(project)
+    return project
+
+
+@transaction.atomic
+def set_instructions(project: Project, *, text: str, actor: User) -> Project:
+    """Write what annotators of the project read beside the photo. Plain text, lines kept."""
+    require(actor, Permission.WRITE_INSTRUCTIONS, project)
+    lines = (one.replace("\t", " ") for one in text.replace("\r\n", "\n").split("\n"))
+    printable = ("".join(c for c in line if c.isprintable()).rstrip() for line in lines)
+    clean = "\n".join(printable).strip()
+    if len(clean) > MAX_INSTRUCTIONS_CHARACTERS:
+        raise InvalidInput(
+            f"instructions have at most {MAX_INSTRUCTIONS_CHARACTERS} characters, not {len(clean)}"
+        )
+    project.instructions = clean
+    project.save(update_fields=["instructions"])
     return project
 
 

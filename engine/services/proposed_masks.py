@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from django.db import transaction
@@ -41,6 +41,8 @@ def record_proposals(
     model_version: ModelVersion,
     proposals: Sequence[Proposal],
     idem_key: str,
+    status: MaskStatus | None = None,
+    replace: bool = True,
 ) -> list[Mask]:
     """Store the proposals worth showing; return the image's masks that this run made.
 
@@ -48,6 +50,8 @@ def record_proposals(
     Older proposals of the same source that nobody touched are rejected; those a person rejected,
     accepted or changed stay, and new ones that merely repeat a kept mask are left out. Automatic
     masks are stored packed (services/packed_masks.py); those returned have no rows and no head yet.
+    status: PROPOSED when a person will judge each; the source's own when None.
+    replace: False for the later parts of a run, which add to what the first part left.
     """
     source = MaskSource(source)
     if source not in FIRST_STATUS:
@@ -63,15 +67,19 @@ def record_proposals(
         return packed_masks.unread_masks(earlier)
     if earlier is not None or made.exists() or image.status == ImageStatus.REJECTED:
         return list(made)
-    if source == MaskSource.AUTOMATIC:
+    status = FIRST_STATUS[source] if status is None else status
+    may_pack = source == MaskSource.AUTOMATIC and status == MaskStatus.ACCEPTED
+    if may_pack:
         reason = f"replaced by model version {model_version.number}"
         packed_masks.replace_kept(image, reason=reason)
     else:
         packed_masks.unpack(image)
-    _reject_untouched(image, source=source, model_version=model_version)
-    kept = _kept(image, source=source, proposals=proposals, policy=Policy.from_json(stage.policy))
+    if replace:
+        _reject_untouched(image, source=source, status=status, model_version=model_version)
+    policy = Policy.from_json(stage.policy)
+    kept = _kept(image, source=source, status=status, proposals=proposals, policy=policy)
     chosen = [_canonical(proposals[index], image=image) for index in kept]
-    if source == MaskSource.AUTOMATIC and packed_masks.can_pack(chosen):
+    if may_pack and packed_masks.can_pack(chosen):
         new = packed_masks.NewRun(
             image=image,
             stage=stage,
@@ -89,6 +97,7 @@ def record_proposals(
         image=image,
         stage=stage,
         source=source,
+        status=status,
         model_version=model_version,
     )
     return list(made.all())
@@ -96,7 +105,7 @@ def record_proposals(
 
 def _canonical(proposal: Proposal, *, image: Image) -> Proposal:
     """Check the shape, and make the numbers ones that every database takes."""
-    return replace(
+    return dataclasses.replace(
         proposal,
         rle=checked_rle(proposal.rle, image=image),
         predicted_iou=json_safe(float(proposal.predicted_iou)),
@@ -105,8 +114,10 @@ def _canonical(proposal: Proposal, *, image: Image) -> Proposal:
     )
 
 
-def _reject_untouched(image: Image, *, source: MaskSource, model_version: ModelVersion) -> None:
-    for mask in _untouched(image, source=source):
+def _reject_untouched(
+    image: Image, *, source: MaskSource, status: MaskStatus, model_version: ModelVersion
+) -> None:
+    for mask in _untouched(image, source=source, status=status):
         move(
             mask,
             MaskStatus.REJECTED,
@@ -114,25 +125,35 @@ def _reject_untouched(image: Image, *, source: MaskSource, model_version: ModelV
         )
 
 
-def _untouched(image: Image, *, source: MaskSource) -> QuerySet[Mask]:
+def _untouched(image: Image, *, source: MaskSource, status: MaskStatus) -> QuerySet[Mask]:
     return image.masks.filter(
         source=source.value,
-        status=FIRST_STATUS[source].value,
+        status=status.value,
         reviewed_by__isnull=True,
         head__kind=RevisionKind.PROPOSAL.value,
     )
 
 
 def _kept(
-    image: Image, *, source: MaskSource, proposals: Sequence[Proposal], policy: Policy
+    image: Image,
+    *,
+    source: MaskSource,
+    status: MaskStatus,
+    proposals: Sequence[Proposal],
+    policy: Policy,
 ) -> list[int]:
-    """Choose the proposals to store: sound, new, and not what a person already rejected."""
-    decided = image.masks.filter(
-        Q(status=MaskStatus.ACCEPTED.value)
-        | Q(status=MaskStatus.REJECTED.value, reviewed_by__isnull=False)
+    """Choose the proposals to store: sound, new, and not what a person already rejected.
+
+    A proposal for a person to judge must also differ from those that wait already.
+    """
+    known = Q(status=MaskStatus.ACCEPTED.value) | Q(
+        status=MaskStatus.REJECTED.value, reviewed_by__isnull=False
     )
+    if status == MaskStatus.PROPOSED:
+        known |= Q(status=MaskStatus.PROPOSED.value)
     existing = [
-        rle_of(counts, image=image) for counts in decided.values_list("head__rle_counts", flat=True)
+        rle_of(counts, image=image)
+        for counts in image.masks.filter(known).values_list("head__rle_counts", flat=True)
     ]
     kept = worth_showing(proposals, existing=existing, source=source, policy=policy)
     return kept[:MAX_MASKS_PER_IMAGE]
@@ -144,6 +165,7 @@ def _write(
     image: Image,
     stage: EngineStage,
     source: MaskSource,
+    status: MaskStatus,
     model_version: ModelVersion,
 ) -> None:
     first = image.masks.count()
@@ -155,7 +177,7 @@ def _write(
                 image=image,
                 stage=stage,
                 source=source.value,
-                status=FIRST_STATUS[source].value,
+                status=status.value,
                 head_id=revision_id,
                 order=first + place,
             )

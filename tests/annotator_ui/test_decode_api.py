@@ -133,3 +133,47 @@ def test_prompts_that_cannot_be_decoded_are_named(
 
     assert response.status_code == 422
     assert named in response.json()["message"]
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_click_on_an_existing_mask_changes_it_there_first(
+    as_annotator: Client, image: Image, serving: ModelVersion, label: int
+) -> None:
+    mask = np.zeros((HEIGHT_PX, WIDTH_PX), bool)
+    mask[10:40, 10:40] = True
+    under = Rle.encode(mask)
+    at = (20, 45) if label else (20, 20)
+    click = {"type": "point", "x_px": at[1] + 0.5, "y_px": at[0] + 0.5, "label": label}
+
+    response = post(
+        as_annotator,
+        f"/api/v1/images/{image.pk}/decode",
+        body(serving, click, under=under.to_coco()),
+    )
+
+    assert response.status_code == 200
+    answers = [
+        Rle.from_coco(one["rle"], image_hw=(HEIGHT_PX, WIDTH_PX)).decode()
+        for one in response.json()["candidates"]
+    ]
+    whole, changed = answers[-1], answers[0] ^ mask
+    if len(answers) == 2:
+        assert changed[at]
+        assert not (answers[0] & ~mask).any() if label == 0 else not (mask & ~answers[0]).any()
+    else:
+        assert (whole[at] != bool(label)) or whole[at] == mask[at]
+
+
+def test_an_empty_or_foreign_mask_cannot_be_changed(
+    as_annotator: Client, image: Image, serving: ModelVersion
+) -> None:
+    for rle in (
+        Rle.encode(np.zeros((HEIGHT_PX, WIDTH_PX), bool)),
+        Rle.encode(np.ones((9, 9), bool)),
+    ):
+        response = post(
+            as_annotator,
+            f"/api/v1/images/{image.pk}/decode",
+            body(serving, POINT, under=rle.to_coco()),
+        )
+        assert response.status_code == 422

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from masks import seeds
 from masks.rle import Rle
 from sam.coordinates import Frame, as_tensor
 from sam.prompts import Decoded, Prompts
@@ -191,6 +192,49 @@ def upscale_cases() -> list[dict[str, Any]]:
     return cases
 
 
+def seed_cases() -> list[dict[str, Any]]:
+    """An existing mask as the decoder's mask input, and what is said beside a click on it."""
+    cases = []
+    frames = (((60, 80), 64), ((41, 97), 32), ((9, 7), 64), ((300, 200), 128))
+    for seed, (image_hw, size) in enumerate(frames):
+        random = np.random.default_rng(seed)
+        height, width = image_hw
+        rows, columns = np.mgrid[0:height, 0:width]
+        centre = random.uniform(0.35, 0.65, 2) * image_hw
+        reach = np.hypot((rows - centre[0]) / height, (columns - centre[1]) / width)
+        mask = (reach < 0.3) & (random.random(image_hw) < 0.95)
+        frame, side = Frame(image_hw, size), size // 4
+        covered = seeds.coverage(mask, input_hw=frame.input_hw, side=side, stride_px=4)
+        for adds in (True, False):
+            x, y = round(width * (0.9 if adds else 0.5), 2), round(height * 0.45, 2)
+            context = seeds.context_of(
+                covered,
+                Rle.encode(mask).bbox_xywh_px,
+                image_hw=image_hw,
+                cell_wh_px=(4 * width / frame.input_hw[1], 4 * height / frame.input_hw[0]),
+                click_xy_px=(x, y),
+                adds=adds,
+            )
+            answer = np.hypot(rows - y, columns - x) < height / 5
+            edited = seeds.local_edit(
+                mask, answer if adds else mask & ~answer, click_xy_px=(x, y), adds=adds
+            )
+            cases.append(
+                {
+                    "image_hw": list(image_hw),
+                    "image_size_px": size,
+                    "rle": Rle.encode(mask).to_coco(),
+                    "seed_logits": np.round(seeds.seed_logits(covered), 4).tolist(),
+                    "click": {"type": "point", "x_px": x, "y_px": y, "label": int(adds)},
+                    "point_xy_px": [round(value, 4) for value in context.point_xy_px],
+                    "box_xyxy_px": [round(value, 4) for value in context.box_xyxy_px],
+                    "answer": Rle.encode(answer if adds else mask & ~answer).to_coco(),
+                    "edited": None if edited is None else Rle.encode(edited).to_coco(),
+                }
+            )
+    return cases
+
+
 def all_files() -> dict[str, Any]:
     return {
         "rle.json": rle_cases(),
@@ -198,6 +242,7 @@ def all_files() -> dict[str, Any]:
         "feeds.json": feed_cases(),
         "selection.json": selection_cases(),
         "upscale.json": upscale_cases(),
+        "seeds.json": seed_cases(),
     }
 
 

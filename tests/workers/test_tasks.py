@@ -199,7 +199,13 @@ def test_an_export_holds_every_accepted_mask(project: Project, lead: User) -> No
 
 
 @pytest.mark.parametrize(
-    "kind", [JobKind.EMBED_IMAGE, JobKind.PRELABEL_IMAGE, JobKind.AUTOMASK_IMAGE]
+    "kind",
+    [
+        JobKind.EMBED_IMAGE,
+        JobKind.PRELABEL_IMAGE,
+        JobKind.AUTOMASK_IMAGE,
+        JobKind.SUGGEST_MASKS,
+    ],
 )
 def test_doing_the_same_work_twice_writes_nothing_twice(
     project: Project, lead: User, kind: JobKind

@@ -15,6 +15,7 @@ from workers.tasks import (
     export_decoder,
     import_dataset,
     prelabel_image,
+    suggest_masks,
     train_detector,
     train_sam,
 )
@@ -29,6 +30,7 @@ TASKS: Mapping[JobKind, Task] = {
     JobKind.TRAIN_DETECTOR: train_detector.run,
     JobKind.PRELABEL_IMAGE: prelabel_image.run,
     JobKind.AUTOMASK_IMAGE: automask_image.run,
+    JobKind.SUGGEST_MASKS: suggest_masks.run,
     JobKind.EXPORT: export.run,
     JobKind.IMPORT: import_dataset.run,
     JobKind.EXPORT_DECODER: export_decoder.run,

@@ -6,6 +6,8 @@ import { ApiClient } from "./api/client";
 import { IndexedDbJournal, MemoryJournal } from "./api/journal";
 import type { Journal } from "./api/journal";
 import { SaveQueue, sleep } from "./api/saveQueue";
+import { ALONE, linkTabs } from "./api/tabs";
+import type { TabLink } from "./api/tabs";
 import type { PageConfig } from "./api/types";
 import { uuid7 } from "./core/ids";
 import { DecoderClient, threadsFor } from "./decoder/client";
@@ -13,6 +15,8 @@ import { App } from "./view/App";
 import { Decoding } from "./view/decoding";
 import { LabelPage } from "./view/labelPage";
 import { Prefetch } from "./view/prefetch";
+import { Settings } from "./view/settings";
+import type { TextStore } from "./view/settings";
 import { exposeState } from "./view/testHook";
 import "./view/style.css";
 
@@ -42,6 +46,24 @@ async function openJournal(): Promise<Journal> {
   }
 }
 
+/** One sender for all tabs of this person; needs a journal that they share. */
+function shareTabs(config: PageConfig, journal: Journal): TabLink {
+  if (journal.problem !== undefined || !("locks" in navigator) || !("BroadcastChannel" in window)) return ALONE;
+  const name = `segloop-sender-${config.user.name}`;
+  return linkTabs(navigator.locks, new BroadcastChannel(name), name);
+}
+
+/** Reading localStorage throws where the browser forbids storage. */
+function openSettings(): Settings {
+  let store: TextStore | null = null;
+  try {
+    store = localStorage;
+  } catch {
+    // The choices hold for this visit.
+  }
+  return new Settings(store);
+}
+
 function newDecoder(): DecoderClient {
   const worker = new Worker(new URL("./decoder/worker.ts", import.meta.url), { type: "module", name: "decoder" });
   return new DecoderClient(worker);
@@ -53,12 +75,13 @@ async function makePage(config: PageConfig): Promise<LabelPage> {
   const nap = (ms: number): Promise<void> => sleep(ms, new AbortController().signal);
   const api = new ApiClient({ base: config.api_base, csrfToken: () => csrfToken(config), fetch: fetch.bind(window) });
   const journal = await openJournal();
-  const queue = new SaveQueue({ server: api, journal, userName: config.user.name, nowMs, sleep, random: Math.random });
+  const link = shareTabs(config, journal);
+  const queue = new SaveQueue({ server: api, journal, link, userName: config.user.name, nowMs, sleep, random: Math.random });
   const prefetch = new Prefetch(api);
   const numThreads = threadsFor(crossOriginIsolated, navigator.hardwareConcurrency);
   const decoding = new Decoding({ api, prefetch, ortUrl: config.static_ort_url, numThreads, newDecoder, sleep: nap });
   const readPhoto = (blob: Blob): Promise<ImageBitmap> => createImageBitmap(blob);
-  return new LabelPage({ config, api, queue, decoding, prefetch, newId, nowMs, sleep: nap, readPhoto });
+  return new LabelPage({ config, api, queue, decoding, prefetch, settings: openSettings(), newId, nowMs, sleep: nap, readPhoto });
 }
 
 /** What the page does by itself: keep the lease, send what waits, warn before losing unsent work. */

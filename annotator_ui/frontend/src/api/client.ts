@@ -1,7 +1,7 @@
 /** Typed calls to the server; every failure is an ApiError that says what can be done about it. */
 
 import type { PromptRecord } from "../core/document";
-import type { DecodeOut, MaskIn, MaskOut, SavedMaskOut, SessionOut } from "./types";
+import type { DecodeOut, MaskIn, MaskOut, RleJson, SavedMaskOut, SessionOut, SuggestionsOut } from "./types";
 
 /** `network`, `server`: try again. `signed_out`: sign in, then try again. `not_ready`: wait.
  * `refused`: the request itself is wrong, repeating it changes nothing. */
@@ -64,9 +64,35 @@ export class ApiClient {
 
   decode(
     imageId: string,
-    question: { model_version_id: string; encoder_sha256: string; prompts: readonly PromptRecord[] },
+    question: { model_version_id: string; encoder_sha256: string; prompts: readonly PromptRecord[]; under?: RleJson },
   ): Promise<DecodeOut> {
     return this.#json("POST", `/images/${imageId}/decode`, question);
+  }
+
+  /** Every mask of the image, rejected ones too. */
+  masksOf(imageId: string): Promise<readonly MaskOut[]> {
+    return this.#json("GET", `/images/${imageId}/masks`, null);
+  }
+
+  /** Ask for suggestions on the whole image, hear how that stands, or stop it. */
+  suggestions(imageId: string, what: "ask" | "state" | "cancel"): Promise<SuggestionsOut> {
+    const path = `/images/${imageId}/suggestions`;
+    if (what === "state") return this.#json("GET", path, null);
+    return this.#json("POST", what === "ask" ? path : `${path}/cancel`, {});
+  }
+
+  /** Sign in again without leaving the page. Throws an ApiError that says why not. */
+  async signIn(url: string, userName: string, password: string): Promise<void> {
+    const { fetch: send, csrfToken } = this.#options;
+    const body = new URLSearchParams({ username: userName, password });
+    const headers = { "X-CSRFToken": csrfToken() };
+    const response = await this.#read(() =>
+      send(url, { method: "POST", headers, body, credentials: "same-origin", signal: AbortSignal.timeout(TIME_LIMITS.jsonMs) }),
+    );
+    // The form answers 200 with itself when it refuses, and redirects when it lets in.
+    if (response.redirected) return;
+    const message = response.ok ? "The password is not right." : `The server answered ${response.status}.`;
+    throw new ApiError("signed_out", message, { status: response.status, code: "sign_in", retryAfterS: null });
   }
 
   /** Photo, embedding or decoder bytes from an address the server gave. */
@@ -80,8 +106,9 @@ export class ApiClient {
     return this.#read(() => response.blob());
   }
 
-  async #json<Answer>(method: "GET" | "POST", path: string, body: object): Promise<Answer> {
-    const response = await this.#send(method, this.#options.base + path, JSON.stringify(body), TIME_LIMITS.jsonMs);
+  async #json<Answer>(method: "GET" | "POST", path: string, body: object | null): Promise<Answer> {
+    const text = body === null ? null : JSON.stringify(body);
+    const response = await this.#send(method, this.#options.base + path, text, TIME_LIMITS.jsonMs);
     // 204 is the one answer without a body; only `takeNext` can get it.
     if (response.status === 204) return null as Answer;
     return this.#read(async () => (await response.json()) as Answer);

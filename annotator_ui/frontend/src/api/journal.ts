@@ -6,6 +6,8 @@ export interface Journal {
   put(op: QueuedOp): Promise<void>;
   remove(id: string): Promise<void>;
   all(): Promise<readonly QueuedOp[]>;
+  /** Why nothing is really kept here; absent in a journal that keeps. */
+  readonly problem?: string;
 }
 
 const DATABASE = "segloop";
@@ -52,6 +54,7 @@ export class IndexedDbJournal implements Journal {
 
 /** For browsers without storage: unsent work lives only as long as the tab. */
 export class MemoryJournal implements Journal {
+  readonly problem = "This browser keeps nothing on this device (a private window?).";
   readonly #ops = new Map<string, QueuedOp>();
 
   put(op: QueuedOp): Promise<void> {

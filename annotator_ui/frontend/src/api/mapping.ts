@@ -29,7 +29,7 @@ export function maskFromApi(mask: MaskOut): MaskItem {
 }
 
 export function toldFromApi(mask: MaskOut, item: MaskItem): readonly [string, Told] {
-  return [mask.id, { status: mask.status, revisionId: mask.revision_id, rle: item.rle }];
+  return [mask.id, { status: mask.status, revisionId: mask.revision_id, rle: item.rle, label: item.label }];
 }
 
 export function maskInFrom(message: Extract<Message, { type: "save_mask" }>, modelVersionId: string): MaskIn {

@@ -8,6 +8,7 @@ import type { Journal } from "./journal";
 import { rleFromJson } from "./mapping";
 import { SaveQueue } from "./saveQueue";
 import type { NewOp } from "./saveQueue";
+import type { TabLink, TabMessage } from "./tabs";
 import type { MaskIn, SavedMaskOut } from "./types";
 
 const trouble = (kind: ApiErrorKind, message = kind as string) =>
@@ -21,6 +22,7 @@ class FakeServer {
   /** Taken one per request: before the server stores anything, or after (the answer is lost). */
   readonly troubles: { error: ApiError; isStored: boolean }[] = [];
   pixelsChange = false;
+  isConflict = false;
 
   saveMask(_assignmentId: string, mask: MaskIn): Promise<SavedMaskOut> {
     this.requests += 1;
@@ -36,7 +38,7 @@ class FakeServer {
       area_px: 1,
       bbox_xywh_px: [0, 0, 1, 1],
       duplicate,
-      conflict: false,
+      conflict: this.isConflict,
     });
   }
 
@@ -50,6 +52,7 @@ class FakeServer {
 }
 
 interface Options {
+  link?: TabLink;
   journal?: Journal;
   userName?: string;
   /** The page is closed while it waits to try again. */
@@ -63,6 +66,7 @@ async function start(server: FakeServer, options: Options = {}) {
     server,
     journal,
     userName: options.userName ?? "ann",
+    ...(options.link === undefined ? {} : { link: options.link }),
     nowMs: () => 1,
     random: () => 1,
     sleep: (ms) => {
@@ -227,15 +231,122 @@ it("forgets a refused mask that is taken back, and sends it again when that is u
 it("says when this device could not keep an unsent mask", async () => {
   const server = new FakeServer();
   const journal: Journal = {
-    put: () => Promise.reject(new Error("quota")),
+    put: () => Promise.reject(new DOMException("full", "QuotaExceededError")),
     remove: () => Promise.resolve(),
     all: () => Promise.resolve([]),
   };
   const { queue } = await start(server, { journal });
+  let wasWarned = false;
+  queue.subscribe(() => (wasWarned ||= /no room left/.test(queue.state().keepProblem ?? "")));
 
   await queue.enqueue(save("r1"));
   await queue.drained();
 
-  expect(queue.state().isKept).toBe(false);
+  expect(wasWarned).toBe(true);
+  expect(queue.state().keepProblem).toBeNull();
   expect(server.revisions.size).toBe(1);
+});
+
+/** Tabs of one browser: one lock, one channel, both as the browser has them. */
+class Browser {
+  readonly #waiting: (() => void)[] = [];
+  readonly #ears = new Map<number, (message: TabMessage) => void>();
+  #holder: number | null = null;
+  #tabs = 0;
+
+  open(): { link: TabLink; close: () => void } {
+    const tab = (this.#tabs += 1);
+    const link: TabLink = {
+      becomeSender: () =>
+        new Promise((resolve) => {
+          this.#waiting.push(() => {
+            this.#holder = tab;
+            resolve();
+          });
+          this.#next();
+        }),
+      post: (message) => {
+        for (const [other, hear] of this.#ears) if (other !== tab) queueMicrotask(() => hear(structuredClone(message)));
+      },
+      listen: (hear) => void this.#ears.set(tab, hear),
+    };
+    const close = (): void => {
+      this.#ears.delete(tab);
+      if (this.#holder === tab) this.#holder = null;
+      this.#next();
+    };
+    return { link, close };
+  }
+
+  #next(): void {
+    if (this.#holder === null) this.#waiting.shift()?.();
+  }
+}
+
+it("lets one of two tabs send everything, each thing once, and both know", async () => {
+  const server = new FakeServer();
+  const journal = await IndexedDbJournal.open(new IDBFactory());
+  const browser = new Browser();
+  const first = await start(server, { journal, link: browser.open().link });
+  const second = await start(server, { journal, link: browser.open().link });
+
+  for (let i = 0; i < 5; i += 1) await Promise.all([first.queue.enqueue(save(`a${i}`)), second.queue.enqueue(save(`b${i}`))]);
+  await Promise.all([first.queue.drained(), second.queue.drained()]);
+
+  expect(server.revisions.size).toBe(10);
+  expect(server.requests).toBe(10);
+  expect(second.queue.state()).toMatchObject({ pending: [], refused: [], savedCount: 10 });
+  expect(await journal.all()).toEqual([]);
+});
+
+it("goes on in the other tab when the sending one dies with work on its hands", async () => {
+  const dead = new FakeServer();
+  dead.troubles.push({ error: trouble("network"), isStored: true });
+  const server = new FakeServer();
+  const journal = await IndexedDbJournal.open(new IDBFactory());
+  const browser = new Browser();
+  const sending = browser.open();
+  const first = await start(dead, { journal, link: sending.link, isClosedOnTrouble: true });
+  const second = await start(server, { journal, link: browser.open().link });
+  await first.queue.enqueue(save("r1"));
+  await second.queue.enqueue(save("r2"));
+  expect(server.requests).toBe(0);
+
+  sending.close();
+  await second.queue.drained();
+
+  expect([...server.revisions.keys()].sort()).toEqual(["r1", "r2"]);
+  expect(await journal.all()).toEqual([]);
+});
+
+it("says in both tabs what was refused, and takes it up again from either", async () => {
+  const server = new FakeServer();
+  server.troubles.push({ error: trouble("refused", "too small"), isStored: false });
+  const journal = await IndexedDbJournal.open(new IDBFactory());
+  const browser = new Browser();
+  const first = await start(server, { journal, link: browser.open().link });
+  const second = await start(server, { journal, link: browser.open().link });
+  await first.queue.enqueue(save("r1"));
+  await first.queue.drained();
+  await Promise.resolve();
+  expect(second.queue.state().refused).toMatchObject([{ id: "r1", refusal: "too small" }]);
+
+  await second.queue.retryRefused("r1");
+  await Promise.all([first.queue.drained(), second.queue.drained()]);
+
+  expect(first.queue.state()).toMatchObject({ refused: [], savedCount: 1 });
+  expect(server.revisions.size).toBe(1);
+});
+
+it("shows a mask that was kept beside somebody else's newer version", async () => {
+  const server = new FakeServer();
+  server.isConflict = true;
+  const { queue } = await start(server);
+
+  await queue.enqueue(save("r1"));
+  await queue.drained();
+
+  expect(queue.state()).toMatchObject({ savedCount: 1, conflicts: [{ id: "r1", imageName: "cat.jpg" }] });
+  queue.dismissConflict("r1");
+  expect(queue.state().conflicts).toEqual([]);
 });

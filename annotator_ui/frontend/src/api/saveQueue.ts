@@ -5,6 +5,8 @@ import { rleSha256 } from "../core/rle";
 import { ApiError } from "./client";
 import type { Journal } from "./journal";
 import { rleFromJson } from "./mapping";
+import { ALONE } from "./tabs";
+import type { TabLink, TabMessage } from "./tabs";
 import type { MaskIn, SavedMaskOut } from "./types";
 
 interface OpBase {
@@ -40,21 +42,29 @@ export interface QueueServer {
   setMaskStatus(maskId: string, to: "accepted" | "rejected"): Promise<unknown>;
 }
 
+/** Why sending has stopped for the moment. */
+export interface Trouble {
+  readonly kind: "offline" | "signed_out";
+  readonly message: string;
+}
+
 export interface QueueState {
   readonly pending: readonly QueuedOp[];
   /** Refused by the server; kept here until the person tries again or gives them up. */
   readonly refused: readonly QueuedOp[];
+  /** Saved beside somebody else's newer version, which stayed the current one. */
+  readonly conflicts: readonly SaveOp[];
   readonly savedCount: number;
-  /** False when this device could not store an op, so that closing the tab would lose it. */
-  readonly isKept: boolean;
-  /** Why sending has stopped for the moment. */
-  readonly trouble: { readonly kind: "offline" | "signed_out"; readonly message: string } | null;
+  /** Why this device cannot keep unsent work, so that closing the tab would lose it; null: it can. */
+  readonly keepProblem: string | null;
+  readonly trouble: Trouble | null;
 }
 
 export interface QueuePorts {
   readonly server: QueueServer;
   readonly journal: Journal;
   readonly userName: string;
+  readonly link?: TabLink;
   nowMs(): number;
   /** Resolves after the time, or earlier when `kick` is called. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
@@ -67,18 +77,29 @@ const DIFFERENT_PIXELS = "The server stored other pixels than the ones shown her
 
 export class SaveQueue {
   readonly #ports: QueuePorts;
+  readonly #link: TabLink;
   readonly #listeners = new Set<() => void>();
   /** Refused saves whose mask was taken back; they return if that is undone. */
   readonly #withdrawn = new Map<string, readonly QueuedOp[]>();
   /** Journal writes under way: an op is sent only after its own has ended. */
   readonly #keeping = new Map<string, Promise<void>>();
-  #state: QueueState = { pending: [], refused: [], savedCount: 0, isKept: true, trouble: null };
+  /** Pending ops that live in the journal alone: when they are gone from it, another tab sent them. */
+  readonly #journalled = new Set<string>();
+  readonly #settledIds = new Set<string>();
+  #state: QueueState;
+  #isSender = false;
   #isFlushing = false;
   #ordinal = 0;
   #nap = new AbortController();
 
   constructor(ports: QueuePorts) {
     this.#ports = ports;
+    this.#link = ports.link ?? ALONE;
+    this.#state = {
+      pending: [], refused: [], conflicts: [], savedCount: 0, keepProblem: ports.journal.problem ?? null, trouble: null,
+    };
+    this.#link.listen((message) => this.#hear(message));
+    void this.#link.becomeSender().then(() => this.#lead());
   }
 
   state(): QueueState {
@@ -92,9 +113,7 @@ export class SaveQueue {
 
   /** Take up what an earlier page of this person left unsent. */
   async restore(): Promise<void> {
-    const left = (await this.#ports.journal.all()).filter((op) => op.userName === this.#ports.userName);
-    const pending = left.map(withoutRefusal);
-    this.#set({ pending: [...pending, ...this.#state.pending] });
+    await this.#takeUp((left) => left.map(withoutRefusal));
     void this.#flush();
   }
 
@@ -108,11 +127,13 @@ export class SaveQueue {
     this.#set({ pending: [...this.#state.pending, added] });
     await kept;
     this.#keeping.delete(added.id);
+    this.#link.post({ type: "added", op: added });
     void this.#flush();
   }
 
   /** Try again now: the network came back, or the person signed in. */
   kick(): void {
+    if (!this.#isSender) this.#link.post({ type: "kick" });
     this.#nap.abort();
     void this.#flush();
   }
@@ -120,16 +141,18 @@ export class SaveQueue {
   async retryRefused(id: string): Promise<void> {
     const op = this.#state.refused.find((one) => one.id === id);
     if (op === undefined) return;
-    this.#set({
-      refused: this.#state.refused.filter((one) => one.id !== id),
-      pending: [...this.#state.pending, withoutRefusal(op)],
-    });
+    this.#queueAgain(withoutRefusal(op));
     await this.#flush();
   }
 
   async discardRefused(id: string): Promise<void> {
     this.#set({ refused: this.#state.refused.filter((one) => one.id !== id) });
     await this.#ports.journal.remove(id);
+    this.#link.post({ type: "discarded", id });
+  }
+
+  dismissConflict(id: string): void {
+    this.#set({ conflicts: this.#state.conflicts.filter((one) => one.id !== id) });
   }
 
   /** Resolves when nothing is waiting to be sent; refused ops do not wait. */
@@ -150,13 +173,55 @@ export class SaveQueue {
   async #keep(op: QueuedOp): Promise<void> {
     try {
       await this.#ports.journal.put(op);
-    } catch {
-      this.#set({ isKept: false });
+    } catch (error) {
+      this.#set({ keepProblem: keepProblemOf(error) });
     }
   }
 
+  /** The tab that sent is gone: what it left in the journal is ours to send. */
+  async #lead(): Promise<void> {
+    await this.#takeUp((left) => left.filter((op) => op.refusal === undefined));
+    this.#isSender = true;
+    void this.#flush();
+  }
+
+  async #takeUp(choose: (left: readonly QueuedOp[]) => readonly QueuedOp[]): Promise<void> {
+    const left = await this.#ports.journal.all().catch(() => []);
+    const ours = choose(left.filter((op) => op.userName === this.#ports.userName && !this.#settledIds.has(op.id)));
+    const inJournal = new Set(left.map((op) => op.id));
+    const known = this.#state.pending.filter((op) => inJournal.has(op.id) || !this.#journalled.has(op.id));
+    const knownIds = new Set(known.map((op) => op.id));
+    const taken = ours.filter((op) => !knownIds.has(op.id));
+    for (const op of taken) this.#journalled.add(op.id);
+    this.#set({ pending: [...taken, ...known], refused: this.#state.refused.filter((op) => !taken.some((one) => one.id === op.id)) });
+  }
+
+  #hear(message: TabMessage): void {
+    if (message.type === "kick") this.#nap.abort();
+    if (message.type === "trouble" && !this.#isSender) this.#set({ trouble: message.trouble });
+    if (message.type === "discarded") this.#set({ refused: this.#state.refused.filter((op) => op.id !== message.id) });
+    if (message.type === "added" && message.op.userName === this.#ports.userName) this.#learn(message.op);
+    if (message.type === "settled" && message.op.userName === this.#ports.userName) this.#note(message);
+  }
+
+  /** Another tab kept an op: it is in the journal, so whoever sends will find it there too. */
+  #learn(op: QueuedOp): void {
+    const refused = this.#state.refused.filter((one) => one.id !== op.id);
+    if (this.#state.pending.some((one) => one.id === op.id)) return;
+    this.#settledIds.delete(op.id);
+    this.#journalled.add(op.id);
+    this.#set({ pending: [...this.#state.pending, op], refused });
+    void this.#flush();
+  }
+
+  #queueAgain(op: QueuedOp): void {
+    this.#settledIds.delete(op.id);
+    this.#set({ refused: this.#state.refused.filter((one) => one.id !== op.id), pending: [...this.#state.pending, op] });
+    this.#link.post({ type: "added", op });
+  }
+
   async #flush(): Promise<void> {
-    if (this.#isFlushing) return;
+    if (this.#isFlushing || !this.#isSender) return;
     this.#isFlushing = true;
     for (let attempt = 0; ; ) {
       const op = this.#state.pending[0];
@@ -172,42 +237,58 @@ export class SaveQueue {
   /** Send one op. Returns the trouble when it must be sent again later. */
   async #send(op: QueuedOp): Promise<ApiError | null> {
     try {
-      const refusal = await this.#tell(op);
-      await this.#settle(op, refusal);
+      await this.#settle(op, await this.#tell(op));
       return null;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (error.kind !== "refused" && error.kind !== "not_ready") return error;
-      await this.#settle(op, error.message);
+      await this.#settle(op, { refusal: error.message, isBeside: false });
       return null;
     }
   }
 
-  /** Returns why the op is not done although the server answered, or null. */
-  async #tell(op: QueuedOp): Promise<string | null> {
+  /** Returns why the op is not done although the server answered, and whether it lies beside the head. */
+  async #tell(op: QueuedOp): Promise<Outcome> {
     if (op.kind === "status") {
       await this.#ports.server.setMaskStatus(op.maskId, op.to);
-      return null;
+      return { refusal: null, isBeside: false };
     }
     const saved = await this.#ports.server.saveMask(op.assignmentId, op.body);
-    return saved.rle_sha256 === rleSha256(rleFromJson(op.body.rle)) ? null : DIFFERENT_PIXELS;
+    const isSame = saved.rle_sha256 === rleSha256(rleFromJson(op.body.rle));
+    return { refusal: isSame ? null : DIFFERENT_PIXELS, isBeside: saved.conflict };
   }
 
-  async #settle(op: QueuedOp, refusal: string | null): Promise<void> {
-    const refused = refusal === null ? null : { ...op, refusal };
-    if (refused === null) await this.#ports.journal.remove(op.id).catch(() => undefined);
-    else await this.#keep(refused);
+  async #settle(op: QueuedOp, { refusal, isBeside }: Outcome): Promise<void> {
+    const settled = refusal === null ? op : { ...op, refusal };
+    if (refusal === null) await this.#ports.journal.remove(op.id).catch(() => undefined);
+    else await this.#keep(settled);
+    const isSaved = refusal === null && op.kind === "save";
+    const message = { type: "settled", op: settled, isSaved, conflict: isSaved && isBeside ? op : null } as const;
+    this.#note(message);
+    this.#link.post(message);
+  }
+
+  #note({ op, isSaved, conflict }: Extract<TabMessage, { type: "settled" }>): void {
+    this.#settledIds.add(op.id);
+    this.#journalled.delete(op.id);
+    const pending = this.#state.pending.filter((one) => one.id !== op.id);
+    const refused = this.#state.refused.filter((one) => one.id !== op.id);
     this.#set({
       trouble: null,
-      pending: this.#state.pending.filter((one) => one.id !== op.id),
-      refused: refused === null ? this.#state.refused : [...this.#state.refused, refused],
-      savedCount: this.#state.savedCount + (refusal === null && op.kind === "save" ? 1 : 0),
+      pending,
+      refused: op.refusal === undefined ? refused : [...refused, op],
+      conflicts: conflict === null ? this.#state.conflicts : [...this.#state.conflicts, conflict],
+      savedCount: this.#state.savedCount + (isSaved ? 1 : 0),
+      // Sent is as good as kept: with nothing left to send there is nothing to lose.
+      ...(pending.length === 0 ? { keepProblem: this.#ports.journal.problem ?? null } : {}),
     });
   }
 
   async #rest(trouble: ApiError, attempt: number): Promise<void> {
     const kind = trouble.kind === "signed_out" ? "signed_out" : "offline";
-    this.#set({ trouble: { kind, message: trouble.message } });
+    const told = { kind, message: trouble.message } as const;
+    this.#set({ trouble: told });
+    this.#link.post({ type: "trouble", trouble: told });
     const grown = Math.min(BACKOFF.longestMs, BACKOFF.firstMs * BACKOFF.factor ** (attempt - 1));
     const asked = (trouble.details.retryAfterS ?? 0) * 1000;
     const base = kind === "signed_out" ? BACKOFF.signedOutMs : grown;
@@ -227,8 +308,10 @@ export class SaveQueue {
     const back = this.#withdrawn.get(maskId);
     if (to === "rejected" || back === undefined) return false;
     this.#withdrawn.delete(maskId);
-    this.#set({ pending: [...this.#state.pending, ...back.map(withoutRefusal)] });
-    for (const op of back) void this.#keep(op);
+    for (const op of back.map(withoutRefusal)) {
+      void this.#keep(op);
+      this.#queueAgain(op);
+    }
     void this.#flush();
     return true;
   }
@@ -237,6 +320,17 @@ export class SaveQueue {
     this.#state = { ...this.#state, ...change };
     for (const listener of this.#listeners) listener();
   }
+}
+
+interface Outcome {
+  readonly refusal: string | null;
+  readonly isBeside: boolean;
+}
+
+function keepProblemOf(error: unknown): string {
+  return error instanceof DOMException && error.name === "QuotaExceededError"
+    ? "This device has no room left for unsent masks: free some disk space."
+    : "This browser keeps nothing on this device (a private window?).";
 }
 
 function withoutRefusal(op: QueuedOp): QueuedOp {

@@ -14,7 +14,7 @@ export interface ImageOut {
   readonly height_px: number;
   readonly file_url: string;
   readonly thumbnail_url: string;
-  readonly embedding_url: string | null;
+  readonly embedding_url: string;
 }
 
 export interface ModelOut {
@@ -75,6 +75,14 @@ export interface SavedMaskOut {
   readonly conflict: boolean;
 }
 
+/** How the search for suggestions on an image stands; `none`: nobody asked. */
+export interface SuggestionsOut {
+  readonly status: "none" | "queued" | "running" | "succeeded" | "failed" | "dead" | "cancelled";
+  readonly progress_pct: number;
+  readonly progress_text: string;
+  readonly error: string;
+}
+
 export interface CandidateOut {
   readonly rle: RleJson;
   readonly predicted_iou: number;
@@ -94,4 +102,7 @@ export interface PageConfig {
   readonly image_id: string | null;
   readonly user: { readonly name: string; readonly role: string };
   readonly static_ort_url: string;
+  readonly sign_in_url: string;
+  /** The lead's words to annotators; empty: the page's own. */
+  readonly instructions: string;
 }

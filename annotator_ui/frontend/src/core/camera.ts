@@ -29,6 +29,11 @@ export function panBy(camera: Camera, dxPx: number, dyPx: number): Camera {
   return { ...camera, offsetX: camera.offsetX + dxPx, offsetY: camera.offsetY + dyPx };
 }
 
+/** Zoom around the middle of the view, for keys and buttons. */
+export function zoomStep(camera: Camera, viewport: Size, factor: number): Camera {
+  return zoomAt(camera, screenPoint(viewport.widthPx / 2, viewport.heightPx / 2), factor);
+}
+
 /** The whole photo, centred, with a margin. */
 export function fit(image: Size, viewport: Size): Camera {
   const free = (side: number): number => Math.max(1, side - 2 * OPTIONS.fitMarginPx);
@@ -38,7 +43,7 @@ export function fit(image: Size, viewport: Size): Camera {
 
 /** One image pixel per screen pixel, around the centre of the current view. */
 export function oneToOne(camera: Camera, viewport: Size): Camera {
-  return zoomAt(camera, screenPoint(viewport.widthPx / 2, viewport.heightPx / 2), 1 / camera.scale);
+  return zoomStep(camera, viewport, 1 / camera.scale);
 }
 
 /** Keep the scale but bring a box into view when its centre is off screen. */

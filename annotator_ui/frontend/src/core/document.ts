@@ -1,22 +1,31 @@
 /** What an undo step restores: the masks of one photo and the draft being made. Immutable. */
 
 import type { Size } from "./geometry";
-import { combine, strokeBitmap } from "./mask";
 import type { Candidate, PromptStep } from "./prompts";
-import { areaPx, decodeRle, encodeRle } from "./rle";
 import type { Rle } from "./rle";
-import type { ImagePoint } from "./geometry";
+import { difference, emptyRle, isEmptyRle, union } from "./runs";
 
 export type MaskSource = "human" | "prefilled" | "automatic" | "imported";
 export type MaskStatus = "proposed" | "accepted" | "rejected";
 export type StrokeKind = "brush" | "eraser";
+/** Hand work on pixels that is not a stroke, in the words of the API. */
+export type EditTool =
+  | "polygon"
+  | "lasso"
+  | "fill_holes"
+  | "largest_part"
+  | "merge"
+  | "subtract"
+  | "split"
+  | "overlap_cut";
 
 /** How a mask came about, in the words of the API (`Prompt` in docs/architecture.md). */
 export type PromptRecord =
   | { readonly type: "point"; readonly x_px: number; readonly y_px: number; readonly label: 0 | 1 }
   | { readonly type: "box"; readonly x0_px: number; readonly y0_px: number; readonly x1_px: number; readonly y1_px: number }
   | { readonly type: "mask" }
-  | { readonly type: StrokeKind; readonly size_px: number; readonly strokes: number };
+  | { readonly type: StrokeKind; readonly size_px: number; readonly strokes: number }
+  | { readonly type: "edit"; readonly tool: EditTool; readonly times: number };
 
 export interface MaskItem {
   readonly id: string;
@@ -30,19 +39,18 @@ export interface MaskItem {
   readonly annotateMs: number | null;
 }
 
-export interface Stroke {
-  readonly kind: StrokeKind;
-  readonly diameterPx: number;
-}
+export type Edit =
+  | { readonly kind: StrokeKind; readonly diameterPx: number }
+  | { readonly kind: EditTool };
 
-/** A mask in the making: what the model says to `steps`, then painted on, or an old mask repainted. */
+/** A mask in the making: what the model says to `steps`, then hand edits, or an old mask changed. */
 export interface Draft {
   readonly steps: readonly PromptStep[];
   readonly candidateIndex: number;
-  readonly strokes: readonly Stroke[];
+  readonly edits: readonly Edit[];
   readonly added: Rle | null;
   readonly erased: Rle | null;
-  /** The mask being repainted; its pixels lie under the strokes. */
+  /** The mask being changed; its pixels lie under the edits. */
   readonly base: MaskItem | null;
 }
 
@@ -54,60 +62,57 @@ export interface Document {
 export const EMPTY_DRAFT: Draft = {
   steps: [],
   candidateIndex: 0,
-  strokes: [],
+  edits: [],
   added: null,
   erased: null,
   base: null,
 };
 
 export function isEmptyDraft(draft: Draft): boolean {
-  return draft.steps.length === 0 && draft.strokes.length === 0 && draft.base === null;
+  return draft.steps.length === 0 && draft.edits.length === 0 && draft.base === null;
 }
 
-/** Paint a stroke: later strokes win over earlier ones, and all of them over the model. */
-export function withStroke(
-  draft: Draft,
-  stroke: Stroke & { readonly path: readonly ImagePoint[]; readonly image: Size },
-): Draft {
-  const painted = strokeBitmap(stroke.image, stroke.path, stroke.diameterPx);
-  const added = draft.added === null ? null : decodeRle(draft.added);
-  const erased = draft.erased === null ? null : decodeRle(draft.erased);
-  const [winner, loser] = stroke.kind === "brush" ? [added, erased] : [erased, added];
-  const won = encodeRle(winner === null ? painted : combine(winner, painted, null));
-  const lost = loser === null ? null : encodeRle(combine(loser, null, painted));
+/** Add or erase a shape: later edits win over earlier ones, and all of them over the model. */
+export function withShape(draft: Draft, edit: Edit, shape: Rle, adds: boolean): Draft {
+  const { added, erased } = draft;
+  const grown = (mask: Rle | null): Rle => (mask === null ? shape : union(mask, shape));
+  const shrunk = (mask: Rle | null): Rle | null => (mask === null ? null : difference(mask, shape));
   return {
     ...draft,
-    strokes: [...draft.strokes, { kind: stroke.kind, diameterPx: stroke.diameterPx }],
-    added: stroke.kind === "brush" ? won : lost,
-    erased: stroke.kind === "brush" ? lost : won,
+    edits: [...draft.edits, edit],
+    added: adds ? grown(added) : shrunk(added),
+    erased: adds ? shrunk(erased) : grown(erased),
   };
 }
 
-/** The draft's pixels: the chosen candidate or the repainted mask, with the strokes; null if none. */
+/** Make the draft's pixels equal to `wanted`, as one hand edit. */
+export function withPixels(draft: Draft, edit: Edit, shown: Rle, wanted: Rle): Draft {
+  const grown = withShape(draft, edit, difference(wanted, shown), true);
+  return { ...withShape(grown, edit, difference(shown, wanted), false), edits: grown.edits };
+}
+
+/** The draft's pixels: the chosen candidate or the changed mask, with the edits; null if none. */
 export function draftRle(draft: Draft, candidates: readonly Candidate[], image: Size): Rle | null {
-  const under = candidates[draft.candidateIndex]?.rle ?? candidates[0]?.rle ?? draft.base?.rle ?? null;
-  if (draft.strokes.length === 0) return under !== null && areaPx(under) > 0 ? under : null;
-  const known = strokedCache.get(draft);
+  const under = candidates[draft.candidateIndex]?.rle ?? candidates[0]?.rle ?? underOf(draft);
+  if (draft.added === null && draft.erased === null) return under !== null && !isEmptyRle(under) ? under : null;
+  const known = editedCache.get(draft);
   if (known?.under === under) return known.rle;
-  const bottom = under === null ? { ...image, counts: emptyCounts(image) } : under;
-  const combined = combine(
-    decodeRle(bottom),
-    draft.added === null ? null : decodeRle(draft.added),
-    draft.erased === null ? null : decodeRle(draft.erased),
-  );
-  const encoded = encodeRle(combined);
-  const rle = areaPx(encoded) > 0 ? encoded : null;
-  strokedCache.set(draft, { under, rle });
+  const bottom = under ?? emptyRle(image);
+  const grown = draft.added === null ? bottom : union(bottom, draft.added);
+  const edited = draft.erased === null ? grown : difference(grown, draft.erased);
+  const rle = isEmptyRle(edited) ? null : edited;
+  editedCache.set(draft, { under, rle });
   return rle;
 }
 
-const strokedCache = new WeakMap<Draft, { under: Rle | null; rle: Rle | null }>();
+const editedCache = new WeakMap<Draft, { under: Rle | null; rle: Rle | null }>();
 
-function emptyCounts(image: Size): string {
-  return encodeRle({ ...image, data: new Uint8Array(image.widthPx * image.heightPx) }).counts;
+/** What lies under the edits while the model has not answered the last prompt. */
+function underOf(draft: Draft): Rle | null {
+  return draft.steps.at(-1)?.under?.rle ?? draft.base?.rle ?? null;
 }
 
-/** The draft's story for the server: prompts, then brush and eraser work summed by size. */
+/** The draft's story for the server: the mask it began from, prompts, then hand work summed up. */
 export function promptRecords(draft: Draft): readonly PromptRecord[] {
   const prompts = draft.steps.map(({ prompt }): PromptRecord => {
     if (prompt.kind === "point") {
@@ -117,15 +122,28 @@ export function promptRecords(draft: Draft): readonly PromptRecord[] {
     return { type: "box", x0_px: x0, y0_px: y0, x1_px: x1, y1_px: y1 };
   });
   const start: PromptRecord[] = draft.base === null ? [] : [{ type: "mask" }];
-  return [...start, ...prompts, ...strokeRecords(draft.strokes)];
+  return [...start, ...prompts, ...editRecords(draft.edits)];
 }
 
-function strokeRecords(strokes: readonly Stroke[]): readonly PromptRecord[] {
-  const counts = new Map<string, { kind: StrokeKind; sizePx: number; strokes: number }>();
-  for (const { kind, diameterPx } of strokes) {
-    const sizePx = Math.max(1, Math.round(diameterPx));
-    const key = `${kind} ${sizePx}`;
-    counts.set(key, { kind, sizePx, strokes: (counts.get(key)?.strokes ?? 0) + 1 });
+/** The story of a mask changed by one operation on whole masks. */
+export function operationRecords(tool: EditTool): readonly PromptRecord[] {
+  return [{ type: "mask" }, { type: "edit", tool, times: 1 }];
+}
+
+function editRecords(edits: readonly Edit[]): readonly PromptRecord[] {
+  const records = new Map<string, PromptRecord>();
+  for (const edit of edits) {
+    const record = recordOf(edit);
+    const key = record.type === "edit" ? record.tool : `${record.type} ${record.size_px}`;
+    const known = records.get(key);
+    if (known?.type === "edit") records.set(key, { ...known, times: known.times + 1 });
+    else if (known?.type === "brush" || known?.type === "eraser") records.set(key, { ...known, strokes: known.strokes + 1 });
+    else records.set(key, record);
   }
-  return [...counts.values()].map(({ kind, sizePx, strokes: n }) => ({ type: kind, size_px: sizePx, strokes: n }));
+  return [...records.values()];
+}
+
+function recordOf(edit: Edit): Extract<PromptRecord, { type: StrokeKind | "edit" }> {
+  if ("diameterPx" in edit) return { type: edit.kind, size_px: Math.max(1, Math.round(edit.diameterPx)), strokes: 1 };
+  return { type: "edit", tool: edit.kind, times: 1 };
 }

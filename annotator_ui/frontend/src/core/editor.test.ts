@@ -124,7 +124,7 @@ describe("every tool", () => {
 
       expect(test.state.preview).toBeNull();
       expect(test.editor.path()).toMatch(/\.idle$/);
-      expect(test.document).toEqual({ masks: [], draft: expect.objectContaining({ steps: [], strokes: [] }) as unknown });
+      expect(test.document).toEqual({ masks: [], draft: expect.objectContaining({ steps: [], edits: [] }) as unknown });
     },
   );
 
@@ -185,7 +185,7 @@ describe("brush and eraser", () => {
     for (let i = 0; i < 50; i += 1) test.send({ type: "brush_size", step: -1 });
     expect(test.state.brushDiameterPx).toBe(1);
     for (let i = 0; i < 50; i += 1) test.send({ type: "brush_size", step: 1 });
-    expect(test.state.brushDiameterPx).toBe(400);
+    expect(test.state.brushDiameterPx).toBe(500);
   });
 });
 

@@ -3,25 +3,32 @@
 import * as cameras from "./camera";
 import type { Camera } from "./camera";
 import { ActiveTimer } from "./activeTimer";
-import { draftRle, EMPTY_DRAFT, isEmptyDraft, promptRecords, withStroke } from "./document";
-import type { Document, Draft, MaskItem, StrokeKind } from "./document";
-import { initialState, nextBrushPx } from "./editorState";
+import type { Desk } from "./desk";
+import { draftRle, EMPTY_DRAFT, isEmptyDraft } from "./document";
+import type { Document, MaskItem } from "./document";
+import { DraftWork } from "./draftWork";
+import { clampedBrushPx, initialState, isShown, nextBrushPx } from "./editorState";
 import type { EditorStart, EditorState } from "./editorState";
 import type { EditorEvent, EditorPorts } from "./events";
 import { boxBetween, isInside } from "./geometry";
-import type { ImagePoint, Size } from "./geometry";
+import type { Size } from "./geometry";
 import { History } from "./history";
+import { MaskWork } from "./maskWork";
+import { maskAt, neighbour } from "./operations";
 import { OPTIONS } from "./options";
-import { withPrompt } from "./prompts";
-import type { Candidate, Prompt, PromptStep } from "./prompts";
-import { boundsOf, hasPixel } from "./rle";
+import type { Candidate, PromptStep } from "./prompts";
+import { boundsOf } from "./rle";
 import type { Rle } from "./rle";
 import { ToldServer } from "./told";
+import type { Told } from "./told";
+import { LassoTool } from "./tools/lassoTool";
 import { PanTool } from "./tools/panTool";
 import { PointTool } from "./tools/pointTool";
+import { PolygonTool } from "./tools/polygonTool";
 import { SelectTool } from "./tools/selectTool";
 import { StrokeTool } from "./tools/strokeTool";
-import type { PointerInput, Tool, ToolContext, ToolId } from "./tools/tool";
+import { isOpenTool } from "./tools/tool";
+import type { OpenTool, PointerInput, Tool, ToolContext, ToolId } from "./tools/tool";
 
 type Handlers = { readonly [Type in EditorEvent["type"]]: (event: Extract<EditorEvent, { type: Type }>) => void };
 
@@ -32,20 +39,27 @@ export class Editor {
   readonly #history: History<Document>;
   readonly #told: ToldServer;
   readonly #timer = new ActiveTimer();
+  /** The same for the whole image; never started anew. */
+  readonly #imageTimer = new ActiveTimer();
   readonly #tools: Readonly<Record<ToolId, Tool>> = {
     point: new PointTool(),
     brush: new StrokeTool("brush"),
     eraser: new StrokeTool("eraser"),
+    polygon: new PolygonTool(),
+    lasso: new LassoTool(),
     select: new SelectTool(),
     pan: new PanTool(),
   };
   readonly #context: ToolContext;
+  readonly #draftWork: DraftWork;
+  readonly #maskWork: MaskWork;
   readonly #listeners = new Set<() => void>();
   /** The model's answers by the exact prompts asked: undo finds the mask again without asking. */
   readonly #answers = new WeakMap<readonly PromptStep[], readonly Candidate[]>();
   /** Accept was pressed before the model answered: these prompts are accepted when it does. */
   #acceptOnAnswer: readonly PromptStep[] | null = null;
-  #isFitted = false;
+  /** The camera that shows the whole photo, as long as nobody moved it. */
+  #fitted: Camera | null = null;
   #gestureTool: Tool | null = null;
   #state: EditorState;
 
@@ -55,8 +69,12 @@ export class Editor {
     this.#ports = ports;
     this.#history = new History<Document>({ masks: start.masks, draft: EMPTY_DRAFT });
     this.#told = new ToldServer(start.told);
+    this.#state = initialState(this.#history.present, start);
     this.#context = this.#makeContext();
-    this.#state = initialState(this.#history.present);
+    const desk = this.#makeDesk();
+    this.#draftWork = new DraftWork(desk);
+    this.#maskWork = new MaskWork(desk);
+    this.#imageTimer.start(ports.nowMs());
   }
 
   state(): EditorState {
@@ -87,24 +105,32 @@ export class Editor {
     return this.#timer.elapsedMs(this.#ports.nowMs());
   }
 
+  imageActiveMs(): number {
+    return this.#imageTimer.elapsedMs(this.#ports.nowMs());
+  }
+
   noteActivity(): void {
-    this.#timer.activity(this.#ports.nowMs());
+    for (const timer of [this.#timer, this.#imageTimer]) timer.activity(this.#ports.nowMs());
   }
 
   noteVisibility(isVisible: boolean): void {
-    if (isVisible) this.#timer.shown(this.#ports.nowMs());
-    else this.#timer.hidden(this.#ports.nowMs());
+    for (const timer of [this.#timer, this.#imageTimer]) {
+      if (isVisible) timer.shown(this.#ports.nowMs());
+      else timer.hidden(this.#ports.nowMs());
+    }
   }
 
   readonly #handlers: Handlers = {
     pointer_down: (event) => this.#pointerDown(event),
-    pointer_move: (event) => this.#gestureTool?.pointerMove(event, this.#context),
+    pointer_move: (event) => (this.#gestureTool ?? this.#openTool())?.pointerMove(event, this.#context),
     pointer_up: (event) => this.#endGesture((tool) => tool.pointerUp(event, this.#context)),
     pointer_left: () => this.#endGesture((tool) => tool.interrupt(this.#context)),
     interrupt: () => this.#endGesture((tool) => tool.interrupt(this.#context)),
-    complete: () => this.#endGesture((tool) => tool.complete(this.#context)),
+    complete: () => (this.#gestureTool === null ? this.#openTool()?.complete(this.#context) : this.#endGesture((tool) => tool.complete(this.#context))),
     cancel: () => this.#cancel(),
     wheel: (event) => this.#setCamera(cameras.zoomAt(this.#state.camera, event.at, OPTIONS.zoomStep ** -event.deltaPx)),
+    pinch: ({ from, to, factor }) =>
+      this.#setCamera(cameras.panBy(cameras.zoomAt(this.#state.camera, from, factor), to.x - from.x, to.y - from.y)),
     viewport: (event) => this.#resize(event.size),
     pan_held: (event) => {
       if (event.isHeld) this.#endGesture((tool) => tool.interrupt(this.#context));
@@ -112,24 +138,42 @@ export class Editor {
     },
     tool: (event) => {
       this.#endGesture((tool) => tool.interrupt(this.#context));
+      this.#openTool()?.interrupt(this.#context);
       this.#set({ toolId: event.id });
     },
     brush_size: (event) => this.#set({ brushDiameterPx: nextBrushPx(this.#state.brushDiameterPx, event.step) }),
+    brush_to: (event) => this.#set({ brushDiameterPx: clampedBrushPx(event.diameterPx) }),
     hide_masks: (event) => this.#set({ areMasksHidden: event.isHidden }),
-    zoom: (event) =>
-      this.#setCamera(
-        event.to === "fit"
-          ? cameras.fit(this.image, this.#state.viewport)
-          : cameras.oneToOne(this.#state.camera, this.#state.viewport),
-      ),
-    remove_last_prompt: () => this.#removeLastPrompt(),
-    accept_draft: () => this.#acceptDraft(),
-    undo: () => this.#travel(this.#history.undo()),
+    hide_selected: () => {
+      const id = this.#state.selectedMaskId;
+      if (id !== null) this.#set({ hiddenMaskIds: new Set([...this.#state.hiddenMaskIds, id]), selectedMaskId: null });
+    },
+    isolate: () => this.#set({ isIsolated: !this.#state.isIsolated && this.#state.selectedMaskId !== null }),
+    show_all: () => this.#set({ hiddenMaskIds: new Set(), isIsolated: false }),
+    zoom: (event) => this.#zoom(event.to),
+    remove_last_prompt: () => this.#draftWork.removeLastPrompt(),
+    accept_draft: () => this.#draftWork.acceptDraft(),
+    too_hard: () => this.#draftWork.leaveOut(),
+    undo: () => {
+      const open = this.#openTool();
+      if (open === null) this.#travel(this.#history.undo());
+      else open.removeLast(this.#context);
+    },
     redo: () => this.#travel(this.#history.redo()),
     cycle_candidate: (event) => this.#cycleCandidate(event.step),
     select: (event) => this.#select(event.maskId),
+    mark: (event) => this.#maskWork.mark(event.maskId),
     select_next: (event) => this.#selectNext(event.step),
-    mask_status: (event) => this.#setMaskStatus(event.maskId, event.to),
+    refine: (event) => this.#draftWork.refine(event.maskId),
+    fill_holes: () => this.#maskWork.fillHoles(),
+    largest_part: () => this.#maskWork.keepLargestPart(),
+    merge: () => this.#maskWork.merge(),
+    subtract: () => this.#maskWork.subtract(),
+    split: () => this.#maskWork.split(),
+    overlap: (event) => this.#set({ overlap: event.policy }),
+    label: (event) => this.#maskWork.label(event.maskId, event.label.trim()),
+    mask_status: (event) => this.#maskWork.setMaskStatus(event.maskId, event.to),
+    masks_arrived: (event) => this.#arrive(event.masks, event.told),
     decoded: (event) => this.#answered(event.steps, event.candidates),
     decode_failed: (event) => {
       // The mask of the earlier prompts goes: accepted now, it would pass for the answer to these.
@@ -148,18 +192,60 @@ export class Editor {
       toImage,
       boxBetween: (a, b) => boxBetween(toImage(a), toImage(b), this.image),
       addPoint: (at, label) => {
-        if (isInside(at, this.image)) this.#addPrompt({ kind: "point", at, label });
+        if (isInside(at, this.image)) this.#draftWork.addPrompt({ kind: "point", at, label });
       },
-      setBox: (box) => this.#addPrompt({ kind: "box", box }),
-      paint: (kind, path) => this.#paint(kind, path),
+      setBox: (box) => this.#draftWork.addPrompt({ kind: "box", box }),
+      paint: (kind, path) => this.#draftWork.paint(kind, path),
+      fillOutline: (kind, corners, adds) => this.#draftWork.fillOutline(kind, corners, adds),
       panBy: (dx, dy) => this.#setCamera(cameras.panBy(this.#state.camera, dx, dy)),
-      selectAt: (at) => this.#select(this.#maskAt(at)?.id ?? null),
+      selectAt: (at, isMarking) => {
+        const id = maskAt(this.#document.masks.filter((mask) => isShown(this.#state, mask)), at, this.image)?.id ?? null;
+        if (isMarking && id !== null) this.#maskWork.mark(id);
+        else this.#select(id);
+      },
       preview: (preview) => this.#set({ preview }),
+    };
+  }
+
+  #makeDesk(): Desk {
+    const history = this.#history;
+    const current = (): EditorState => this.#state;
+    return {
+      image: this.image,
+      author: this.#author,
+      context: this.#context,
+      get document() {
+        return history.present;
+      },
+      get state() {
+        return current();
+      },
+      newId: () => this.#ports.newId(),
+      record: (mark, change) => this.#record(mark, change),
+      set: (change) => this.#set(change),
+      select: (maskId) => this.#select(maskId),
+      selectedMask: () => this.#selectedMask(),
+      say: (text) => this.#ports.emit({ type: "say", text }),
+      draftRle: () => this.draftRle(),
+      openTool: () => this.#openTool(),
+      activeMs: () => this.activeMs(),
+      startClock: () => this.#startClock(),
+      restartClock: () => this.#timer.start(this.#ports.nowMs()),
+      stopClock: () => this.#timer.clear(),
+      acceptWhenAnswered: (steps) => {
+        this.#acceptOnAnswer = steps;
+      },
     };
   }
 
   #activeTool(): Tool {
     return this.#tools[this.#state.isPanHeld ? "pan" : this.#state.toolId];
+  }
+
+  /** A tool whose gesture goes on while the pointer is up. */
+  #openTool(): OpenTool | null {
+    const tool = this.#tools[this.#state.toolId];
+    return isOpenTool(tool) ? tool : null;
   }
 
   #pointerDown(input: PointerInput): void {
@@ -175,83 +261,11 @@ export class Editor {
   }
 
   #cancel(): void {
+    const open = this.#openTool();
     if (this.#gestureTool !== null) this.#endGesture((tool) => tool.cancel(this.#context));
+    else if (open !== null) open.cancel(this.#context);
     else if (!isEmptyDraft(this.#document.draft)) this.#record("clear", { draft: EMPTY_DRAFT });
     else this.#select(null);
-  }
-
-  #addPrompt(prompt: Prompt): void {
-    this.#startClock();
-    const old = this.#document.draft;
-    // Clicks ask for a new mask; a mask that is being repainted is left as it was.
-    const draft = old.base === null ? old : EMPTY_DRAFT;
-    // A click made before the answer to the previous one refines the mask before that.
-    const shown = this.#state.isDecoding ? null : this.#state.candidates[draft.candidateIndex]?.lowResLogits;
-    const feedback = shown ?? draft.steps.at(-1)?.feedback ?? null;
-    const steps = withPrompt(draft.steps, prompt, feedback);
-    this.#set({ selectedMaskId: null });
-    this.#record(prompt.kind, { draft: { ...draft, steps, candidateIndex: 0 } });
-  }
-
-  #removeLastPrompt(): void {
-    const { draft } = this.#document;
-    if (draft.steps.length === 0) return;
-    const steps = draft.steps.slice(0, -1);
-    this.#record("remove prompt", { draft: { ...draft, steps, candidateIndex: 0 } });
-  }
-
-  #paint(kind: StrokeKind, path: readonly ImagePoint[]): void {
-    const draft = this.#paintableDraft();
-    if (draft === null) return;
-    this.#startClock();
-    const stroke = { kind, diameterPx: this.#state.brushDiameterPx, path, image: this.image };
-    this.#record(kind, { draft: withStroke(draft, stroke) });
-  }
-
-  /** The draft to paint on: the one there is, else the selected mask, else (brush only) a new one. */
-  #paintableDraft(): Draft | null {
-    const { draft } = this.#document;
-    if (!isEmptyDraft(draft)) return draft;
-    const base = this.#selectedMask();
-    if (base !== null) return { ...EMPTY_DRAFT, base };
-    return this.#state.toolId === "brush" ? EMPTY_DRAFT : null;
-  }
-
-  #acceptDraft(): void {
-    const { draft, masks } = this.#document;
-    if (this.#state.isDecoding) {
-      this.#acceptOnAnswer = draft.steps;
-      return;
-    }
-    const rle = this.draftRle();
-    if (rle === null) return;
-    const mask: MaskItem = {
-      id: draft.base?.id ?? this.#ports.newId(),
-      source: draft.base?.source ?? "human",
-      status: "accepted",
-      rle,
-      label: draft.base?.label ?? "",
-      author: this.#author,
-      predictedIou: draft.steps.length > 0 ? (this.#state.candidates[draft.candidateIndex]?.predictedIou ?? null) : null,
-      prompts: promptRecords(draft),
-      annotateMs: this.activeMs(),
-    };
-    const others = draft.base === null ? [...masks, mask] : masks.map((old) => (old.id === mask.id ? mask : old));
-    this.#record("accept", { draft: EMPTY_DRAFT, masks: others });
-    this.#timer.start(this.#ports.nowMs());
-    this.#select(null);
-  }
-
-  #setMaskStatus(maskId: string, to: "accepted" | "rejected"): void {
-    const mask = this.#document.masks.find((item) => item.id === maskId);
-    if (mask === undefined || mask.status === to) return;
-    const wasSuggestion = mask.status === "proposed";
-    const next = wasSuggestion ? this.#neighbour(maskId, 1, (item) => item.status === "proposed") : null;
-    const masks = this.#document.masks.map((item) => (item.id === maskId ? { ...item, status: to } : item));
-    const wasSelected = this.#state.selectedMaskId === maskId;
-    this.#record(to === "accepted" ? "accept suggestion" : "reject", { masks });
-    this.#timer.clear();
-    if (wasSelected) this.#select(next?.id ?? null);
   }
 
   #travel(step: { readonly to: Document } | null): void {
@@ -281,7 +295,7 @@ export class Editor {
     this.#answers.set(steps, candidates);
     if (steps !== this.#document.draft.steps) return;
     this.#refresh({ decodeError: null });
-    if (this.#acceptOnAnswer === steps) this.#acceptDraft();
+    if (this.#acceptOnAnswer === steps) this.#draftWork.acceptDraft();
   }
 
   #cycleCandidate(step: 1 | -1): void {
@@ -299,24 +313,15 @@ export class Editor {
     const { camera, viewport } = this.#state;
     this.#set({
       selectedMaskId: mask?.id ?? null,
+      markedMaskIds: [],
+      isIsolated: this.#state.isIsolated && mask !== undefined,
       camera: bounds === null ? camera : cameras.reveal(camera, bounds, viewport),
     });
   }
 
   #selectNext(step: 1 | -1): void {
-    const next = this.#neighbour(this.#state.selectedMaskId, step, (mask) => mask.status !== "rejected");
+    const next = neighbour(this.#document.masks, this.#state.selectedMaskId, step, (mask) => mask.status !== "rejected");
     if (next !== null) this.#select(next.id);
-  }
-
-  #neighbour(fromId: string | null, step: 1 | -1, isWanted: (mask: MaskItem) => boolean): MaskItem | null {
-    const { masks } = this.#document;
-    const start = masks.findIndex((mask) => mask.id === fromId);
-    for (let i = 1; i <= masks.length; i += 1) {
-      const origin = start < 0 && step < 0 ? 0 : start;
-      const mask = masks[(origin + step * i + masks.length * 2) % masks.length];
-      if (mask !== undefined && mask.id !== fromId && isWanted(mask)) return mask;
-    }
-    return null;
   }
 
   #selectedMask(): MaskItem | null {
@@ -325,28 +330,43 @@ export class Editor {
     ) ?? null;
   }
 
-  /** The smallest visible mask under a point, so that a part can be picked on top of its whole. */
-  #maskAt(at: ImagePoint): MaskItem | null {
-    if (!isInside(at, this.image)) return null;
-    const hits = this.#document.masks.filter((mask) => mask.status !== "rejected" && hasPixel(mask.rle, at.x, at.y));
-    const extent = (mask: MaskItem): number => {
-      const box = boundsOf(mask.rle);
-      return box === null ? 0 : (box.x1 - box.x0) * (box.y1 - box.y0);
-    };
-    return hits.sort((a, b) => extent(a) - extent(b))[0] ?? null;
-  }
-
   #startClock(): void {
     const nowMs = this.#ports.nowMs();
     if (this.#timer.isRunning) this.#timer.activity(nowMs);
     else this.#timer.start(nowMs);
   }
 
+  /** Into every step of the history: no undo may take back what the server itself has. */
+  #arrive(masks: readonly MaskItem[], told: readonly (readonly [string, Told])[]): void {
+    const byId = new Map(masks.map((mask) => [mask.id, mask]));
+    this.#told.learn(told);
+    this.#history.rewrite((document) => {
+      const known = new Set(document.masks.map((mask) => mask.id));
+      return {
+        ...document,
+        masks: [...document.masks.map((mask) => byId.get(mask.id) ?? mask), ...masks.filter((mask) => !known.has(mask.id))],
+      };
+    });
+    this.#refresh({});
+  }
+
+  #zoom(to: "fit" | "one_to_one" | "in" | "out"): void {
+    const { camera, viewport } = this.#state;
+    if (to === "fit") {
+      this.#fitted = cameras.fit(this.image, viewport);
+      this.#setCamera(this.#fitted);
+    }
+    if (to === "one_to_one") this.#setCamera(cameras.oneToOne(camera, viewport));
+    if (to === "in" || to === "out") this.#setCamera(cameras.zoomStep(camera, viewport, OPTIONS.zoomKeyFactor ** (to === "in" ? 1 : -1)));
+  }
+
   #resize(size: Size): void {
     this.#set({ viewport: size });
-    if (this.#isFitted || size.widthPx <= 0 || size.heightPx <= 0) return;
-    this.#isFitted = true;
-    this.#setCamera(cameras.fit(this.image, size));
+    // A photo shown whole stays whole when the window changes; one that was zoomed stays where it is.
+    const isFitted = this.#fitted === null || this.#fitted === this.#state.camera;
+    if (!isFitted || size.widthPx <= 0 || size.heightPx <= 0) return;
+    this.#fitted = cameras.fit(this.image, size);
+    this.#setCamera(this.#fitted);
   }
 
   #setCamera(camera: Camera): void {

@@ -3,6 +3,7 @@
 import type { Camera } from "./camera";
 import type { Document, MaskItem } from "./document";
 import type { Size } from "./geometry";
+import type { OverlapPolicy } from "./operations";
 import { OPTIONS } from "./options";
 import type { Candidate } from "./prompts";
 import type { Told } from "./told";
@@ -15,8 +16,15 @@ export interface EditorState {
   readonly toolId: ToolId;
   readonly isPanHeld: boolean;
   readonly brushDiameterPx: number;
+  readonly overlap: OverlapPolicy;
   readonly areMasksHidden: boolean;
+  /** Out of sight until shown again; nothing about the masks themselves. */
+  readonly hiddenMaskIds: ReadonlySet<string>;
+  /** Only the selected mask is shown. */
+  readonly isIsolated: boolean;
   readonly selectedMaskId: string | null;
+  /** Picked beside the selected mask, in this order, for merging and subtracting. */
+  readonly markedMaskIds: readonly string[];
   readonly preview: GesturePreview | null;
   /** What the model offers for the draft's prompts, best first; empty while it is thinking. */
   readonly candidates: readonly Candidate[];
@@ -32,18 +40,25 @@ export interface EditorStart {
   readonly masks: readonly MaskItem[];
   /** The head revision of each of these masks on the server. */
   readonly told: Iterable<readonly [string, Told]>;
+  /** Carried over from the image before. */
+  readonly overlap?: OverlapPolicy;
+  readonly brushDiameterPx?: number;
 }
 
-export function initialState(document: Document): EditorState {
+export function initialState(document: Document, start: EditorStart): EditorState {
   return {
     document,
     camera: { scale: 1, offsetX: 0, offsetY: 0 },
     viewport: { widthPx: 0, heightPx: 0 },
     toolId: "point",
     isPanHeld: false,
-    brushDiameterPx: OPTIONS.brushDefaultPx,
+    brushDiameterPx: start.brushDiameterPx ?? OPTIONS.brushDefaultPx,
+    overlap: start.overlap ?? "keep",
     areMasksHidden: false,
+    hiddenMaskIds: new Set(),
+    isIsolated: false,
     selectedMaskId: null,
+    markedMaskIds: [],
     preview: null,
     candidates: [],
     isDecoding: false,
@@ -56,5 +71,15 @@ export function initialState(document: Document): EditorState {
 export function nextBrushPx(diameterPx: number, step: 1 | -1): number {
   const scaled = Math.round(diameterPx * OPTIONS.brushStepFactor ** step);
   const next = scaled === diameterPx ? diameterPx + step : scaled;
-  return Math.min(OPTIONS.brushMaxPx, Math.max(OPTIONS.brushMinPx, next));
+  return clampedBrushPx(next);
+}
+
+export function clampedBrushPx(diameterPx: number): number {
+  return Math.min(OPTIONS.brushMaxPx, Math.max(OPTIONS.brushMinPx, Math.round(diameterPx)));
+}
+
+/** Whether a mask is drawn at all. */
+export function isShown(state: EditorState, mask: MaskItem): boolean {
+  if (mask.status === "rejected" || state.hiddenMaskIds.has(mask.id)) return false;
+  return !state.isIsolated || mask.id === state.selectedMaskId;
 }

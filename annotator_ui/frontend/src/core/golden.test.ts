@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { golden } from "../testing";
-import { logitsToBitmap, modelFrame } from "./mask";
+import { imagePoint } from "./geometry";
+import { logitsToRle, modelFrame } from "./mask";
 import { areaPx, boundsOf, decodeRle, encodeRle, rleSha256, RleError, runsToString, stringToRuns } from "./rle";
+import { contextOf, coverageOf, localEdit, seedLogits } from "./seeds";
 
 interface CocoRle {
   size: [number, number];
@@ -45,11 +47,41 @@ it.each(upscale)("upscales logits to $image_hw px as the Python predictor does",
   const side = vector.low_res_logits.length;
   const [heightPx, widthPx] = vector.image_hw;
 
-  const mask = logitsToBitmap(
+  const mask = logitsToRle(
     Float32Array.from(vector.low_res_logits.flat()),
     side,
     modelFrame({ widthPx, heightPx }, vector.image_size_px),
   );
 
-  expect(encodeRle(mask).counts).toBe(vector.rle.counts);
+  expect(mask.counts).toBe(vector.rle.counts);
+});
+
+interface SeedCase {
+  image_hw: [number, number];
+  image_size_px: number;
+  rle: CocoRle;
+  seed_logits: number[][];
+  click: { x_px: number; y_px: number; label: 0 | 1 };
+  point_xy_px: [number, number];
+  box_xyxy_px: [number, number, number, number];
+  answer: CocoRle;
+  edited: CocoRle | null;
+}
+
+describe("an existing mask, as the model is shown it", () => {
+  it.each(golden("seeds") as SeedCase[])("$image_hw px, label $click.label", (vector) => {
+    const [heightPx, widthPx] = vector.image_hw;
+    const rle = fromCoco(vector.rle);
+    const side = vector.image_size_px / 4;
+    const click = { at: imagePoint(vector.click.x_px, vector.click.y_px), label: vector.click.label };
+    const coverage = coverageOf(rle, modelFrame({ widthPx, heightPx }, vector.image_size_px), side);
+
+    const worst = seedLogits(coverage).reduce((max, value, i) => Math.max(max, Math.abs(value - vector.seed_logits.flat()[i]!)), 0);
+    expect(worst).toBeLessThan(1e-3);
+    const [point, box] = contextOf(rle, coverage, click);
+    if (point?.kind !== "point" || box?.kind !== "box") throw new Error("a point, then a box");
+    [point.at.x, point.at.y].forEach((value, i) => expect(value).toBeCloseTo(vector.point_xy_px[i]!, 3));
+    [box.box.x0, box.box.y0, box.box.x1, box.box.y1].forEach((value, i) => expect(value).toBeCloseTo(vector.box_xyxy_px[i]!, 3));
+    expect(localEdit(rle, fromCoco(vector.answer), click)?.counts ?? null).toBe(vector.edited?.counts ?? null);
+  });
 });

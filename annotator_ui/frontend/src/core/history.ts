@@ -44,6 +44,11 @@ export class History<Value> {
     this.#present.value = value;
   }
 
+  /** Change every value, past and future: something arrived from outside that no undo takes back. */
+  rewrite(change: (value: Value) => Value): void {
+    for (const entry of [...this.#past, this.#present, ...this.#future]) entry.value = change(entry.value);
+  }
+
   undo(): HistoryStep<Value> | null {
     const before = this.#past.pop();
     if (before === undefined) return null;

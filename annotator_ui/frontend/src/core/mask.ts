@@ -1,15 +1,9 @@
-/** Bitmaps in the photo's frame: made from decoder logits, painted on with a round brush. */
+/** From the decoder's logits to a mask in the photo's frame. */
 
-import type { ImagePoint, Size } from "./geometry";
-
-/** Row-major, one byte a pixel, 0 or 1. */
-export interface Bitmap extends Size {
-  readonly data: Uint8Array;
-}
-
-export function bitmap(size: Size): Bitmap {
-  return { widthPx: size.widthPx, heightPx: size.heightPx, data: new Uint8Array(size.widthPx * size.heightPx) };
-}
+import type { Size } from "./geometry";
+import type { Rle } from "./rle";
+import { rleFromStretches } from "./runs";
+import type { Stretch } from "./runs";
 
 /** How a photo sits in the model's padded square. */
 export interface ModelFrame {
@@ -35,47 +29,39 @@ export function modelFrame(image: Size, imageSizePx: number): ModelFrame {
  *
  * logits: (side, side) row-major, frame of the padded square. As in the reference the square is
  * enlarged to the model's size, its padding cut off, and the rest resized to the photo, bilinear
- * both times. Both steps are separable, so each output row mixes at most three logit rows.
+ * both times. Both steps are separable, so each output pixel mixes at most three logit columns,
+ * stretched along the photo's height beforehand. Goes down the columns, as the runs do.
  */
-export function logitsToBitmap(logits: Float32Array, side: number, frame: ModelFrame): Bitmap {
-  const mask = bitmap(frame.image);
+export function logitsToRle(logits: Float32Array, side: number, frame: ModelFrame): Rle {
+  const { image } = frame;
   const positive = positiveBounds(logits, side);
-  if (positive === null) return mask;
-  const columns = axisWeights(side, frame.imageSizePx, frame.input.widthPx, frame.image.widthPx);
-  const rows = axisWeights(side, frame.imageSizePx, frame.input.heightPx, frame.image.heightPx);
+  if (positive === null) return rleFromStretches(image, []);
+  const columns = axisWeights(side, frame.imageSizePx, frame.input.widthPx, image.widthPx);
+  const rows = axisWeights(side, frame.imageSizePx, frame.input.heightPx, image.heightPx);
   const [left, right] = reach(columns, positive.x0, positive.x1);
   const [top, bottom] = reach(rows, positive.y0, positive.y1);
-  const { widthPx } = frame.image;
-  const wide = widen(logits, side, columns, widthPx);
-  for (let y = top; y < bottom; y += 1) {
-    const [a, b, c] = tap(rows, y);
-    const base = Math.min(at(rows.first, y), side - 1);
-    const [i0, i1, i2] = [base, Math.min(base + 1, side - 1), Math.min(base + 2, side - 1)];
-    for (let x = left; x < right; x += 1) {
-      const value =
-        a * at(wide, i0 * widthPx + x) + b * at(wide, i1 * widthPx + x) + c * at(wide, i2 * widthPx + x);
-      if (value > 0) mask.data[y * widthPx + x] = 1;
+  const height = bottom - top;
+  const tall = stretched(logits, side, rows, top, bottom);
+  const stretches: Stretch[] = [];
+  for (let x = left; x < right; x += 1) {
+    const [a, b, c] = tap(columns, x);
+    const base = Math.min(at(columns.first, x), side - 1);
+    const [i0, i1, i2] = [base, Math.min(base + 1, side - 1), Math.min(base + 2, side - 1)].map((i) => i * height) as [number, number, number];
+    const start = x * image.heightPx + top;
+    let since = -1;
+    for (let y = 0; y < height; y += 1) {
+      const isIn = a * at(tall, i0 + y) + b * at(tall, i1 + y) + c * at(tall, i2 + y) > 0;
+      if (isIn === since >= 0) continue;
+      if (isIn) {
+        since = y;
+      } else {
+        stretches.push([start + since, start + y]);
+        since = -1;
+      }
     }
+    if (since >= 0) stretches.push([start + since, start + height]);
   }
-  return mask;
-}
-
-/** Set the pixels within a round brush dragged along a path; `diameterPx` in image pixels. */
-export function strokeBitmap(size: Size, path: readonly ImagePoint[], diameterPx: number): Bitmap {
-  const mask = bitmap(size);
-  const radius = Math.max(0.5, diameterPx / 2);
-  path.forEach((point, index) => paintCapsule(mask, path[index - 1] ?? point, point, radius));
-  return mask;
-}
-
-/** (base | added) & ~erased, pixel by pixel. */
-export function combine(base: Bitmap, added: Bitmap | null, erased: Bitmap | null): Bitmap {
-  const out = bitmap(base);
-  for (let i = 0; i < out.data.length; i += 1) {
-    const isOn = base.data[i] === 1 || added?.data[i] === 1;
-    out.data[i] = isOn && erased?.data[i] !== 1 ? 1 : 0;
-  }
-  return out;
+  return rleFromStretches(image, stretches);
 }
 
 interface AxisWeights {
@@ -113,20 +99,20 @@ function linearTap(i: number, from: number, to: number): { index: number; next: 
   return { index, next: Math.min(index + 1, from - 1), share: Math.min(source - index, 1) };
 }
 
-function widen(logits: Float32Array, side: number, columns: AxisWeights, widthPx: number): Float32Array {
-  const wide = new Float32Array(side * widthPx);
-  for (let x = 0; x < widthPx; x += 1) {
-    const [a, b, c] = tap(columns, x);
-    const base = at(columns.first, x);
-    const next = Math.min(base + 1, side - 1);
-    const last = Math.min(base + 2, side - 1);
-    for (let row = 0; row < side; row += 1) {
-      const start = row * side;
-      wide[row * widthPx + x] =
-        a * at(logits, start + base) + b * at(logits, start + next) + c * at(logits, start + last);
+/** Each logit column over the photo's rows [top, bottom), one after the other. */
+function stretched(logits: Float32Array, side: number, rows: AxisWeights, top: number, bottom: number): Float32Array {
+  const height = bottom - top;
+  const tall = new Float32Array(side * height);
+  for (let y = top; y < bottom; y += 1) {
+    const [a, b, c] = tap(rows, y);
+    const base = Math.min(at(rows.first, y), side - 1);
+    const [i0, i1, i2] = [base * side, Math.min(base + 1, side - 1) * side, Math.min(base + 2, side - 1) * side];
+    for (let column = 0; column < side; column += 1) {
+      tall[column * height + y - top] =
+        a * at(logits, i0 + column) + b * at(logits, i1 + column) + c * at(logits, i2 + column);
     }
   }
-  return wide;
+  return tall;
 }
 
 /** The logits above zero lie in these rows and columns; nothing outside their reach can be set. */
@@ -158,25 +144,6 @@ function reach(axis: AxisWeights, low: number, high: number): [number, number] {
 
 function tap(axis: AxisWeights, i: number): [number, number, number] {
   return [at(axis.weights, i * 3), at(axis.weights, i * 3 + 1), at(axis.weights, i * 3 + 2)];
-}
-
-/** Pixels whose centre is within `radius` of the segment a-b. */
-function paintCapsule(mask: Bitmap, a: ImagePoint, b: ImagePoint, radius: number): void {
-  const { widthPx, heightPx, data } = mask;
-  const [dx, dy] = [b.x - a.x, b.y - a.y];
-  const lengthSquared = dx * dx + dy * dy;
-  const x0 = Math.max(0, Math.floor(Math.min(a.x, b.x) - radius));
-  const x1 = Math.min(widthPx - 1, Math.ceil(Math.max(a.x, b.x) + radius));
-  const y0 = Math.max(0, Math.floor(Math.min(a.y, b.y) - radius));
-  const y1 = Math.min(heightPx - 1, Math.ceil(Math.max(a.y, b.y) + radius));
-  for (let y = y0; y <= y1; y += 1) {
-    for (let x = x0; x <= x1; x += 1) {
-      const [px, py] = [x + 0.5 - a.x, y + 0.5 - a.y];
-      const share = lengthSquared === 0 ? 0 : Math.min(1, Math.max(0, (px * dx + py * dy) / lengthSquared));
-      const [ex, ey] = [px - share * dx, py - share * dy];
-      if (ex * ex + ey * ey <= radius * radius) data[y * widthPx + x] = 1;
-    }
-  }
 }
 
 function at(values: Float32Array | Int32Array, index: number): number {

@@ -3,13 +3,16 @@
 export const OPTIONS = {
   /** A press that moves less than this is a click; further, it is a box. */
   dragStartPx: 5,
+  /** A press this near to the first corner closes the outline. */
+  closeOutlinePx: 9,
   zoomStep: 1.0015,
+  zoomKeyFactor: 1.25,
   minScale: 0.02,
   maxScale: 40,
   fitMarginPx: 24,
   brushDefaultPx: 24,
   brushMinPx: 1,
-  brushMaxPx: 400,
+  brushMaxPx: 500,
   brushStepFactor: 1.25,
   /** Annotation time stops counting when nothing happened for this long. */
   idleAfterMs: 10_000,

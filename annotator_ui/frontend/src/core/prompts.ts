@@ -18,18 +18,34 @@ export interface BoxPrompt {
 
 export type Prompt = PointPrompt | BoxPrompt;
 
+/** The mask that a prompt changes, with the hand edits that had gone into it. */
+export interface UnderMask {
+  readonly rle: Rle;
+  readonly added: Rle | null;
+  readonly erased: Rle | null;
+}
+
 /** One prompt, with the logits of the mask that was shown when it was given: the model refines
  * that mask. Kept per step, so that removing or undoing a prompt decodes to the very same mask. */
 export interface PromptStep {
   readonly prompt: Prompt;
   readonly feedback: Float32Array | null;
+  /** The existing mask that this prompt changes; null while a new mask is being made. */
+  readonly under: UnderMask | null;
+}
+
+/** What the model is asked: all prompts of a new mask, or one prompt on an existing one. */
+export interface DecodeRequest {
+  readonly prompts: readonly Prompt[];
+  readonly feedback: Float32Array | null;
+  readonly under: Rle | null;
 }
 
 /** One of the masks the model offers for the steps, best first. */
 export interface Candidate {
   readonly rle: Rle;
   readonly predictedIou: number;
-  /** (S/4 * S/4); null when the server decoded, which keeps its logits to itself. */
+  /** (S/4 * S/4); null when the server decoded, which keeps its logits to itself, or for an edit. */
   readonly lowResLogits: Float32Array | null;
 }
 
@@ -37,8 +53,18 @@ export interface Candidate {
 export function withPrompt(
   steps: readonly PromptStep[],
   prompt: Prompt,
-  feedback: Float32Array | null,
+  { feedback, under }: Pick<PromptStep, "feedback" | "under">,
 ): readonly PromptStep[] {
+  if (under !== null) return [...steps, { prompt, feedback, under }];
   const kept = prompt.kind === "box" ? steps.filter((step) => step.prompt.kind !== "box") : steps;
-  return [...kept, { prompt, feedback: kept.length === 0 ? null : feedback }];
+  return [...kept, { prompt, feedback: kept.length === 0 ? null : feedback, under: null }];
+}
+
+/** The question these steps put to the model. A change of an existing mask is asked one prompt at a
+ * time: what the earlier ones did is in its pixels already. */
+export function requestOf(steps: readonly PromptStep[]): DecodeRequest {
+  const last = steps.at(-1);
+  const feedback = last?.feedback ?? null;
+  if (last?.under != null) return { prompts: [last.prompt], feedback, under: last.under.rle };
+  return { prompts: steps.map((step) => step.prompt), feedback, under: null };
 }

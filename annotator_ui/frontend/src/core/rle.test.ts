@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bitmap } from "./mask";
+import { bitmap } from "./bitmap";
 import { areaPx, boundsOf, decodeRle, encodeRle, hasPixel, rleSha256, RleError, stringToRuns } from "./rle";
 
 const seeded = (seed: number) => () => {

@@ -2,8 +2,8 @@
  * form in which masks are stored, sent or kept in the undo history. */
 
 import type { ImageBox, Size } from "./geometry";
-import { bitmap } from "./mask";
-import type { Bitmap } from "./mask";
+import { bitmap } from "./bitmap";
+import type { Bitmap } from "./bitmap";
 import { sha256Hex } from "./sha256";
 
 export interface Rle extends Size {
@@ -15,7 +15,7 @@ export class RleError extends Error {
 }
 
 export function encodeRle(mask: Bitmap): Rle {
-  const { widthPx, heightPx, data } = mask;
+  const { widthPx, data } = mask;
   const runs: number[] = [];
   let value = 0;
   let run = 0;
@@ -32,7 +32,7 @@ export function encodeRle(mask: Bitmap): Rle {
     }
   }
   runs.push(run);
-  return { widthPx, heightPx, counts: runsToString(runs) };
+  return rleFromRuns(mask, runs);
 }
 
 export function decodeRle(rle: Rle): Bitmap {
@@ -49,7 +49,7 @@ export function decodeRle(rle: Rle): Bitmap {
 /** Call back with each run of ones; `start` counts pixels down the columns, left to right. */
 export function forEachRun(rle: Rle, visit: (start: number, length: number) => void): void {
   let position = 0;
-  checkedRuns(rle).forEach((length, index) => {
+  runsOf(rle).forEach((length, index) => {
     if (index % 2 === 1 && length > 0) visit(position, length);
     position += length;
   });
@@ -57,8 +57,15 @@ export function forEachRun(rle: Rle, visit: (start: number, length: number) => v
 
 export function areaPx(rle: Rle): number {
   let area = 0;
-  forEachRun(rle, (_start, length) => (area += length));
+  runsOf(rle).forEach((run, index) => (area += index % 2 === 1 ? run : 0));
   return area;
+}
+
+/** The mask of these runs, zeros first; only the first may be 0. */
+export function rleFromRuns({ widthPx, heightPx }: Size, runs: readonly number[]): Rle {
+  const rle = { widthPx, heightPx, counts: runsToString(runs) };
+  runsCache.set(rle, runs);
+  return rle;
 }
 
 /** The tight box of the ones, corners in pixels with exclusive x1, y1; null when the mask is empty. */
@@ -136,7 +143,8 @@ export function stringToRuns(counts: string): number[] {
   return runs;
 }
 
-function checkedRuns(rle: Rle): readonly number[] {
+/** Runs down the columns, zeros first; checked once per mask. */
+export function runsOf(rle: Rle): readonly number[] {
   const known = runsCache.get(rle);
   if (known !== undefined) return known;
   if (rle.widthPx < 1 || rle.heightPx < 1) {

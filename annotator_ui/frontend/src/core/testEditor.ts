@@ -4,7 +4,7 @@ import type { MaskItem, MaskSource, MaskStatus } from "./document";
 import { Editor } from "./editor";
 import type { EditorEffect } from "./events";
 import { screenPoint } from "./geometry";
-import { bitmap } from "./mask";
+import { bitmap } from "./bitmap";
 import type { Candidate } from "./prompts";
 import { encodeRle } from "./rle";
 import type { Rle } from "./rle";
@@ -42,7 +42,7 @@ export class TestEditor {
         image: IMAGE,
         author: "ann",
         masks,
-        told: masks.map((mask) => [mask.id, { status: mask.status, revisionId: `head-${mask.id}`, rle: mask.rle }]),
+        told: masks.map((mask) => [mask.id, { status: mask.status, revisionId: `head-${mask.id}`, rle: mask.rle, label: mask.label }]),
       },
       {
         newId: () => `id-${(this.#ids += 1)}`,
@@ -95,9 +95,14 @@ export class TestEditor {
     return this.send({ type: "decoded", steps: asked.steps, candidates });
   }
 
+  /** What the person was told. */
+  get said(): string[] {
+    return this.effects.flatMap((effect) => (effect.type === "say" ? [effect.text] : []));
+  }
+
   /** What the server was told since the last call. */
   takeMessages(): EditorEffect[] {
-    const messages = this.effects.filter((effect) => effect.type !== "decode");
+    const messages = this.effects.filter((effect) => effect.type !== "decode" && effect.type !== "say");
     this.effects.length = 0;
     return messages;
   }

@@ -9,6 +9,7 @@ export interface Told {
   readonly status: MaskStatus;
   readonly revisionId: string;
   readonly rle: Rle;
+  readonly label: string;
 }
 
 export type Message =
@@ -24,6 +25,11 @@ export class ToldServer {
   readonly #told = new Map<string, Told>();
 
   constructor(known: Iterable<readonly [string, Told]>) {
+    this.learn(known);
+  }
+
+  /** The server said so itself. */
+  learn(known: Iterable<readonly [string, Told]>): void {
     for (const [id, told] of known) this.#told.set(id, told);
   }
 
@@ -43,12 +49,11 @@ export class ToldServer {
   #tell(mask: MaskItem, newRevisionId: () => string): readonly Message[] {
     const messages: Message[] = [];
     let told = this.#told.get(mask.id);
-    if (told === undefined || !isSameRle(told.rle, mask.rle)) {
+    if (told === undefined || !isSameRle(told.rle, mask.rle) || told.label !== mask.label) {
       const revisionId = newRevisionId();
       messages.push({ type: "save_mask", mask, revisionId, baseRevisionId: told?.revisionId ?? null });
-      // A person's save accepts a new or proposed mask; it does not revive a rejected one.
-      const status = told?.status === "rejected" ? "rejected" : "accepted";
-      told = { status, revisionId, rle: mask.rle };
+      // A person's save accepts the mask, whatever it was before.
+      told = { status: "accepted", revisionId, rle: mask.rle, label: mask.label };
       this.#told.set(mask.id, told);
     }
     const wanted = reachableStatus(told.status, mask.status);

@@ -22,6 +22,20 @@ const OPERATIONS: Record<string, (test: TestEditor, random: () => number) => voi
   yes: (test) => test.send({ type: "mask_status", maskId: "p1", to: "accepted" }),
   no: (test) => test.send({ type: "mask_status", maskId: "h1", to: "rejected" }),
   select: (test) => test.send({ type: "select", maskId: "h1" }),
+  refine: (test) => test.send({ type: "refine", maskId: "h1" }),
+  polygon: (test, random) => {
+    test.send({ type: "tool", id: "polygon" }).click(10, 10).click(20 + random() * 70, 12).click(40, 20 + random() * 50);
+    test.send({ type: "complete" });
+  },
+  lasso: (test, random) => test.send({ type: "tool", id: "lasso" }).down(60, 10, random() < 0.4 ? { shift: true } : {}).move(90, 20).move(70, 70).up(60, 12),
+  fillHoles: (test) => test.send({ type: "fill_holes" }),
+  largestPart: (test) => test.send({ type: "largest_part" }),
+  split: (test) => test.send({ type: "select", maskId: "h1" }).send({ type: "split" }),
+  merge: (test) => test.send({ type: "select", maskId: "h1" }).send({ type: "mark", maskId: "p1" }).send({ type: "merge" }),
+  subtract: (test) => test.send({ type: "select", maskId: "h1" }).send({ type: "mark", maskId: "p1" }).send({ type: "subtract" }),
+  overlap: (test, random) => test.send({ type: "overlap", policy: (["keep", "cut_below", "cut_above"] as const)[Math.floor(random() * 3)]! }),
+  label: (test, random) => test.send({ type: "label", maskId: "h1", label: `l${Math.floor(random() * 3)}` }),
+  tooHard: (test) => test.send({ type: "too_hard" }),
 };
 
 function seeded(seed: number): () => number {
@@ -38,9 +52,7 @@ class ObedientServer {
   obey(messages: ReturnType<TestEditor["takeMessages"]>): void {
     for (const message of messages) {
       if (message.type === "save_mask") {
-        const old = this.masks.get(message.mask.id);
-        const status = old?.status === "rejected" ? "rejected" : "accepted";
-        this.masks.set(message.mask.id, { status, sha256: rleSha256(message.mask.rle) });
+        this.masks.set(message.mask.id, { status: "accepted", sha256: rleSha256(message.mask.rle) });
       } else if (message.type === "set_status") {
         this.masks.get(message.maskId)!.status = message.to;
       }

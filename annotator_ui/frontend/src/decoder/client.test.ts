@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { imagePoint } from "../core/geometry";
-import type { Prompt } from "../core/prompts";
+import type { DecodeRequest } from "../core/prompts";
 import { DecoderClient, threadsFor, TIME_LIMITS } from "./client";
 import type { WorkerPort } from "./client";
 import type { Reply, Request } from "./protocol";
@@ -25,7 +25,7 @@ class FakeWorker implements WorkerPort {
   }
 }
 
-const click = (x: number): Prompt[] => [{ kind: "point", at: imagePoint(x, 1), label: 1 }];
+const click = (x: number): DecodeRequest => ({ prompts: [{ kind: "point", at: imagePoint(x, 1), label: 1 }], feedback: null, under: null });
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
 beforeEach(() => void vi.useFakeTimers());
@@ -35,12 +35,12 @@ it("asks only the first and the latest of many prompts, and only the latest is a
   const worker = new FakeWorker();
   const client = new DecoderClient(worker);
 
-  const outcomes = [1, 2, 3, 4].map((x) => client.decode("image", click(x), null));
+  const outcomes = [1, 2, 3, 4].map((x) => client.decode("image", click(x)));
   expect(worker.requests).toHaveLength(1);
   worker.answer(worker.requests[0]!);
   await settle();
   expect(worker.requests).toHaveLength(2);
-  expect(worker.requests[1]).toMatchObject({ prompts: click(4) });
+  expect(worker.requests[1]).toMatchObject({ request: click(4) });
   worker.answer(worker.requests[1]!);
 
   expect((await Promise.all(outcomes)).map((outcome) => outcome.kind)).toEqual([
@@ -60,14 +60,14 @@ it("gives up on a session that does not open in twenty seconds and says so", asy
 
   await opening;
   expect(worker.isTerminated).toBe(true);
-  await expect(client.decode("image", click(1), null)).rejects.toMatchObject({ kind: "timeout" });
+  await expect(client.decode("image", click(1))).rejects.toMatchObject({ kind: "timeout" });
 });
 
 it("fails every question when the worker dies", async () => {
   const worker = new FakeWorker();
   const client = new DecoderClient(worker);
-  const running = expect(client.decode("image", click(1), null)).rejects.toMatchObject({ kind: "crashed" });
-  const queued = expect(client.decode("image", click(2), null)).rejects.toMatchObject({ kind: "crashed" });
+  const running = expect(client.decode("image", click(1))).rejects.toMatchObject({ kind: "crashed" });
+  const queued = expect(client.decode("image", click(2))).rejects.toMatchObject({ kind: "crashed" });
 
   worker.onerror?.({ message: "out of memory" } as ErrorEvent);
 
@@ -77,11 +77,11 @@ it("fails every question when the worker dies", async () => {
 it("goes on after an answer that is an error", async () => {
   const worker = new FakeWorker();
   const client = new DecoderClient(worker);
-  const refused = expect(client.decode("image", click(1), null)).rejects.toMatchObject({ kind: "refused", message: "bad shape" });
+  const refused = expect(client.decode("image", click(1))).rejects.toMatchObject({ kind: "refused", message: "bad shape" });
   worker.onmessage?.({ data: { id: worker.requests[0]!.id, ok: false, message: "bad shape" } } as unknown as MessageEvent<Reply>);
   await refused;
 
-  const next = client.decode("image", click(2), null);
+  const next = client.decode("image", click(2));
   await settle();
   worker.answer(worker.requests[1]!);
 

@@ -2,7 +2,7 @@
  * limits. A worker that fails or hangs is closed; the page then asks the server. */
 
 import type { Size } from "../core/geometry";
-import type { Candidate, Prompt } from "../core/prompts";
+import type { Candidate, DecodeRequest } from "../core/prompts";
 import type { Question, Reply, Request } from "./protocol";
 
 export const TIME_LIMITS = { openMs: 20_000, imageMs: 20_000, decodeMs: 20_000 } as const;
@@ -69,12 +69,17 @@ export class DecoderClient {
   }
 
   /** Decode, or learn that newer prompts took this one's place. Rejects with DecoderFailure. */
-  decode(imageId: string, prompts: readonly Prompt[], feedback: Float32Array | null): Promise<DecodeOutcome> {
+  decode(imageId: string, request: DecodeRequest): Promise<DecodeOutcome> {
     return new Promise((resolve, reject) => {
       this.#pending?.resolve({ kind: "superseded" });
-      this.#pending = { question: { type: "decode", imageId, prompts, feedback }, resolve, reject };
+      this.#pending = { question: { type: "decode", imageId, request }, resolve, reject };
       this.#pump();
     });
+  }
+
+  /** Whether a question would have to wait for another one. */
+  get isBusy(): boolean {
+    return this.#isDecoding || this.#pending !== null;
   }
 
   close(): void {

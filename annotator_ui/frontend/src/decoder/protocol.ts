@@ -1,7 +1,7 @@
 /** What the page and the decoder's worker say to each other. Every question has an id, every id one reply. */
 
 import type { Size } from "../core/geometry";
-import type { Candidate, Prompt } from "../core/prompts";
+import type { Candidate, DecodeRequest } from "../core/prompts";
 
 export type Question =
   | { readonly type: "open"; readonly decoder: ArrayBuffer; readonly ortUrl: string; readonly numThreads: number }
@@ -12,12 +12,7 @@ export type Question =
       readonly image: Size;
       readonly imageSizePx: number;
     }
-  | {
-      readonly type: "decode";
-      readonly imageId: string;
-      readonly prompts: readonly Prompt[];
-      readonly feedback: Float32Array | null;
-    };
+  | { readonly type: "decode"; readonly imageId: string; readonly request: DecodeRequest };
 
 export type Request = Question & { readonly id: number };
 

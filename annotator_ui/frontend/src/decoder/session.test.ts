@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { imagePoint } from "../core/geometry";
 import { modelFrame } from "../core/mask";
-import { areaPx } from "../core/rle";
+import { areaPx, encodeRle, hasPixel } from "../core/rle";
 import type { FloatTensor } from "./embedding";
 import { decodePrompts } from "./session";
 
@@ -31,7 +31,7 @@ it("offers the three ambiguity masks for one click, best first, in the photo's f
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
   const prompts = [{ kind: "point", at: imagePoint(5, 5), label: 1 }] as const;
 
-  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame, prompts, feedback: null });
+  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback: null, under: null });
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([0.8, 0.5, 0.2].map(Math.fround));
   // Mask 2 is on in 3 of 8 rows: 3 * 4 px of 32 rows, each 32 px wide; the edge lies between two cells.
@@ -48,9 +48,36 @@ it("offers the single mask once a second prompt says what is meant, and feeds th
     { kind: "point", at: imagePoint(9, 9), label: 0 },
   ] as const;
 
-  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame, prompts, feedback });
+  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback, under: null });
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
   expect(seen[0]!["mask_input"]?.data[0]).toBe(3);
   expect(seen[0]!["has_mask_input"]?.data[0]).toBe(1);
+});
+
+it("changes an existing mask only where the click is, and offers the model's whole answer after it", async () => {
+  const seen: Readonly<Record<string, FloatTensor>>[] = [];
+  // The mask is the photo's lower half; the network says the upper eighth.
+  const under = encodeRle({ widthPx: 32, heightPx: 32, data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)) });
+  const prompts = [{ kind: "point", at: imagePoint(5, 1), label: 1 }] as const;
+
+  const [local, whole] = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback: null, under });
+
+  expect(areaPx(local!.rle)).toBe(512 + areaPx(whole!.rle));
+  expect(seen[0]!["point_labels"]?.data).toEqual(Float32Array.of(1, 1, 2, 3));
+  expect(seen[0]!["has_mask_input"]?.data[0]).toBe(1);
+  expect(seen[0]!["mask_input"]?.data.at(-1)).toBe(8);
+  expect(seen[0]!["mask_input"]?.data[0]).toBe(-8);
+});
+
+it("asks about the click alone when the mask talks the model out of it", async () => {
+  const seen: Readonly<Record<string, FloatTensor>>[] = [];
+  const under = encodeRle({ widthPx: 32, heightPx: 32, data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)) });
+  const prompts = [{ kind: "point", at: imagePoint(5, 9), label: 1 }] as const;
+
+  const [local] = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback: null, under });
+
+  expect(seen).toHaveLength(2);
+  expect(seen[1]!["has_mask_input"]?.data[0]).toBe(0);
+  expect(hasPixel(local!.rle, 5, 9)).toBe(true);
 });

@@ -1,9 +1,12 @@
 /** One decoder on one photo: prompts in, candidate masks in the photo's frame out. */
 
-import { logitsToBitmap } from "../core/mask";
+import { logitsToRle } from "../core/mask";
 import type { ModelFrame } from "../core/mask";
-import type { Candidate, Prompt } from "../core/prompts";
-import { encodeRle } from "../core/rle";
+import type { Candidate, DecodeRequest, PointPrompt, Prompt } from "../core/prompts";
+import { hasPixel } from "../core/rle";
+import type { Rle } from "../core/rle";
+import { difference } from "../core/runs";
+import { contextOf, coverageOf, localEdit, seedLogits } from "../core/seeds";
 import type { Embedding, FloatTensor } from "./embedding";
 import { promptFeeds } from "./feeds";
 import { chooseMasks } from "./selection";
@@ -13,31 +16,58 @@ export type Runner = (
   feeds: Readonly<Record<string, FloatTensor>>,
 ) => Promise<{ readonly lowResMasks: FloatTensor; readonly iouPredictions: FloatTensor }>;
 
-export interface DecodeQuestion {
+export interface LoadedImage {
   readonly embedding: Embedding;
   readonly frame: ModelFrame;
-  readonly prompts: readonly Prompt[];
-  readonly feedback: Float32Array | null;
 }
 
-export async function decodePrompts(run: Runner, question: DecodeQuestion): Promise<readonly Candidate[]> {
-  const { embedding, frame, prompts, feedback } = question;
-  const lowResSidePx = (embedding.imageEmbeddings.dims.at(-1) ?? 0) * LOW_RES_PER_EMBEDDING_CELL;
+export async function decodePrompts(run: Runner, image: LoadedImage, request: DecodeRequest): Promise<readonly Candidate[]> {
+  const { prompts, feedback, under } = request;
+  const prompt = prompts.at(-1);
+  if (under === null || prompt === undefined) return answer(run, image, prompts, feedback);
+  const coverage = coverageOf(under, image.frame, lowResSideOf(image.embedding));
+  const seed = feedback ?? seedLogits(coverage);
+  if (prompt.kind === "box") return answer(run, image, prompts, seed);
+  const [whole] = await answer(run, image, [prompt, ...contextOf(under, coverage, prompt)], seed);
+  if (whole === undefined) return [];
+  const edited = localEdit(under, whole.rle, prompt) ?? (await editByClickAlone(run, image, under, prompt));
+  const local = edited === null ? [] : [{ rle: edited, predictedIou: whole.predictedIou, lowResLogits: null }];
+  return [...local, whole];
+}
+
+/** The mask's context can talk the model out of a click; asked without it, the click is always heard. */
+async function editByClickAlone(run: Runner, image: LoadedImage, under: Rle, prompt: PointPrompt): Promise<Rle | null> {
+  if (prompt.label === 1 && hasPixel(under, prompt.at.x, prompt.at.y)) return null;
+  const [best] = await answer(run, image, [{ ...prompt, label: 1 }], null);
+  if (best === undefined) return null;
+  return localEdit(under, prompt.label === 1 ? best.rle : difference(under, best.rle), prompt);
+}
+
+async function answer(
+  run: Runner,
+  { embedding, frame }: LoadedImage,
+  prompts: readonly Prompt[],
+  feedback: Float32Array | null,
+): Promise<readonly Candidate[]> {
   const output = await run({
     image_embeddings: embedding.imageEmbeddings,
     ...(embedding.highResFeatures === null ? {} : { high_res_features: embedding.highResFeatures }),
-    ...promptFeeds(prompts, feedback, frame, lowResSidePx),
+    ...promptFeeds(prompts, feedback, frame, lowResSideOf(embedding)),
   });
   const numPrompts = prompts.length + (feedback === null ? 0 : 1);
   const side = output.lowResMasks.dims.at(-1) ?? 0;
   return chooseMasks(output.iouPredictions.data, numPrompts).map((index) => {
     const lowResLogits = output.lowResMasks.data.slice(index * side * side, (index + 1) * side * side);
     return {
-      rle: encodeRle(logitsToBitmap(lowResLogits, side, frame)),
+      rle: logitsToRle(lowResLogits, side, frame),
       predictedIou: output.iouPredictions.data[index] ?? 0,
       lowResLogits,
     };
   });
+}
+
+function lowResSideOf(embedding: Embedding): number {
+  return (embedding.imageEmbeddings.dims.at(-1) ?? 0) * LOW_RES_PER_EMBEDDING_CELL;
 }
 
 /** Strides 16 and 4 of the contract (docs/architecture.md, sam/config.py). */

@@ -47,7 +47,7 @@ async function handle(question: Question): Promise<readonly Candidate[]> {
     case "decode": {
       if (run === null) throw new Error("The decoder is not open.");
       if (current?.imageId !== question.imageId) throw new Error("The decoder holds another image.");
-      return decodePrompts(run, { ...current, prompts: question.prompts, feedback: question.feedback });
+      return decodePrompts(run, current, question.request);
     }
   }
 }

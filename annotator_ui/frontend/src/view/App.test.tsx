@@ -19,6 +19,10 @@ beforeEach(() => {
     observe = (): void => undefined;
     disconnect = (): void => undefined;
   });
+  vi.stubGlobal("IntersectionObserver", class {
+    observe = (): void => undefined;
+    disconnect = (): void => undefined;
+  });
   Element.prototype.scrollIntoView = () => undefined;
 });
 

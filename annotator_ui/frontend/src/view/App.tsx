@@ -3,34 +3,42 @@
 import { useEffect, useMemo, useState } from "react";
 import { makeActions } from "./actions";
 import type { Action } from "./actions";
-import { Candidates } from "./Candidates";
+import { FloatingBars } from "./Bars";
 import { CanvasView } from "./CanvasView";
 import { HelpSheet, SkipSheet } from "./dialogs";
+import { Instructions } from "./Instructions";
 import type { LabelPage, OpenImage } from "./labelPage";
 import { MaskList } from "./MaskList";
-import { RefusedMasks, StatusBar } from "./StatusBar";
+import { StatusBar } from "./StatusBar";
 import { useStore } from "./store";
 import { Toolbar } from "./Toolbar";
+import { SignInSheet, TroubleList } from "./Trouble";
 import { useKeyboard } from "./useKeyboard";
 
-type OpenSheet = "help" | "skip" | null;
+type OpenSheet = "help" | "skip" | "sign_in" | null;
 
 export function App({ page }: { page: LabelPage }) {
   const phase = useStore(page, (state) => state.phase);
   const open = useStore(page, (state) => state.open);
   const [sheet, setSheet] = useState<OpenSheet>(null);
+  const { settings } = page.ports;
+  const ownKeys = useStore(settings, (state) => state.keys);
+  useTheme(page);
   const actions = useMemo(
-    () => makeActions(page, { openHelp: () => setSheet("help"), openSkip: () => setSheet("skip") }),
-    [page],
+    () => makeActions(page, { openHelp: () => setSheet("help"), openSkip: () => setSheet("skip"), focusLabel }),
+    // The table is made anew when a key was changed.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+    [page, ownKeys],
   );
   useKeyboard(page, actions);
   const close = (): void => setSheet(null);
   return (
     <div className="page" data-phase={phase}>
       <Header page={page} open={open} actions={actions} />
-      {open === null ? <EmptyState page={page} /> : <Workplace page={page} open={open} actions={actions} />}
-      <StatusBar page={page} open={open} />
-      {sheet === "help" ? <HelpSheet actions={actions} onClose={close} /> : null}
+      {open === null ? <EmptyState page={page} onSignIn={() => setSheet("sign_in")} /> : <Workplace page={page} open={open} actions={actions} />}
+      <StatusBar page={page} open={open} onSignIn={() => setSheet("sign_in")} />
+      {sheet === "help" ? <HelpSheet actions={actions} settings={settings} onClose={close} /> : null}
+      {sheet === "sign_in" ? <SignInSheet page={page} onClose={close} /> : null}
       {sheet === "skip" ? (
         <SkipSheet
           onClose={close}
@@ -62,6 +70,9 @@ function Header({ page, open, actions }: { page: LabelPage; open: OpenImage | nu
           <span className="model" title={`Architecture ${open.session.model.arch}`}>
             model {open.session.model.number}
           </span>
+          <button type="button" className="quiet" data-testid="previous-image" disabled={isLeaving || !page.hasPrevious} onMouseDown={(event) => event.preventDefault()} onClick={run("previous-image")}>
+            Previous <kbd>A</kbd>
+          </button>
           <button type="button" className="quiet" data-testid="skip" disabled={isLeaving} onMouseDown={(event) => event.preventDefault()} onClick={run("skip")}>
             Skip…
           </button>
@@ -76,49 +87,24 @@ function Header({ page, open, actions }: { page: LabelPage; open: OpenImage | nu
 
 function Workplace({ page, open, actions }: { page: LabelPage; open: OpenImage; actions: readonly Action[] }) {
   useActivity(open);
-  const { queue, config } = page.ports;
   return (
     <main className="work">
-      <Toolbar open={open} actions={actions} />
+      <Toolbar page={page} open={open} actions={actions} />
       <div className="stage">
-        <CanvasView key={open.session.assignment_id} open={open} />
+        <CanvasView key={open.session.assignment_id} page={page} open={open} />
         {open.photo === null ? <p className="veil">Loading the photo…</p> : null}
-        <DraftBar open={open} actions={actions} />
+        <FloatingBars page={page} open={open} actions={actions} />
       </div>
       <aside className="side">
-        <RefusedMasks queue={queue} />
-        <MaskList open={open} queue={queue} userName={config.user.name} />
+        <TroubleList page={page} />
+        <Instructions page={page} />
+        <MaskList page={page} open={open} />
       </aside>
     </main>
   );
 }
 
-/** What floats over the photo while a mask is being made. */
-function DraftBar({ open, actions }: { open: OpenImage; actions: readonly Action[] }) {
-  const draft = useStore(open.editor, (state) => state.document.draft);
-  // The mask appears when the model answers, which changes no draft.
-  useStore(open.editor, (state) => state.candidates);
-  useStore(open.editor, (state) => state.isDecoding);
-  const isDrafting = draft.steps.length > 0 || draft.strokes.length > 0;
-  if (!isDrafting) return null;
-  const button = (id: string, className: string, text: string, key: string) => {
-    const action = actions.find((one) => one.id === id);
-    return (
-      <button type="button" className={className} data-testid={id} disabled={action?.isEnabled(open) !== true} onMouseDown={(event) => event.preventDefault()} onClick={() => action?.run()}>
-        {text} <kbd>{key}</kbd>
-      </button>
-    );
-  };
-  return (
-    <div className="draft-bar">
-      <Candidates open={open} />
-      {button("clear", "quiet", "Drop", "Esc")}
-      {button("accept", "primary", "Accept", "Enter")}
-    </div>
-  );
-}
-
-function EmptyState({ page }: { page: LabelPage }) {
+function EmptyState({ page, onSignIn }: { page: LabelPage; onSignIn: () => void }) {
   const { phase, message, needsSignIn } = useStore(page, (state) => state);
   const { config } = page.ports;
   const back = <a href={`/projects/${encodeURIComponent(config.project_slug)}/`}>Back to the project</a>;
@@ -142,7 +128,11 @@ function EmptyState({ page }: { page: LabelPage }) {
         <h1>This cannot go on yet</h1>
         <p>{message}</p>
         <p className="ways-out">
-          {needsSignIn ? <a href="/sign-in/">Sign in</a> : null}
+          {needsSignIn ? (
+            <button type="button" className="primary" data-testid="sign-in-again" onClick={onSignIn}>
+              Sign in again
+            </button>
+          ) : null}
           <button type="button" onClick={() => void page.take(config.image_id)}>
             Try again
           </button>
@@ -166,4 +156,17 @@ function useActivity(open: OpenImage): void {
     document.addEventListener("visibilitychange", onVisibility);
     return () => document.removeEventListener("visibilitychange", onVisibility);
   }, [editor]);
+}
+
+/** The chosen colours, or the system's. */
+function useTheme(page: LabelPage): void {
+  const theme = useStore(page.ports.settings, (state) => state.theme);
+  useEffect(() => {
+    if (theme === "system") delete document.documentElement.dataset["theme"];
+    else document.documentElement.dataset["theme"] = theme;
+  }, [theme]);
+}
+
+function focusLabel(): void {
+  document.querySelector<HTMLInputElement>(".label-field")?.focus();
 }

@@ -2,10 +2,12 @@
 
 import { useEffect, useRef } from "react";
 import { mountCanvas } from "./canvasMount";
-import type { OpenImage } from "./labelPage";
+import type { LabelPage, OpenImage } from "./labelPage";
 import { useStore } from "./store";
 
-export function CanvasView({ open }: { open: OpenImage }) {
+export function CanvasView({ page, open }: { page: LabelPage; open: OpenImage }) {
+  const { hover } = page;
+  const { settings } = page.ports;
   const { editor, photo } = open;
   const frame = useRef<HTMLDivElement>(null);
   const toolId = useStore(editor, (state) => (state.isPanHeld ? "pan" : state.toolId));
@@ -13,8 +15,8 @@ export function CanvasView({ open }: { open: OpenImage }) {
     if (frame.current === null) return undefined;
     const [photoLayer, masksLayer, promptsLayer] = frame.current.querySelectorAll("canvas");
     if (photoLayer === undefined || masksLayer === undefined || promptsLayer === undefined) return undefined;
-    return mountCanvas(frame.current, { photo: photoLayer, masks: masksLayer, prompts: promptsLayer }, editor, photo);
-  }, [editor, photo]);
+    return mountCanvas(frame.current, { photo: photoLayer, masks: masksLayer, prompts: promptsLayer }, { editor, photo, hover, settings });
+  }, [editor, photo, hover, settings]);
   return (
     <div
       ref={frame}

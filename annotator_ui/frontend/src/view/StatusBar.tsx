@@ -1,13 +1,14 @@
 /** What one must be able to trust at a glance: is my work saved, is the model ready, how long do I take. */
 
-import { useEffect, useState } from "react";
-import type { QueueState, SaveQueue } from "../api/saveQueue";
+import { useCallback } from "react";
+import type { QueueState } from "../api/saveQueue";
 import { OPTIONS } from "../core/options";
+import { useSeconds } from "./Bars";
 import type { DecodingState } from "./decoding";
 import type { LabelPage, OpenImage } from "./labelPage";
 import { useStore } from "./store";
 
-export function StatusBar({ page, open }: { page: LabelPage; open: OpenImage | null }) {
+export function StatusBar({ page, open, onSignIn }: { page: LabelPage; open: OpenImage | null; onSignIn: () => void }) {
   const { queue, decoding, config } = page.ports;
   const queueState = useStore(queue, (state) => state);
   const decodingState = useStore(decoding, (state) => state);
@@ -22,10 +23,9 @@ export function StatusBar({ page, open }: { page: LabelPage; open: OpenImage | n
         {queueState.trouble?.kind === "signed_out" ? (
           <>
             {" "}
-            <a href="/sign-in/" target="_blank" rel="noreferrer">
-              Sign in in a new tab
-            </a>
-            : your masks are kept and will be sent.
+            <button type="button" className="small" data-testid="sign-in-again" onClick={onSignIn}>
+              Sign in again
+            </button>
           </>
         ) : null}
       </p>
@@ -42,7 +42,7 @@ function leavingText(queue: QueueState): string {
 }
 
 function troubleText({ trouble }: QueueState, notice: string): string {
-  return trouble?.kind === "signed_out" ? "You are signed out." : (trouble?.message ?? notice);
+  return trouble?.kind === "signed_out" ? "You are signed out; your masks are kept." : (trouble?.message ?? notice);
 }
 
 function SaveLight({ state }: { state: QueueState }) {
@@ -60,7 +60,7 @@ function saveText(state: QueueState): string {
   const done = state.savedCount;
   if (state.refused.length > 0) return `${state.refused.length} not saved`;
   if (state.pending.length > 0) {
-    const where = state.isKept ? "kept on this device" : "in this tab only, do not close it";
+    const where = state.keepProblem === null ? "kept on this device" : "in this tab only, do not close it";
     return `${state.pending.length} ${where} → saved ${done}/${done + state.pending.length}`;
   }
   return done === 0 ? "Everything saved" : `Saved ${done}/${done}`;
@@ -87,41 +87,19 @@ function DecoderState({ state }: { state: DecodingState }) {
 }
 
 function Clock({ open }: { open: OpenImage }) {
-  const [activeMs, setActiveMs] = useState(0);
-  useEffect(() => {
-    const timer = setInterval(() => setActiveMs(open.editor.activeMs()), 500);
-    return () => clearInterval(timer);
-  }, [open.editor]);
-  const isSlow = activeMs >= OPTIONS.slowMaskMs;
+  const { editor } = open;
+  const look = useCallback(() => Math.floor(editor.activeMs() / 1000), [editor]);
+  const lookAtImage = useCallback(() => Math.floor(editor.imageActiveMs() / 1000), [editor]);
+  const maskS = useSeconds(look);
+  const imageS = useSeconds(lookAtImage);
+  const isSlow = maskS * 1000 >= OPTIONS.slowMaskMs;
   return (
-    <p className={isSlow ? "clock slow" : "clock"} data-testid="mask-seconds" title={isSlow ? "Over 30 s: an object this hard may be left out" : "Active time on this mask"}>
-      {Math.floor(activeMs / 1000)} s
+    <p className={isSlow ? "clock slow" : "clock"} title={isSlow ? "Over 30 s: an object this hard may be left out" : "Active time on this mask, and on this image; pauses do not count"}>
+      <span data-testid="mask-seconds">{maskS} s</span> · <span data-testid="image-seconds">{shownTime(imageS)}</span>
     </p>
   );
 }
 
-/** Masks the server refused: its words, and the two ways out. */
-export function RefusedMasks({ queue }: { queue: SaveQueue }) {
-  const refused = useStore(queue, (state) => state.refused);
-  if (refused.length === 0) return null;
-  return (
-    <section className="refused" role="alert" data-testid="refused">
-      <h2>Not saved</h2>
-      <ul>
-        {refused.map((op) => (
-          <li key={op.id}>
-            <p>
-              <strong>{op.imageName}</strong>: {op.refusal}
-            </p>
-            <button type="button" className="small" onClick={() => void queue.retryRefused(op.id)}>
-              Try again
-            </button>
-            <button type="button" className="small" onClick={() => void queue.discardRefused(op.id)}>
-              Give up
-            </button>
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
+function shownTime(seconds: number): string {
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }

@@ -1,70 +1,123 @@
-/** Connects one canvas frame with one editor: pointer and wheel in, pictures out. */
+/** Connects one canvas frame with one editor: pointer, pen, fingers and wheel in, pictures out. */
 
 import { imageToScreen } from "../core/camera";
 import type { Editor } from "../core/editor";
 import { imagePoint, screenPoint } from "../core/geometry";
 import type { ScreenPoint } from "../core/geometry";
 import type { PointerInput } from "../core/tools/tool";
+import type { HoverPreview } from "./hover";
 import { Renderer } from "./renderer";
-import type { Layers } from "./renderer";
+import type { Layers, Scene } from "./renderer";
+import type { Settings } from "./settings";
 
 const BUTTONS = ["left", "middle", "right"] as const;
+const PEN_ERASER_BUTTON = 5;
 const LINE_HEIGHT_PX = 33;
-/** A pinch arrives as small wheel steps with Ctrl held. */
+/** A pinch on a trackpad arrives as small wheel steps with Ctrl held. */
 const PINCH_GAIN = 6;
+/** Pixels of movement that double a brush's size when resized by dragging. */
+const BRUSH_DRAG_PX = 120;
+
+export interface CanvasPorts {
+  readonly editor: Editor;
+  readonly photo: ImageBitmap | null;
+  readonly hover: HoverPreview;
+  readonly settings: Settings;
+}
 
 /** Returns how to disconnect. */
-export function mountCanvas(frame: HTMLElement, layers: Layers, editor: Editor, photo: ImageBitmap | null): () => void {
+export function mountCanvas(frame: HTMLElement, layers: Layers, { editor, photo, hover, settings }: CanvasPorts): () => void {
   const renderer = new Renderer(layers);
   const gone = new AbortController();
   let pointer: ScreenPoint | null = null;
-  const redraw = (): void => renderer.schedule(() => ({ editor, photo, pointer }));
-  listenToPointer(frame, editor, gone.signal, (at) => {
+  const scene = (): Scene => ({
+    editor,
+    photo,
+    pointer,
+    hover: hover.state().rle,
+    opacity: settings.state().opacity,
+    isOutlineOnly: settings.state().isOutlineOnly,
+  });
+  const redraw = (): void => renderer.schedule(scene);
+  listenToPointers(frame, editor, settings, gone.signal, (at, canHover) => {
     pointer = at;
+    hover.move(editor, canHover ? at : null);
     redraw();
   });
   listenToWheel(frame, editor, gone.signal);
-  const stopObserving = observeSize(frame, editor);
-  const stopListening = editor.subscribe(redraw);
-  exposeAim(frame, editor);
+  const stops = [observeSize(frame, editor), editor.subscribe(redraw), hover.subscribe(redraw), settings.subscribe(redraw)];
+  exposeAim(frame, editor, renderer);
   redraw();
   return () => {
     gone.abort();
-    stopObserving();
-    stopListening();
+    for (const stop of stops) stop();
+    hover.move(editor, null);
     renderer.stop();
     delete window.__segloop?.imageToScreen;
   };
 }
 
-function listenToPointer(
-  frame: HTMLElement,
-  editor: Editor,
-  signal: AbortSignal,
-  onPointer: (at: ScreenPoint | null) => void,
-): void {
-  const input = (event: PointerEvent): PointerInput => ({
-    at: pointIn(frame, event),
-    button: BUTTONS[event.button] ?? "left",
-    shift: event.shiftKey,
-  });
+type OnPointer = (at: ScreenPoint | null, canHover: boolean) => void;
+
+/** One finger, pen or mouse works with the tool; two fingers move and zoom the photo. */
+function listenToPointers(frame: HTMLElement, editor: Editor, settings: Settings, signal: AbortSignal, onPointer: OnPointer): void {
+  const fingers = new Map<number, ScreenPoint>();
+  let resizing: { readonly fromX: number; readonly diameterPx: number } | null = null;
   const on = (type: "pointerdown" | "pointermove" | "pointerup" | "pointercancel" | "pointerleave", react: (event: PointerEvent) => void): void =>
     frame.addEventListener(type, react, { signal });
   on("pointerdown", (event) => {
     frame.focus();
     frame.setPointerCapture(event.pointerId);
     editor.noteActivity();
-    editor.dispatch({ type: "pointer_down", ...input(event) });
+    if (event.pointerType === "touch") fingers.set(event.pointerId, pointIn(frame, event));
+    if (fingers.size > 1) editor.dispatch({ type: "interrupt" });
+    else if (event.altKey && event.button === 2) resizing = { fromX: event.clientX, diameterPx: editor.state().brushDiameterPx };
+    else editor.dispatch({ type: "pointer_down", ...inputOf(frame, event) });
   });
   on("pointermove", (event) => {
     editor.noteActivity();
-    editor.dispatch({ type: "pointer_move", ...input(event) });
-    onPointer(pointIn(frame, event));
+    if (fingers.size > 1) pinch(editor, fingers, event.pointerId, pointIn(frame, event));
+    else if (resizing !== null) {
+      const diameterPx = resizing.diameterPx * 2 ** ((event.clientX - resizing.fromX) / BRUSH_DRAG_PX);
+      editor.dispatch({ type: "brush_to", diameterPx });
+    } else {
+      // A browser bundles moves between two frames: strokes need each of them.
+      const moves = event.getCoalescedEvents();
+      for (const move of moves.length > 0 ? moves : [event]) editor.dispatch({ type: "pointer_move", ...inputOf(frame, move) });
+      onPointer(pointIn(frame, event), event.pointerType !== "touch" && event.buttons === 0);
+    }
   });
-  on("pointerup", (event) => editor.dispatch({ type: "pointer_up", ...input(event) }));
-  on("pointercancel", () => editor.dispatch({ type: "interrupt" }));
-  on("pointerleave", () => onPointer(null));
+  const lift = (event: PointerEvent, end: () => void): void => {
+    const wasPinching = fingers.size > 1;
+    fingers.delete(event.pointerId);
+    if (resizing !== null) settings.change({ brushDiameterPx: editor.state().brushDiameterPx });
+    else if (!wasPinching) end();
+    resizing = null;
+  };
+  on("pointerup", (event) => lift(event, () => editor.dispatch({ type: "pointer_up", ...inputOf(frame, event) })));
+  on("pointercancel", (event) => lift(event, () => editor.dispatch({ type: "interrupt" })));
+  on("pointerleave", () => onPointer(null, false));
   frame.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
+  frame.addEventListener("dblclick", () => {
+    const { toolId, selectedMaskId } = editor.state();
+    if (toolId === "select" && selectedMaskId !== null) editor.dispatch({ type: "refine", maskId: selectedMaskId });
+  }, { signal });
+}
+
+function inputOf(frame: HTMLElement, event: PointerEvent): PointerInput {
+  // A pen's other end takes away, like the right button.
+  const button = event.button === PEN_ERASER_BUTTON ? "right" : (BUTTONS[event.button] ?? "left");
+  return { at: pointIn(frame, event), button, shift: event.shiftKey };
+}
+
+function pinch(editor: Editor, fingers: Map<number, ScreenPoint>, movedId: number, to: ScreenPoint): void {
+  const from = fingers.get(movedId);
+  const other = [...fingers].find(([id]) => id !== movedId)?.[1];
+  if (from === undefined || other === undefined) return;
+  fingers.set(movedId, to);
+  const middle = (a: ScreenPoint): ScreenPoint => screenPoint((a.x + other.x) / 2, (a.y + other.y) / 2);
+  const apart = (a: ScreenPoint): number => Math.max(1, Math.hypot(a.x - other.x, a.y - other.y));
+  editor.dispatch({ type: "pinch", from: middle(from), to: middle(to), factor: apart(to) / apart(from) });
 }
 
 function listenToWheel(frame: HTMLElement, editor: Editor, signal: AbortSignal): void {
@@ -92,8 +145,8 @@ function pointIn(frame: HTMLElement, event: { clientX: number; clientY: number }
   return screenPoint(event.clientX - box.left, event.clientY - box.top);
 }
 
-/** Lets a browser test aim at image pixels; reads only. */
-function exposeAim(frame: HTMLElement, editor: Editor): void {
+/** Lets a browser test aim at image pixels and count frames; reads only. */
+function exposeAim(frame: HTMLElement, editor: Editor, renderer: Renderer): void {
   window.__segloop = {
     ...window.__segloop,
     imageToScreen: (x, y) => {
@@ -101,5 +154,6 @@ function exposeAim(frame: HTMLElement, editor: Editor): void {
       const box = frame.getBoundingClientRect();
       return { x: at.x + box.left, y: at.y + box.top };
     },
+    paints: () => renderer.paints,
   };
 }

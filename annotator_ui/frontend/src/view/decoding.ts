@@ -2,12 +2,14 @@
 
 import { ApiError } from "../api/client";
 import type { ApiClient } from "../api/client";
-import { candidatesFromApi } from "../api/mapping";
+import { candidatesFromApi, rleToJson } from "../api/mapping";
 import type { ModelOut, SessionOut } from "../api/types";
 import { EMPTY_DRAFT, promptRecords } from "../core/document";
-import type { Candidate, PromptStep } from "../core/prompts";
+import type { ImagePoint } from "../core/geometry";
+import { requestOf } from "../core/prompts";
+import type { Candidate, DecodeRequest, PromptStep } from "../core/prompts";
 import { DecoderFailure } from "../decoder/client";
-import type { DecoderClient } from "../decoder/client";
+import type { DecodeOutcome, DecoderClient } from "../decoder/client";
 import type { Prefetch } from "./prefetch";
 import { ValueStore } from "./store";
 
@@ -42,6 +44,8 @@ export class Decoding extends ValueStore<DecodingState> {
   /** Why this browser does not decode, once it has failed to. */
   #whyServer: string | null = null;
   #session: SessionOut | null = null;
+  /** The last look: a click where the pointer rested has its answer already, or nearly so. */
+  #look: { readonly imageId: string; readonly at: ImagePoint; readonly outcome: Promise<DecodeOutcome> } | null = null;
   /** Settles when the photo's load has, well or badly: prompts given early wait for it. */
   #loaded: Promise<unknown> = Promise.resolve();
 
@@ -79,9 +83,9 @@ export class Decoding extends ValueStore<DecodingState> {
     if (this.#session !== session) return null;
     if (this.#whyServer === null && this.#decoder !== null && this.state().kind === "ready") {
       try {
-        const prompts = steps.map((step) => step.prompt);
-        const feedback = steps.at(-1)?.feedback ?? null;
-        const outcome = await this.#decoder.client.decode(session.image.id, prompts, feedback);
+        const request = requestOf(steps);
+        const looked = this.#lookedAt(session, request);
+        const outcome = (await looked) ?? (await this.#decoder.client.decode(session.image.id, request));
         if (outcome.kind === "superseded") return null;
         this.update({ lastDecodeMs: outcome.tookMs });
         return outcome.candidates;
@@ -94,11 +98,33 @@ export class Decoding extends ValueStore<DecodingState> {
     return this.#decodeOnServer(session, steps);
   }
 
+  /** What a click here would give, if the decoder has nothing better to do; null when it has. */
+  async look(at: ImagePoint): Promise<readonly Candidate[] | null> {
+    const session = this.#session;
+    if (session === null || this.#decoder === null || this.state().kind !== "ready" || this.#decoder.client.isBusy) return null;
+    const request: DecodeRequest = { prompts: [{ kind: "point", at, label: 1 }], feedback: null, under: null };
+    const outcome = this.#decoder.client.decode(session.image.id, request);
+    this.#look = { imageId: session.image.id, at, outcome };
+    const answer = await outcome.catch(() => null);
+    return answer?.kind === "answer" && this.#session === session ? answer.candidates : null;
+  }
+
+  async #lookedAt(session: SessionOut, { prompts, feedback, under }: DecodeRequest): Promise<DecodeOutcome | null> {
+    const [prompt] = prompts;
+    const look = this.#look;
+    if (look?.imageId !== session.image.id || prompts.length !== 1 || feedback !== null || under !== null) return null;
+    if (prompt?.kind !== "point" || prompt.label !== 1 || prompt.at.x !== look.at.x || prompt.at.y !== look.at.y) return null;
+    const outcome = await look.outcome.catch(() => null);
+    return outcome?.kind === "answer" ? outcome : null;
+  }
+
   async #decodeOnServer(session: SessionOut, steps: readonly PromptStep[]): Promise<readonly Candidate[]> {
+    const request = requestOf(steps);
     const answer = await this.#ports.api.decode(session.image.id, {
       model_version_id: session.model.id,
       encoder_sha256: session.model.encoder_sha256,
       prompts: promptRecords({ ...EMPTY_DRAFT, steps }),
+      ...(request.under === null ? {} : { under: rleToJson(request.under) }),
     });
     return candidatesFromApi(answer);
   }
@@ -119,11 +145,10 @@ export class Decoding extends ValueStore<DecodingState> {
 
   /** Poll until the server has the embedding; null when another image was opened meanwhile. */
   async #embedding(session: SessionOut): Promise<ArrayBuffer | null> {
-    const { image, model } = session;
-    const url = image.embedding_url ?? `/api/v1/images/${image.id}/embedding?encoder=${model.encoder_sha256}`;
+    const { image } = session;
     for (let pauseMs: number = POLL.firstMs; this.#session === session; ) {
       try {
-        return await this.#ports.prefetch.embedding(url);
+        return await this.#ports.prefetch.embedding(image.embedding_url);
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         if (error.details.code === "outdated_embedding") throw new OutdatedModel(error.message);

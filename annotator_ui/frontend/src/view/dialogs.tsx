@@ -1,8 +1,12 @@
-/** The two sheets over the page: keys and mouse, and why an image is skipped. */
+/** The sheets over the page: keys and looks, and why an image is skipped. */
 
 import { useEffect, useRef, useState } from "react";
 import type { ReactNode } from "react";
+import { GROUPS } from "./actions";
 import type { Action, ActionGroup } from "./actions";
+import { comboOf, isModifierAlone, keyConflict } from "./hotkeys";
+import type { Settings, Theme } from "./settings";
+import { useStore } from "./store";
 
 interface SheetProps {
   readonly title: string;
@@ -11,7 +15,7 @@ interface SheetProps {
   readonly children: ReactNode;
 }
 
-function Sheet({ title, isNarrow = false, onClose, children }: SheetProps) {
+export function Sheet({ title, isNarrow = false, onClose, children }: SheetProps) {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => element.current?.showModal(), []);
   return (
@@ -27,44 +31,116 @@ function Sheet({ title, isNarrow = false, onClose, children }: SheetProps) {
   );
 }
 
-const GROUPS: readonly ActionGroup[] = ["Tools", "This mask", "Suggestions and masks", "View", "Image"];
 const MOUSE = [
   ["Left click", "this belongs to the object"],
   ["Right click, or Shift + click", "this does not"],
   ["Drag", "a box around the object; clicks refine it"],
-  ["Wheel", "zoom at the pointer"],
-  ["Space + drag, or middle button", "move the photo"],
+  ["Wheel, or two fingers", "zoom at the pointer"],
+  ["Space + drag, middle button, two fingers", "move the photo"],
+  ["Alt + right drag", "brush size"],
+  ["Double click a mask (V)", "refine it by clicks"],
+  ["Shift + click masks (V)", "pick several, to merge or subtract"],
   ["Hold H", "look under the masks"],
 ] as const;
+const THEMES: readonly (readonly [Theme, string])[] = [["system", "As the system"], ["light", "Light"], ["dark", "Dark"]];
 
-export function HelpSheet({ actions, onClose }: { actions: readonly Action[]; onClose: () => void }) {
+interface HelpProps {
+  readonly actions: readonly Action[];
+  readonly settings: Settings;
+  readonly onClose: () => void;
+}
+
+export function HelpSheet({ actions, settings, onClose }: HelpProps) {
+  const [editedId, setEditedId] = useState<string | null>(null);
+  const [problem, setProblem] = useState("");
+  const listen = (id: string) => {
+    setProblem("");
+    setEditedId(id);
+  };
+  const take = (event: KeyboardEvent): void => {
+    if (editedId === null || isModifierAlone(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const combo = comboOf(event);
+    const conflict = combo === "Escape" ? null : keyConflict(actions, editedId, combo);
+    if (conflict === null && combo !== "Escape") settings.rebind(editedId, [combo]);
+    setProblem(conflict ?? "");
+    if (conflict === null) setEditedId(null);
+  };
   return (
-    <Sheet title="Keys and mouse" onClose={onClose}>
-      <div className="help">
-        <KeyTable title="Mouse" rows={MOUSE} />
+    <Sheet title="Keys, mouse and looks" onClose={onClose}>
+      <Looks settings={settings} />
+      <p className="hint key-hint" role="status" data-testid="key-problem">
+        {problem !== "" ? problem : editedId !== null ? "Press the new key; Esc leaves it as it is." : "Click a key to change it."}
+      </p>
+      <div className="help" onKeyDownCapture={(event) => take(event.nativeEvent)}>
+        <section>
+          <h3>Mouse, pen and touch</h3>
+          <dl>
+            {MOUSE.map(([keys, what]) => (
+              <div key={keys}>
+                <dt><kbd>{keys}</kbd></dt>
+                <dd>{what}</dd>
+              </div>
+            ))}
+          </dl>
+        </section>
         {GROUPS.map((group) => (
-          <KeyTable
-            key={group}
-            title={group}
-            rows={actions.filter((one) => one.group === group).map((one) => [one.keys.join(" or "), one.label])}
-          />
+          <KeyTable key={group} title={group} actions={actions.filter((one) => one.group === group)} editedId={editedId} onEdit={listen} />
         ))}
       </div>
     </Sheet>
   );
 }
 
-function KeyTable({ title, rows }: { title: string; rows: readonly (readonly [string, string])[] }) {
+function Looks({ settings }: { settings: Settings }) {
+  const state = useStore(settings, (one) => one);
+  return (
+    <div className="looks">
+      <label>
+        Colours{" "}
+        <select data-testid="theme" value={state.theme} onChange={(event) => settings.change({ theme: event.target.value as Theme })}>
+          {THEMES.map(([theme, text]) => (
+            <option key={theme} value={theme}>
+              {text}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Mask opacity{" "}
+        <input type="range" min={5} max={100} value={Math.round(state.opacity * 100)} onChange={(event) => settings.change({ opacity: Number(event.target.value) / 100 })} />
+      </label>
+      <label>
+        <input type="checkbox" checked={state.isHoverOn} onChange={(event) => settings.change({ isHoverOn: event.target.checked })} /> Live preview
+      </label>
+      <button type="button" className="small" data-testid="reset-keys" disabled={Object.keys(state.keys).length === 0} onClick={() => settings.change({ keys: {} })}>
+        All keys as they were
+      </button>
+    </div>
+  );
+}
+
+interface KeyTableProps {
+  readonly title: ActionGroup;
+  readonly actions: readonly Action[];
+  readonly editedId: string | null;
+  readonly onEdit: (id: string) => void;
+}
+
+function KeyTable({ title, actions, editedId, onEdit }: KeyTableProps) {
   return (
     <section>
       <h3>{title}</h3>
       <dl>
-        {rows.map(([keys, what]) => (
-          <div key={keys + what}>
+        {actions.map((action) => (
+          <div key={action.id}>
             <dt>
-              <kbd>{keys}</kbd>
+              <button type="button" className="key" data-testid={`key-${action.id}`} aria-pressed={editedId === action.id} aria-label={`Change the key of “${action.label}”, now ${action.keys.join(" or ") || "none"}`} onClick={() => onEdit(action.id)}>
+                {editedId === action.id ? "press a key" : action.keys.join(" or ") || "—"}
+              </button>
             </dt>
-            <dd>{what}</dd>
+            <dd>{action.label}</dd>
           </div>
         ))}
       </dl>

@@ -2,6 +2,7 @@
 
 export interface KeyPress {
   readonly key: string;
+  readonly code?: string;
   readonly ctrlKey: boolean;
   readonly metaKey: boolean;
   readonly shiftKey: boolean;
@@ -9,7 +10,10 @@ export interface KeyPress {
 }
 
 /** Keys whose character already says whether Shift is held. */
-const SHIFTED_CHARACTERS = new Set(["?", "+", "_", "{", "}"]);
+const SHIFTED_CHARACTERS = new Set(["?", "+", "_", "{", "}", "<", ">", ":", '"', "~", "!", "@", "#", "$", "%", "^", "&", "*", "(", ")", "|"]);
+const MODIFIERS = new Set(["Control", "Shift", "Alt", "Meta", "AltGraph", "CapsLock", "Dead", "Process", "Unidentified"]);
+/** Held, not pressed: looking under the masks, and moving the photo. */
+const HELD = new Map([["H", "looks under the masks while held"], ["Space", "moves the photo while held"]]);
 
 /** The name of what was pressed; Command counts as Ctrl, so that one table serves every keyboard. */
 export function comboOf(press: KeyPress): string {
@@ -21,4 +25,21 @@ export function comboOf(press: KeyPress): string {
     key,
   ];
   return parts.filter((part) => part !== "").join("+");
+}
+
+export function isModifierAlone(press: KeyPress): boolean {
+  return MODIFIERS.has(press.key);
+}
+
+/** Why an action cannot have this key, or null: each key does one thing. */
+export function keyConflict(
+  actions: readonly { readonly id: string; readonly label: string; readonly keys: readonly string[] }[],
+  actionId: string,
+  combo: string,
+): string | null {
+  const held = HELD.get(combo);
+  if (held !== undefined) return `${combo} ${held}.`;
+  if (combo === "Escape") return "Escape always drops or closes.";
+  const other = actions.find((action) => action.id !== actionId && action.keys.includes(combo));
+  return other === undefined ? null : `${combo} is taken by “${other.label}”.`;
 }

@@ -3,15 +3,18 @@
 import { ApiError } from "../api/client";
 import type { ApiClient } from "../api/client";
 import { maskFromApi, maskInFrom, toldFromApi } from "../api/mapping";
-import type { SaveQueue } from "../api/saveQueue";
-import type { PageConfig, SessionOut } from "../api/types";
+import type { SaveOp, SaveQueue } from "../api/saveQueue";
+import type { MaskOut, PageConfig, SessionOut } from "../api/types";
 import { Editor } from "../core/editor";
 import type { EditorEffect } from "../core/events";
 import { isEmptyDraft } from "../core/document";
 import { messageOf, OutdatedModel } from "./decoding";
 import type { Decoding } from "./decoding";
+import { HoverPreview } from "./hover";
 import type { Prefetch } from "./prefetch";
+import type { Settings } from "./settings";
 import { ValueStore } from "./store";
+import { SuggestionSearch } from "./suggest";
 
 export interface OpenImage {
   readonly session: SessionOut;
@@ -37,6 +40,7 @@ export interface PagePorts {
   readonly queue: SaveQueue;
   readonly decoding: Decoding;
   readonly prefetch: Prefetch;
+  readonly settings: Settings;
   newId(): string;
   nowMs(): number;
   sleep(ms: number): Promise<void>;
@@ -48,12 +52,22 @@ const ASK_AGAIN_MS = 1_500;
 
 export class LabelPage extends ValueStore<PageState> {
   readonly ports: PagePorts;
+  readonly hover: HoverPreview;
+  readonly search: SuggestionSearch;
+  /** Images seen on this visit, in order, for going back. */
+  readonly #seen: string[] = [];
   /** Refused masks do not hold the image for ever: a second press of "finish" goes on without them. */
   #warnedFor: string | null = null;
 
   constructor(ports: PagePorts) {
     super({ phase: "taking", open: null, message: "", notice: "", isLeaving: false, needsSignIn: false });
     this.ports = ports;
+    this.hover = new HoverPreview((at) => ports.decoding.look(at), () => ports.settings.state().isHoverOn);
+    this.search = new SuggestionSearch({
+      api: ports.api,
+      sleep: (ms) => ports.sleep(ms),
+      arrived: (imageId, masks) => this.#arrived(imageId, masks),
+    });
   }
 
   /** Send what an earlier visit left, so that the server's masks are complete, then take an image. */
@@ -96,6 +110,52 @@ export class LabelPage extends ValueStore<PageState> {
 
   async skip(reason: string): Promise<void> {
     await this.#leave("skip", (assignmentId) => this.ports.api.skip(assignmentId, reason));
+  }
+
+  /** Go back to the image before this one; everything here is saved as it is. */
+  async previous(): Promise<void> {
+    const { open, isLeaving } = this.state();
+    const here = open?.session.image.id;
+    const before = this.#seen[here === undefined ? this.#seen.length - 1 : this.#seen.indexOf(here) - 1];
+    if (isLeaving || before === undefined) {
+      this.notify("This is the first image of this visit.");
+      return;
+    }
+    if (open !== null && !this.#mayLeave("submit", open)) return;
+    this.update({ isLeaving: true, notice: "" });
+    await this.ports.queue.drained();
+    await this.take(before);
+  }
+
+  get hasPrevious(): boolean {
+    const here = this.state().open?.session.image.id;
+    return this.#seen.length > 0 && this.#seen[0] !== here;
+  }
+
+  /** Sign in again in place; what waits is sent at once. */
+  async signIn(password: string): Promise<void> {
+    const { api, config, queue } = this.ports;
+    await api.signIn(config.sign_in_url, config.user.name, password);
+    queue.kick();
+    if (this.state().needsSignIn) await this.take(config.image_id);
+  }
+
+  /** Make the version that was kept beside another one the current one, or let it lie. */
+  async resolveConflict(op: SaveOp, keep: "mine" | "theirs"): Promise<void> {
+    const { api, queue } = this.ports;
+    try {
+      const head = (await api.masksOf(op.imageId)).find((mask) => mask.id === op.maskId);
+      if (head !== undefined && keep === "mine") {
+        const id = this.ports.newId();
+        const body = { ...op.body, revision_id: id, base_revision_id: head.revision_id };
+        await queue.enqueue({ kind: "save", id, imageId: op.imageId, imageName: op.imageName, maskId: op.maskId, assignmentId: op.assignmentId, body });
+      } else if (head !== undefined) {
+        this.#arrived(op.imageId, [head], true);
+      }
+      queue.dismissConflict(op.id);
+    } catch (error) {
+      this.notify(messageOf(error));
+    }
   }
 
   async extendLease(): Promise<void> {
@@ -159,6 +219,8 @@ export class LabelPage extends ValueStore<PageState> {
         author: this.ports.config.user.name,
         masks: items,
         told: session.masks.map((mask, i) => toldFromApi(mask, items[i] ?? maskFromApi(mask))),
+        overlap: this.ports.settings.state().overlap,
+        brushDiameterPx: this.ports.settings.state().brushDiameterPx,
       },
       {
         newId: () => this.ports.newId(),
@@ -167,8 +229,27 @@ export class LabelPage extends ValueStore<PageState> {
       },
     );
     this.update({ phase: "labelling", open: { session, editor, photo: null }, isLeaving: false });
+    if (!this.#seen.includes(session.image.id)) this.#seen.push(session.image.id);
+    this.hover.clear();
+    void this.search.forget(session.image.id);
     void this.#loadPhoto(session);
     void this.#loadModel(session).then(() => this.ports.prefetch.expect(session.upcoming));
+  }
+
+  /** Masks of the server's: new ones are added, known ones only changed when asked. Returns how many. */
+  #arrived(imageId: string, masks: readonly MaskOut[], replaces = false): number {
+    const { open } = this.state();
+    if (open?.session.image.id !== imageId) return 0;
+    const known = new Set(open.editor.state().document.masks.map((mask) => mask.id));
+    const fresh = masks.filter((mask) => (replaces || !known.has(mask.id)) && mask.status !== "rejected");
+    if (fresh.length === 0) return 0;
+    const items = fresh.map(maskFromApi);
+    open.editor.dispatch({
+      type: "masks_arrived",
+      masks: items,
+      told: fresh.map((mask, i) => toldFromApi(mask, items[i] ?? maskFromApi(mask))),
+    });
+    return fresh.length;
   }
 
   async #loadPhoto(session: SessionOut): Promise<void> {
@@ -212,6 +293,9 @@ export class LabelPage extends ValueStore<PageState> {
     if (session === undefined) return;
     const { image } = session;
     switch (effect.type) {
+      case "say":
+        this.notify(effect.text);
+        return;
       case "decode":
         this.ports.decoding.decode(effect.steps).then(
           (candidates) => {

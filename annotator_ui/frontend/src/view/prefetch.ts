@@ -15,7 +15,7 @@ export class Prefetch {
   /** Fetch what these images need, and forget what no longer comes next. */
   expect(images: readonly ImageOut[]): void {
     const photoUrls = new Set(images.map((image) => image.file_url));
-    const embeddingUrls = new Set(images.flatMap((image) => image.embedding_url ?? []));
+    const embeddingUrls = new Set(images.map((image) => image.embedding_url));
     forgetOthers(this.#photos, photoUrls);
     forgetOthers(this.#embeddings, embeddingUrls);
     for (const url of photoUrls) this.#start(this.#photos, url, () => this.#api.blob(url));

@@ -1,16 +1,19 @@
-/** Draws the photo, the masks and the prompts on three stacked canvases, in image coordinates. */
+/** Draws the photo, the masks and the prompts on three stacked canvases.
+ *
+ * Photo and masks are costly to draw well (a downscaled photo of many megapixels, hundreds of outlines),
+ * so each is drawn once, somewhat beyond the view's edges, and moved along while the camera moves; when
+ * it rests they are drawn anew, sharp. */
 
-import { contourOf } from "../core/contour";
+import { contourOf, strideFor } from "../core/contour";
 import { isEmptyDraft } from "../core/document";
 import type { MaskItem } from "../core/document";
+import type { Camera } from "../core/camera";
 import type { Editor } from "../core/editor";
+import { isShown } from "../core/editorState";
 import type { EditorState } from "../core/editorState";
-import { imageToScreen } from "../core/camera";
-import { imagePoint } from "../core/geometry";
 import type { ScreenPoint, Size } from "../core/geometry";
-import type { Prompt } from "../core/prompts";
-import { boundsOf, forEachRun } from "../core/rle";
 import type { Rle } from "../core/rle";
+import { paintBrush, paintGesture, paintPrompt } from "./paint";
 import { COLOURS, maskColour } from "./palette";
 
 export interface Layers {
@@ -19,65 +22,99 @@ export interface Layers {
   readonly prompts: HTMLCanvasElement;
 }
 
-interface Sprite {
-  readonly image: HTMLCanvasElement;
-  readonly x: number;
-  readonly y: number;
+export interface Scene {
+  readonly editor: Editor;
+  readonly photo: ImageBitmap | null;
+  readonly pointer: ScreenPoint | null;
+  readonly hover: Rle | null;
+  readonly opacity: number;
+  readonly isOutlineOnly: boolean;
 }
 
-/** `background`: kept masks step back while another one is being made. */
-const FILL_ALPHA = { accepted: 0.38, proposed: 0.16, background: 0.14, draft: 0.45, selected: 0.55 } as const;
+/** Shares of the chosen opacity. `background`: kept masks step back while another one is being made. */
+const FILL = { accepted: 1, proposed: 0.4, background: 0.35, draft: 1.1, selected: 1.35, hover: 0.6 } as const;
 const LINE_PX = { normal: 1.5, selected: 3, halo: 2 } as const;
 const DASH_PX = [7, 5] as const;
-const POINT_RADIUS_PX = 7;
+/** How far beyond the view's edges a layer is drawn, as a share of the view's side. */
+const MARGIN = 0.25;
+const REST_MS = 120;
 
 export class Renderer {
   readonly #layers: Layers;
-  readonly #sprites = new WeakMap<Rle, Map<string, Sprite>>();
-  readonly #paths = new WeakMap<Rle, Path2D>();
+  readonly #paths = new WeakMap<Rle, Map<number, Path2D>>();
+  readonly #photo = new MovingLayer();
+  readonly #masks = new MovingLayer();
   #frame = 0;
-  /** What each layer shows, so that only changed layers are painted again. */
-  #shown: { readonly photo: readonly unknown[]; readonly masks: readonly unknown[] } = { photo: [], masks: [] };
+  #restTimer: ReturnType<typeof setTimeout> | null = null;
+  #scene: (() => Scene) | null = null;
+  #numFrames = 0;
+  #paintedSteps: unknown = null;
+  #answerPaintedMs = 0;
 
   constructor(layers: Layers) {
     this.#layers = layers;
   }
 
+  /** For measuring: frames painted so far, and when the newest answer to a prompt was first on screen. */
+  get paints(): { readonly numFrames: number; readonly answerPaintedMs: number } {
+    return { numFrames: this.#numFrames, answerPaintedMs: this.#answerPaintedMs };
+  }
+
   /** Paint at the next animation frame; more calls before it cost nothing. */
-  schedule(scene: () => { editor: Editor; photo: ImageBitmap | null; pointer: ScreenPoint | null }): void {
+  schedule(scene: () => Scene): void {
+    this.#scene = scene;
     if (this.#frame !== 0) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
-      const { editor, photo, pointer } = scene();
-      this.#paint(editor, photo, pointer);
+      this.#numFrames += 1;
+      this.#paint(scene());
     });
   }
 
   stop(): void {
     cancelAnimationFrame(this.#frame);
+    if (this.#restTimer !== null) clearTimeout(this.#restTimer);
     this.#frame = 0;
+    this.#scene = null;
   }
 
-  #paint(editor: Editor, photo: ImageBitmap | null, pointer: ScreenPoint | null): void {
+  #paint(scene: Scene): void {
+    const { editor, photo } = scene;
     const state = editor.state();
     if (state.viewport.widthPx === 0) return;
-    const { camera, viewport, document, selectedMaskId, areMasksHidden } = state;
-    const photoKey = [camera, viewport, photo, devicePixelRatio];
-    const base = document.draft.base;
+    const { viewport, document, camera } = state;
     const isDrafting = !isEmptyDraft(document.draft);
-    const masksKey = [camera, viewport, document.masks, base, isDrafting, selectedMaskId, areMasksHidden, devicePixelRatio];
-    if (isChanged(this.#shown.photo, photoKey)) this.#paintPhoto(state, photo, editor.image);
-    if (isChanged(this.#shown.masks, masksKey)) this.#paintMasks(state);
-    this.#shown = { photo: photoKey, masks: masksKey };
-    this.#paintPrompts(editor, pointer);
+    const photoKey = [viewport, photo, devicePixelRatio];
+    const masksKey = [
+      viewport, devicePixelRatio, document.masks, document.draft.base, isDrafting, state.selectedMaskId, state.markedMaskIds,
+      state.areMasksHidden, state.hiddenMaskIds, state.isIsolated, scene.opacity, scene.isOutlineOnly,
+    ];
+    this.#photo.show(this.#layers.photo, state, photoKey, (context) => this.#paintPhoto(context, camera, photo, editor.image));
+    this.#masks.show(this.#layers.masks, state, masksKey, (context) => this.#paintMasks(context, state, scene));
+    this.#paintPrompts(scene, state);
+    if (this.#photo.isMoved || this.#masks.isMoved) this.#sharpenLater();
+    const { steps } = document.draft;
+    if (steps.length > 0 && !state.isDecoding && this.#paintedSteps !== steps) {
+      this.#paintedSteps = steps;
+      this.#answerPaintedMs = performance.now();
+    }
   }
 
-  #paintPhoto(state: EditorState, photo: ImageBitmap | null, image: Size): void {
-    const context = prepared(this.#layers.photo, state.viewport);
-    toImageFrame(context, state);
+  /** While the camera keeps moving this is put off again and again. */
+  #sharpenLater(): void {
+    if (this.#restTimer !== null) clearTimeout(this.#restTimer);
+    this.#restTimer = setTimeout(() => {
+      this.#restTimer = null;
+      this.#photo.forget();
+      this.#masks.forget();
+      if (this.#scene !== null) this.schedule(this.#scene);
+    }, REST_MS);
+  }
+
+  #paintPhoto(context: CanvasRenderingContext2D, camera: Camera, photo: ImageBitmap | null, image: Size): void {
     // Enlarged pixels are shown as they are: an annotator must see where the edge really is.
-    context.imageSmoothingEnabled = state.camera.scale < 3;
-    context.imageSmoothingQuality = "high";
+    context.imageSmoothingEnabled = camera.scale < 3;
+    context.imageSmoothingQuality = "medium";
     if (photo === null) {
       context.fillStyle = "rgb(128 128 128 / 20%)";
       context.fillRect(0, 0, image.widthPx, image.heightPx);
@@ -86,46 +123,44 @@ export class Renderer {
     }
   }
 
-  #paintMasks(state: EditorState): void {
-    const context = prepared(this.#layers.masks, state.viewport);
+  #paintMasks(context: CanvasRenderingContext2D, state: EditorState, scene: Scene): void {
     if (state.areMasksHidden) return;
-    toImageFrame(context, state);
     const { masks, draft } = state.document;
     masks.forEach((mask, place) => {
-      if (mask.status === "rejected" || mask.id === draft.base?.id) return;
-      this.#paintMask(context, mask, maskColour(place), state);
+      if (!isShown(state, mask) || mask.id === draft.base?.id) return;
+      this.#paintMask(context, mask, maskColour(place), state, scene);
     });
   }
 
-  #paintMask(context: CanvasRenderingContext2D, mask: MaskItem, colour: string, state: EditorState): void {
-    const isSelected = mask.id === state.selectedMaskId;
-    const isProposed = mask.status === "proposed";
-    this.#fill(context, mask.rle, colour, fillAlpha(mask, isSelected, !isEmptyDraft(state.document.draft)));
-    this.#outline(context, mask.rle, state, { colour, isDashed: isProposed, isSelected });
+  #paintMask(context: CanvasRenderingContext2D, mask: MaskItem, colour: string, state: EditorState, scene: Scene): void {
+    const isSelected = mask.id === state.selectedMaskId || state.markedMaskIds.includes(mask.id);
+    const isDrafting = !isEmptyDraft(state.document.draft);
+    const kind = isSelected ? "selected" : isDrafting ? "background" : mask.status === "proposed" ? "proposed" : "accepted";
+    if (!scene.isOutlineOnly) this.#fill(context, mask.rle, state, colour, FILL[kind] * scene.opacity);
+    this.#outline(context, mask.rle, state, { colour, isDashed: mask.status === "proposed", isSelected });
   }
 
-  #paintPrompts(editor: Editor, pointer: ScreenPoint | null): void {
-    const state = editor.state();
-    const context = prepared(this.#layers.prompts, state.viewport);
-    const draft = editor.draftRle();
-    if (draft !== null && !state.areMasksHidden) {
+  #paintPrompts(scene: Scene, state: EditorState): void {
+    const context = prepared(this.#layers.prompts, state.viewport, devicePixelRatio, 0);
+    const draft = scene.editor.draftRle();
+    const shown = draft ?? (isEmptyDraft(state.document.draft) ? scene.hover : null);
+    if (shown !== null && !state.areMasksHidden) {
       context.save();
-      toImageFrame(context, state);
-      this.#fill(context, draft, COLOURS.draft, FILL_ALPHA.draft);
-      this.#outline(context, draft, state, { colour: COLOURS.draft, isDashed: false, isSelected: true });
+      toImageFrame(context, state.camera);
+      const share = draft === null ? FILL.hover : FILL.draft;
+      if (!scene.isOutlineOnly || draft === null) this.#fill(context, shown, state, COLOURS.draft, share * scene.opacity);
+      this.#outline(context, shown, state, { colour: COLOURS.draft, isDashed: draft === null, isSelected: draft !== null });
       context.restore();
     }
     paintGesture(context, state);
     for (const { prompt } of state.document.draft.steps) paintPrompt(context, prompt, state);
-    if (pointer !== null) paintBrush(context, state, pointer);
+    if (scene.pointer !== null) paintBrush(context, state, scene.pointer);
   }
 
-  #fill(context: CanvasRenderingContext2D, rle: Rle, colour: string, alpha: number): void {
-    const sprite = this.#spriteOf(rle, colour);
-    if (sprite === null) return;
-    context.globalAlpha = alpha;
-    context.imageSmoothingEnabled = false;
-    context.drawImage(sprite.image, sprite.x, sprite.y);
+  #fill(context: CanvasRenderingContext2D, rle: Rle, state: EditorState, colour: string, alpha: number): void {
+    context.globalAlpha = Math.min(1, alpha);
+    context.fillStyle = colour;
+    context.fill(this.#pathOf(rle, state.camera.scale), "evenodd");
     context.globalAlpha = 1;
   }
 
@@ -135,10 +170,9 @@ export class Renderer {
     state: EditorState,
     look: { colour: string; isDashed: boolean; isSelected: boolean },
   ): void {
-    const path = this.#pathOf(rle);
+    const path = this.#pathOf(rle, state.camera.scale);
     const px = 1 / state.camera.scale;
     const width = look.isSelected ? LINE_PX.selected : LINE_PX.normal;
-    context.lineJoin = "round";
     context.setLineDash(look.isDashed ? DASH_PX.map((length) => length * px) : []);
     context.lineWidth = (width + LINE_PX.halo) * px;
     context.strokeStyle = look.isSelected ? COLOURS.halo : COLOURS.shadow;
@@ -151,155 +185,92 @@ export class Renderer {
     context.setLineDash([]);
   }
 
-  #spriteOf(rle: Rle, colour: string): Sprite | null {
-    const known = this.#sprites.get(rle)?.get(colour);
-    if (known !== undefined) return known;
-    const sprite = makeSprite(rle, colour);
-    if (sprite === null) return null;
-    const byColour = this.#sprites.get(rle) ?? new Map<string, Sprite>();
-    this.#sprites.set(rle, byColour.set(colour, sprite));
-    return sprite;
-  }
-
-  #pathOf(rle: Rle): Path2D {
-    const known = this.#paths.get(rle);
-    if (known !== undefined) return known;
+  #pathOf(rle: Rle, scale: number): Path2D {
+    const stride = strideFor(scale);
+    const known = this.#paths.get(rle) ?? new Map<number, Path2D>();
+    const found = known.get(stride);
+    if (found !== undefined) return found;
     const path = new Path2D();
-    for (const loop of contourOf(rle)) {
+    for (const loop of contourOf(rle, stride)) {
       for (let i = 0; i < loop.length; i += 2) {
         if (i === 0) path.moveTo(loop[i] ?? 0, loop[i + 1] ?? 0);
         else path.lineTo(loop[i] ?? 0, loop[i + 1] ?? 0);
       }
       path.closePath();
     }
-    this.#paths.set(rle, path);
+    this.#paths.set(rle, known.set(stride, path));
     return path;
   }
 }
 
-function fillAlpha(mask: MaskItem, isSelected: boolean, isDrafting: boolean): number {
-  if (isSelected) return FILL_ALPHA.selected;
-  if (isDrafting) return FILL_ALPHA.background;
-  return mask.status === "proposed" ? FILL_ALPHA.proposed : FILL_ALPHA.accepted;
-}
+/** A layer drawn once for one camera and moved along for others until it is drawn anew. */
+class MovingLayer {
+  readonly #store = document.createElement("canvas");
+  #camera: Camera | null = null;
+  #key: readonly unknown[] = [];
+  #shownCamera: Camera | null = null;
 
-/** The mask in one opaque colour, cut to its box. */
-function makeSprite(rle: Rle, colour: string): Sprite | null {
-  const bounds = boundsOf(rle);
-  if (bounds === null) return null;
-  const image = document.createElement("canvas");
-  image.width = bounds.x1 - bounds.x0;
-  image.height = bounds.y1 - bounds.y0;
-  const context = image.getContext("2d");
-  if (context === null) return null;
-  const data = context.createImageData(image.width, image.height);
-  const words = new Uint32Array(data.data.buffer);
-  const word = littleEndianRgba(colour);
-  forEachRun(rle, (start, length) => {
-    for (let position = start; position < start + length; position += 1) {
-      const x = Math.floor(position / rle.heightPx) - bounds.x0;
-      const y = (position % rle.heightPx) - bounds.y0;
-      words[y * image.width + x] = word;
+  get isMoved(): boolean {
+    return this.#camera !== this.#shownCamera;
+  }
+
+  forget(): void {
+    if (this.isMoved) this.#camera = null;
+  }
+
+  show(canvas: HTMLCanvasElement, state: EditorState, key: readonly unknown[], paint: (context: CanvasRenderingContext2D) => void): void {
+    const { camera, viewport } = state;
+    const isDrawn = this.#camera !== null && !isChanged(this.#key, key);
+    if (isDrawn && this.#shownCamera === camera) return;
+    if (!isDrawn) {
+      const context = prepared(this.#store, viewport, devicePixelRatio, MARGIN);
+      toImageFrame(context, camera);
+      context.lineJoin = "round";
+      paint(context);
+      this.#camera = camera;
+      this.#key = key;
     }
-  });
-  context.putImageData(data, 0, 0);
-  return { image, x: bounds.x0, y: bounds.y0 };
+    this.#shownCamera = camera;
+    this.#copy(canvas, camera, viewport);
+  }
+
+  #copy(canvas: HTMLCanvasElement, camera: Camera, viewport: Size): void {
+    const context = prepared(canvas, viewport, devicePixelRatio, 0);
+    const drawn = this.#camera ?? camera;
+    const zoom = camera.scale / drawn.scale;
+    const [left, top] = [viewport.widthPx * MARGIN, viewport.heightPx * MARGIN];
+    context.imageSmoothingEnabled = zoom !== 1;
+    context.imageSmoothingQuality = "low";
+    context.drawImage(
+      this.#store,
+      camera.offsetX - (drawn.offsetX + left) * zoom,
+      camera.offsetY - (drawn.offsetY + top) * zoom,
+      (this.#store.width / devicePixelRatio) * zoom,
+      (this.#store.height / devicePixelRatio) * zoom,
+    );
+  }
 }
 
-function littleEndianRgba(colour: string): number {
-  const rgb = Number.parseInt(colour.slice(1), 16);
-  return (0xff000000 | ((rgb & 0xff) << 16) | (rgb & 0xff00) | (rgb >> 16)) >>> 0;
-}
-
-/** A cleared canvas of the viewport's size at the screen's resolution, in CSS pixels. */
-function prepared(canvas: HTMLCanvasElement, viewport: Size): CanvasRenderingContext2D {
-  const ratio = devicePixelRatio;
-  const [width, height] = [Math.round(viewport.widthPx * ratio), Math.round(viewport.heightPx * ratio)];
+/** A cleared canvas of the viewport's size (and a margin) at the screen's resolution, in CSS pixels. */
+function prepared(canvas: HTMLCanvasElement, viewport: Size, ratio: number, margin: number): CanvasRenderingContext2D {
+  const [left, top] = [viewport.widthPx * margin, viewport.heightPx * margin];
+  const width = Math.round((viewport.widthPx + 2 * left) * ratio);
+  const height = Math.round((viewport.heightPx + 2 * top) * ratio);
   if (canvas.width !== width || canvas.height !== height) {
     canvas.width = width;
     canvas.height = height;
   }
   const context = canvas.getContext("2d");
   if (context === null) throw new Error("This browser gives no 2D canvas.");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, viewport.widthPx, viewport.heightPx);
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.setTransform(ratio, 0, 0, ratio, left * ratio, top * ratio);
   return context;
 }
 
-function toImageFrame(context: CanvasRenderingContext2D, { camera }: EditorState): void {
+function toImageFrame(context: CanvasRenderingContext2D, camera: Camera): void {
   context.translate(camera.offsetX, camera.offsetY);
   context.scale(camera.scale, camera.scale);
-}
-
-function paintPrompt(context: CanvasRenderingContext2D, prompt: Prompt, state: EditorState): void {
-  if (prompt.kind === "box") {
-    paintBox(context, prompt.box, state);
-    return;
-  }
-  const { x, y } = imageToScreen(state.camera, prompt.at);
-  const arm = POINT_RADIUS_PX - 3;
-  context.beginPath();
-  context.arc(x, y, POINT_RADIUS_PX, 0, 2 * Math.PI);
-  context.fillStyle = prompt.label === 1 ? COLOURS.positive : COLOURS.negative;
-  context.fill();
-  context.lineWidth = 2;
-  context.strokeStyle = COLOURS.halo;
-  context.stroke();
-  context.beginPath();
-  context.moveTo(x - arm, y);
-  context.lineTo(x + arm, y);
-  if (prompt.label === 1) {
-    context.moveTo(x, y - arm);
-    context.lineTo(x, y + arm);
-  }
-  context.stroke();
-}
-
-function paintBox(
-  context: CanvasRenderingContext2D,
-  box: { x0: number; y0: number; x1: number; y1: number },
-  state: EditorState,
-): void {
-  const from = imageToScreen(state.camera, imagePoint(box.x0, box.y0));
-  const to = imageToScreen(state.camera, imagePoint(box.x1, box.y1));
-  for (const [width, colour] of [[3.5, COLOURS.halo], [1.5, COLOURS.positive]] as const) {
-    context.lineWidth = width;
-    context.strokeStyle = colour;
-    context.strokeRect(from.x, from.y, to.x - from.x, to.y - from.y);
-  }
-}
-
-function paintGesture(context: CanvasRenderingContext2D, state: EditorState): void {
-  const { preview } = state;
-  if (preview === null) return;
-  if (preview.kind === "box") {
-    paintBox(context, preview.box, state);
-    return;
-  }
-  context.beginPath();
-  for (const point of preview.path) {
-    const { x, y } = imageToScreen(state.camera, point);
-    context.lineTo(x, y);
-  }
-  context.lineCap = "round";
-  context.lineJoin = "round";
-  context.lineWidth = state.brushDiameterPx * state.camera.scale;
-  context.strokeStyle = preview.stroke === "brush" ? COLOURS.draft : COLOURS.shadow;
-  context.globalAlpha = 0.5;
-  context.stroke();
-  context.globalAlpha = 1;
-}
-
-function paintBrush(context: CanvasRenderingContext2D, state: EditorState, at: ScreenPoint): void {
-  if ((state.toolId !== "brush" && state.toolId !== "eraser") || state.isPanHeld) return;
-  const radius = (state.brushDiameterPx * state.camera.scale) / 2;
-  for (const [width, colour] of [[3, COLOURS.shadow], [1.5, COLOURS.halo]] as const) {
-    context.beginPath();
-    context.arc(at.x, at.y, Math.max(1, radius), 0, 2 * Math.PI);
-    context.lineWidth = width;
-    context.strokeStyle = colour;
-    context.stroke();
-  }
 }
 
 function isChanged(before: readonly unknown[], after: readonly unknown[]): boolean {

@@ -9,6 +9,7 @@ declare global {
       /** Image pixels to CSS pixels of the browser window. */
       imageToScreen?: (x: number, y: number) => { x: number; y: number };
       state?: () => unknown;
+      paints?: () => { readonly numFrames: number; readonly answerPaintedMs: number };
     };
   }
 }
@@ -23,6 +24,7 @@ function summary(page: LabelPage) {
   const editor = open?.editor;
   const state = editor?.state();
   const draft = editor?.draftRle() ?? null;
+  const hover = page.hover.state();
   return {
     phase,
     notice,
@@ -39,5 +41,13 @@ function summary(page: LabelPage) {
     draftAreaPx: draft === null ? 0 : areaPx(draft),
     masks: state?.document.masks.map(({ id, source, status, rle }) => ({ id, source, status, areaPx: areaPx(rle) })) ?? [],
     selectedMaskId: state?.selectedMaskId ?? null,
+    markedMaskIds: state?.markedMaskIds ?? [],
+    toolId: state?.toolId ?? null,
+    overlap: state?.overlap ?? null,
+    brushDiameterPx: state?.brushDiameterPx ?? 0,
+    hoverAreaPx: hover.rle === null ? 0 : areaPx(hover.rle),
+    numHovers: hover.numShown,
+    conflicts: queue.conflicts.length,
+    draftRle: draft === null ? null : { size: [draft.heightPx, draft.widthPx], counts: draft.counts },
   };
 }

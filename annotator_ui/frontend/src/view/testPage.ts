@@ -11,6 +11,7 @@ import type { Reply, Request } from "../decoder/protocol";
 import { Decoding } from "./decoding";
 import { LabelPage } from "./labelPage";
 import { Prefetch } from "./prefetch";
+import { Settings } from "./settings";
 
 /** The middle 2 x 2 of a 4 x 4 photo: runs 5, 2, 2, 2, 5. */
 export const SQUARE = { size: [4, 4] as [number, number], counts: "52203" };
@@ -72,6 +73,7 @@ export function startPage(script: Script = {}) {
       const rle = { heightPx: mask.rle.size[0], widthPx: mask.rle.size[1], counts: mask.rle.counts };
       return Response.json({ ...mask, rle_sha256: rleSha256(rle), duplicate: false, conflict: false }, { status: 201 });
     }
+    if (url.endsWith("/suggestions")) return Response.json({ status: "none", progress_pct: 0, progress_text: "", error: "" });
     if (url.endsWith("/decode")) {
       const one = { rle: SQUARE, predicted_iou: 0.5 };
       return Response.json({ ...one, candidates: [one] });
@@ -102,11 +104,12 @@ export function startPage(script: Script = {}) {
   };
   const decoding = new Decoding({ api, prefetch, ortUrl: "/ort/", numThreads: 1, newDecoder, sleep: nap });
   const page = new LabelPage({
-    config: { project_slug: "p", project_name: "P", api_base: "/api/v1", csrf_token: "token", csrf_cookie_name: "c", image_id: null, user: { name: "ann", role: "annotator" }, static_ort_url: "/ort/" },
+    config: { project_slug: "p", project_name: "P", api_base: "/api/v1", csrf_token: "token", csrf_cookie_name: "c", image_id: null, user: { name: "ann", role: "annotator" }, static_ort_url: "/ort/", sign_in_url: "/sign-in/", instructions: "" },
     api,
     queue,
     decoding,
     prefetch,
+    settings: new Settings(null),
     newId: () => `id-${(ids += 1)}`,
     nowMs: () => (now += 1),
     sleep: nap,

@@ -10,7 +10,7 @@ function belongsToControl(target: EventTarget | null, key: string): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target.closest("dialog[open]") !== null) return true;
   if (target.matches("input:not([type=range]), textarea, select")) return true;
-  return target.matches("button, a, summary") && (key === "Enter" || key === " ");
+  return target.matches("button, a, summary, input[type=range], input[type=checkbox]") && (key === "Enter" || key === " " || key.startsWith("Arrow"));
 }
 
 function isOnCanvas(target: EventTarget | null): boolean {

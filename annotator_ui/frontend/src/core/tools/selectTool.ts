@@ -1,4 +1,4 @@
-/** Click a mask to select it. */
+/** Click a mask to select it; with Shift, pick it beside the selected one. */
 
 import type { PointerInput, Tool, ToolContext } from "./tool";
 
@@ -10,7 +10,7 @@ export class SelectTool implements Tool {
   }
 
   pointerDown(input: PointerInput, context: ToolContext): void {
-    if (input.button === "left") context.selectAt(context.toImage(input.at));
+    if (input.button === "left") context.selectAt(context.toImage(input.at), input.shift);
   }
 
   // A selection is made at once, so there is no gesture to finish or to throw away.

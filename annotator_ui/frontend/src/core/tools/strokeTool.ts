@@ -6,7 +6,7 @@ import type { PointerInput, Tool, ToolContext } from "./tool";
 
 export class StrokeTool implements Tool {
   readonly id: StrokeKind;
-  #path: readonly ImagePoint[] | null = null;
+  #path: ImagePoint[] | null = null;
 
   constructor(id: StrokeKind) {
     this.id = id;
@@ -44,8 +44,10 @@ export class StrokeTool implements Tool {
     this.cancel(context);
   }
 
-  #extend(path: readonly ImagePoint[], input: PointerInput, context: ToolContext): void {
-    this.#path = [...path, context.toImage(input.at)];
+  #extend(path: ImagePoint[], input: PointerInput, context: ToolContext): void {
+    // Grown in place: a copy for each of a thousand moves would be felt.
+    path.push(context.toImage(input.at));
+    this.#path = path;
     context.preview({ kind: "stroke", stroke: this.id, path: this.#path });
   }
 }

@@ -5,7 +5,8 @@ import type { StrokeKind } from "../document";
 import type { ImageBox, ImagePoint, ScreenPoint } from "../geometry";
 import type { PointLabel } from "../prompts";
 
-export type ToolId = "point" | "brush" | "eraser" | "select" | "pan";
+export type OutlineKind = "polygon" | "lasso";
+export type ToolId = "point" | StrokeKind | OutlineKind | "select" | "pan";
 
 export interface PointerInput {
   readonly at: ScreenPoint;
@@ -16,7 +17,8 @@ export interface PointerInput {
 /** What is drawn while a gesture is under way. */
 export type GesturePreview =
   | { readonly kind: "box"; readonly box: ImageBox }
-  | { readonly kind: "stroke"; readonly stroke: StrokeKind; readonly path: readonly ImagePoint[] };
+  | { readonly kind: "stroke"; readonly stroke: StrokeKind; readonly path: readonly ImagePoint[] }
+  | { readonly kind: "outline"; readonly corners: readonly ImagePoint[]; readonly adds: boolean; readonly hasHandles: boolean };
 
 /** What a tool may do to the editor. */
 export interface ToolContext {
@@ -26,8 +28,11 @@ export interface ToolContext {
   addPoint(at: ImagePoint, label: PointLabel): void;
   setBox(box: ImageBox): void;
   paint(kind: StrokeKind, path: readonly ImagePoint[]): void;
+  /** Add the inside of an outline to the mask in the making, or take it out. */
+  fillOutline(kind: OutlineKind, corners: readonly ImagePoint[], adds: boolean): void;
   panBy(dxPx: number, dyPx: number): void;
-  selectAt(at: ImagePoint): void;
+  /** Select the mask there; `isMarking`: pick it beside the selected one. */
+  selectAt(at: ImagePoint, isMarking: boolean): void;
   preview(preview: GesturePreview | null): void;
 }
 
@@ -44,4 +49,15 @@ export interface Tool {
   cancel(context: ToolContext): void;
   /** Throw the gesture away, because the pointer or the tool was taken away. */
   interrupt(context: ToolContext): void;
+}
+
+/** A tool whose gesture lasts over several presses; it stays open while the pointer is up. */
+export interface OpenTool extends Tool {
+  isOpen(): boolean;
+  /** Take back the last press; closes when nothing is left. */
+  removeLast(context: ToolContext): void;
+}
+
+export function isOpenTool(tool: Tool): tool is OpenTool {
+  return "isOpen" in tool && (tool as OpenTool).isOpen();
 }

@@ -1,0 +1,133 @@
+/** What to show the model so that one click changes an existing mask: its logits, and a context. A
+ * mask alone hardly binds the decoder; a point deep inside it and its box do. The same rules in
+ * Python: masks/seeds.py; both are pinned by tests/golden/seeds.json. */
+
+import { imagePoint } from "./geometry";
+import type { ImageBox, ImagePoint } from "./geometry";
+import type { ModelFrame } from "./mask";
+import { partAt } from "./parts";
+import type { PointLabel, Prompt } from "./prompts";
+import { boundsOf, forEachRun } from "./rle";
+import type { Rle } from "./rle";
+import { difference, union } from "./runs";
+
+const SEED_LOGIT = 8;
+/** A removing click is answered better in a box with some air around the mask (share of its side). */
+const NEGATIVE_CLICK_MARGIN = 0.1;
+
+/** A mask on the decoder's grid: the share of each cell that it covers, row-major, 0 in the padding. */
+export interface Coverage {
+  readonly side: number;
+  readonly share: Float32Array;
+  /** A cell in photo pixels. */
+  readonly cellWidthPx: number;
+  readonly cellHeightPx: number;
+}
+
+export function coverageOf(rle: Rle, frame: ModelFrame, side: number): Coverage {
+  const stridePx = frame.imageSizePx / side;
+  const cellWidthPx = (stridePx * frame.image.widthPx) / frame.input.widthPx;
+  const cellHeightPx = (stridePx * frame.image.heightPx) / frame.input.heightPx;
+  const share = new Float32Array(side * side);
+  const columnOf = (x: number): number => Math.min(side - 1, Math.floor(x / cellWidthPx));
+  const addColumnRun = (x: number, y0: number, y1: number): void => {
+    for (let column = columnOf(x); column <= columnOf(x + 1) && column * cellWidthPx < x + 1; column += 1) {
+      const across = (Math.min((column + 1) * cellWidthPx, x + 1) - Math.max(column * cellWidthPx, x)) / cellWidthPx;
+      const last = Math.min(side - 1, Math.floor(y1 / cellHeightPx));
+      for (let row = Math.floor(y0 / cellHeightPx); row <= last; row += 1) {
+        const down = Math.min((row + 1) * cellHeightPx, y1) - Math.max(row * cellHeightPx, y0);
+        const at = row * side + column;
+        if (down > 0) share[at] = (share[at] ?? 0) + (across * down) / cellHeightPx;
+      }
+    }
+  };
+  forEachRun(rle, (start, length) => {
+    for (let at = start; at < start + length; ) {
+      const x = Math.floor(at / rle.heightPx);
+      const end = Math.min(start + length, (x + 1) * rle.heightPx);
+      addColumnRun(x, at - x * rle.heightPx, end - x * rle.heightPx);
+      at = end;
+    }
+  });
+  return { side, share, cellWidthPx, cellHeightPx };
+}
+
+export function seedLogits({ share }: Coverage): Float32Array {
+  return share.map((covered) => (2 * covered - 1) * SEED_LOGIT);
+}
+
+/** What is said beside a click on the mask: a point deep inside it but away from the click, and a box. */
+export function contextOf(
+  rle: Rle,
+  coverage: Coverage,
+  click: { readonly at: ImagePoint; readonly label: PointLabel },
+): readonly Prompt[] {
+  return [
+    { kind: "point", at: deepPoint(rle, coverage, click.at), label: 1 },
+    { kind: "box", box: boxAround(rle, click.at, click.label === 1 ? 0 : NEGATIVE_CLICK_MARGIN) },
+  ];
+}
+
+/** Change the mask only where the click is: the connected part of the answer's difference there.
+ * Null when the answer does not differ from the mask at the click. */
+export function localEdit(
+  rle: Rle,
+  answer: Rle,
+  { at, label }: { readonly at: ImagePoint; readonly label: PointLabel },
+): Rle | null {
+  const changed = label === 1 ? difference(answer, rle) : difference(rle, answer);
+  const part = partAt(changed, at.x, at.y);
+  if (part === null) return null;
+  return label === 1 ? union(rle, part) : difference(rle, part);
+}
+
+function deepPoint(rle: Rle, coverage: Coverage, click: ImagePoint): ImagePoint {
+  const { side, share, cellWidthPx, cellHeightPx } = coverage;
+  const depth = chessboardDepth(share, side);
+  const isThin = depth.every((value) => value === 0);
+  const [clickColumn, clickRow] = [Math.floor(click.x / cellWidthPx), Math.floor(click.y / cellHeightPx)];
+  let best = 0;
+  let bestScore = -1;
+  share.forEach((covered, at) => {
+    const [row, column] = [Math.floor(at / side), at % side];
+    const apart = Math.max(Math.abs(column - clickColumn), Math.abs(row - clickRow));
+    const score = isThin ? covered : Math.min(depth[at] ?? 0, apart);
+    if (score > bestScore) [best, bestScore] = [at, score];
+  });
+  return imagePoint(
+    Math.min(((best % side) + 0.5) * cellWidthPx, rle.widthPx - 0.5),
+    Math.min((Math.floor(best / side) + 0.5) * cellHeightPx, rle.heightPx - 0.5),
+  );
+}
+
+/** Steps of a chess king from each covered cell to the nearest one that is not; 0 outside. */
+function chessboardDepth(share: Float32Array, side: number): Int32Array {
+  const depth = new Int32Array(side * side);
+  const at = (row: number, column: number): number =>
+    row < 0 || column < 0 || row >= side || column >= side ? 0 : (depth[row * side + column] ?? 0);
+  const forward = [[-1, -1], [-1, 0], [-1, 1], [0, -1]] as const;
+  for (let i = 0; i < side * side; i += 1) {
+    if ((share[i] ?? 0) < 0.5) continue;
+    const [row, column] = [Math.floor(i / side), i % side];
+    depth[i] = 1 + Math.min(...forward.map(([dy, dx]) => at(row + dy, column + dx)));
+  }
+  for (let i = side * side - 1; i >= 0; i -= 1) {
+    if (depth[i] === 0) continue;
+    const [row, column] = [Math.floor(i / side), i % side];
+    depth[i] = Math.min(depth[i] ?? 0, 1 + Math.min(...forward.map(([dy, dx]) => at(row - dy, column - dx))));
+  }
+  return depth;
+}
+
+function boxAround(rle: Rle, click: ImagePoint, margin: number): ImageBox {
+  const bounds = boundsOf(rle) ?? { x0: click.x, y0: click.y, x1: click.x, y1: click.y };
+  const [left, top] = [Math.min(bounds.x0, click.x), Math.min(bounds.y0, click.y)];
+  const [right, bottom] = [Math.max(bounds.x1, click.x + 1), Math.max(bounds.y1, click.y + 1)];
+  const air = margin * Math.max(right - left, bottom - top);
+  return {
+    x0: Math.max(0, left - air),
+    y0: Math.max(0, top - air),
+    x1: Math.min(rle.widthPx, right + air),
+    y1: Math.min(rle.heightPx, bottom + air),
+  };
+}

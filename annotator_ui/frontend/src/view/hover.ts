@@ -1,0 +1,75 @@
+/** Shows what a click here would give while the pointer moves. One question at a time: whatever the
+ * pointer did meanwhile, the next question is about where it is now, so the preview never lags behind. */
+
+import { screenToImage } from "../core/camera";
+import { isEmptyDraft } from "../core/document";
+import type { Editor } from "../core/editor";
+import { isInside } from "../core/geometry";
+import type { ImagePoint, ScreenPoint } from "../core/geometry";
+import type { Candidate } from "../core/prompts";
+import type { Rle } from "../core/rle";
+import { ValueStore } from "./store";
+
+export interface HoverState {
+  readonly rle: Rle | null;
+  readonly predictedIou: number;
+  /** Answers shown since the page was opened, for measuring. */
+  readonly numShown: number;
+}
+
+export class HoverPreview extends ValueStore<HoverState> {
+  readonly #look: (at: ImagePoint) => Promise<readonly Candidate[] | null>;
+  readonly #isOn: () => boolean;
+  #editor: Editor | null = null;
+  #pointer: ScreenPoint | null = null;
+  #isAsking = false;
+
+  constructor(look: (at: ImagePoint) => Promise<readonly Candidate[] | null>, isOn: () => boolean) {
+    super({ rle: null, predictedIou: 0, numShown: 0 });
+    this.#look = look;
+    this.#isOn = isOn;
+  }
+
+  /** The pointer is here (null: nowhere), over this editor's photo. */
+  move(editor: Editor, pointer: ScreenPoint | null): void {
+    this.#editor = editor;
+    this.#pointer = pointer;
+    if (this.#wanted() === null) this.clear();
+    else void this.#ask();
+  }
+
+  clear(): void {
+    if (this.state().rle !== null) this.update({ rle: null });
+  }
+
+  async #ask(): Promise<void> {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    for (let asked: ImagePoint | null = null; ; ) {
+      const at = this.#wanted();
+      if (at === null || (asked !== null && asked.x === at.x && asked.y === at.y)) break;
+      asked = at;
+      const candidates = await this.#look(at);
+      if (candidates === null) break;
+      this.#show(candidates[0]);
+    }
+    this.#isAsking = false;
+  }
+
+  /** The answer is about a place a moment ago, but its mask is still the one the pointer is on. */
+  #show(best: Candidate | undefined): void {
+    if (best === undefined || this.#wanted() === null) this.clear();
+    else this.update({ rle: best.rle, predictedIou: best.predictedIou, numShown: this.state().numShown + 1 });
+  }
+
+  /** Where to look; null when a preview would be in the way. */
+  #wanted(): ImagePoint | null {
+    const editor = this.#editor;
+    if (editor === null || this.#pointer === null || !this.#isOn()) return null;
+    const state = editor.state();
+    const isFree = state.toolId === "point" && !state.isPanHeld && !state.areMasksHidden && editor.path() === "point.idle";
+    if (!isFree || !isEmptyDraft(state.document.draft)) return null;
+    const at = screenToImage(state.camera, this.#pointer);
+    return isInside(at, editor.image) ? at : null;
+  }
+}
