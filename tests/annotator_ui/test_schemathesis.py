@@ -22,7 +22,7 @@ from engine.selectors.members import role_in
 from engine.services.assignments import lease_image
 from tests.annotator_ui.authorisation import World, make_world
 
-MANY, FEW = 6, 3
+MANY, FEW = 6, 2
 EXAMPLES = {"lead": MANY, "annotator": MANY}
 CALLERS = [
     *("anonymous", "outsider", "annotator", "reviewer", "lead", "admin"),
