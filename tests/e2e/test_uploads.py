@@ -66,7 +66,7 @@ def test_many_files_at_once_and_a_dataset(
 
     page.get_by_test_id("upload-import").click()
     expect(page.get_by_test_id("import-name")).to_have_text("pets.zip")
-    for _ in range(60):
+    for _ in range(180):  # the photos above are encoded first
         if page.get_by_test_id("import-status").inner_text() == "done":
             break
         page.wait_for_timeout(1000)
