@@ -93,7 +93,7 @@ def test_the_keyboard_alone_uploads(product: Product, page: Page, tmp_path: Path
     field = page.get_by_test_id("upload-input")
     field.focus()
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files([chosen])
 
     expect(page.locator("[data-upload-line]")).to_have_text("1 of 1 taken.", timeout=30_000)
