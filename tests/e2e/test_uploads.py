@@ -36,17 +36,25 @@ def pets_zip() -> bytes:
     return archives.zip_of({"coco.json": coco, "a.png": archives.photo(77)})
 
 
+@pytest.fixture(scope="module")
+def signed_in(product: Product, page: Page) -> Page:
+    page.goto(product.sign_in_link())
+    page.get_by_test_id("redeem-link").click()
+    page.get_by_test_id("project-card").first.wait_for()
+    return page
+
+
 def test_many_files_at_once_and_a_dataset(
-    product: Product, page: Page, screenshots_dir: Path
+    product: Product, signed_in: Page, screenshots_dir: Path
 ) -> None:
+    page = signed_in
     trouble: list[str] = []
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on(
         "console",
         lambda line: trouble.append(line.text) if "Content Security" in line.text else None,
     )
-    page.goto(product.sign_in_link())
-    page.get_by_test_id("redeem-link").click()
+    page.goto(product.url)
     page.get_by_test_id("project-card").first.click()
     zone = page.get_by_test_id("upload")
     before = page.get_by_test_id("image-card").count()
@@ -85,7 +93,8 @@ def test_many_files_at_once_and_a_dataset(
     assert trouble == []
 
 
-def test_the_keyboard_alone_uploads(product: Product, page: Page, tmp_path: Path) -> None:
+def test_the_keyboard_alone_uploads(product: Product, signed_in: Page, tmp_path: Path) -> None:
+    page = signed_in
     page.goto(product.url)
     page.get_by_test_id("project-card").first.click()
     chosen = tmp_path / "keyboard.png"
