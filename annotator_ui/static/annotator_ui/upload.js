@@ -126,7 +126,7 @@ async function upload(files) {
       if (problem !== null) {
         refused += 1;
         row.item.dataset.testid = "upload-refused";
-        row.said.textContent = `: ${problem}`;
+        row.said.textContent = problem;
         bad.append(row.item);
       } else if (row.said.textContent === "") {
         row.said.textContent = "added";
