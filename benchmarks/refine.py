@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 from scipy import ndimage
 
 from benchmarks.common import machine
@@ -103,9 +102,7 @@ def main() -> None:
         height, width = predictor.frame.image_hw
         own = [one for one in data["annotations"] if one["image_id"] == entry["id"]]
         for one in random.permutation(np.array(own, dtype=object))[:4]:
-            segments = coco_mask.frPyObjects(one["segmentation"], height, width)
-            merged = coco_mask.merge(segments) if isinstance(segments, list) else segments
-            truth = coco_mask.decode(merged).astype(bool)
+            truth = Rle.from_coco(one["segmentation"], image_hw=(height, width)).decode()
             if truth.sum() < 2000:
                 continue
             for name, adds in (("add", True), ("remove", False)):

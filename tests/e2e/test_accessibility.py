@@ -79,5 +79,5 @@ def test_no_page_has_a_serious_violation_or_an_error_in_its_console(
     check("labelling, skip")
     page.close()
 
-    assert found == []
+    assert found == [], "\n".join(found)
     assert console == []
