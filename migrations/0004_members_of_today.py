@@ -9,9 +9,10 @@ def join(apps, schema_editor):
     User = apps.get_model("engine", "User")
     Project = apps.get_model("engine", "Project")
     Membership = apps.get_model("engine", "Membership")
-    people = list(User.objects.order_by("created_at"))
-    for project in Project.objects.all():
-        Membership.objects.bulk_create(
+    using = schema_editor.connection.alias
+    people = list(User.objects.using(using).order_by("created_at"))
+    for project in Project.objects.using(using):
+        Membership.objects.using(using).bulk_create(
             Membership(
                 id=uuid4(),
                 project=project,

@@ -348,6 +348,8 @@ def test_the_labelling_page_hands_over_what_the_app_needs(
         "image_id": str(image.pk),
         "user": {"name": "anna", "role": "annotator"},
         "static_ort_url": "/static/ui/ort/",
+        "sign_in_url": "/sign-in/",
+        "instructions": "",
     }
     assert '<div id="app"></div>' in html
     assert 'src="/static/ui/assets/main-abc.js"' in html

@@ -14,19 +14,26 @@ from django.utils import timezone
 from engine.domain.ids import uuid7
 from engine.domain.jobs import QUEUES, JobKind
 from engine.models import (
+    ApiToken,
     Assignment,
+    AutomaticMask,
+    AutomaticRun,
+    DatasetImport,
     Embedding,
     EngineStage,
     Export,
     Image,
+    Invitation,
     Job,
     JobAttempt,
     Mask,
     MaskRevision,
+    Membership,
     ModelVersion,
     Project,
+    SignInFailure,
 )
-from engine.services import jobs
+from engine.services import api_tokens, invitations, jobs
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +55,18 @@ def project() -> Project:
             JobKind.EXPORT, project=project, args={"export": export.pk}, idem_key=str(uuid7())
         )
     assert jobs.claim(QUEUES, worker="w") is not None
+    lead = project.created_by
+    invitations.invite(project, role="annotator", actor=lead)
+    api_tokens.create_token(lead, name="script", scope="read")
+    SignInFailure.objects.create(throttled="account", key_sha256="a" * 64)
+    DatasetImport.objects.create(project=project, requested_by=lead, name="a", folder="/a")
+    AutomaticRun.objects.create(
+        image=image,
+        stage=project.stages.get(),
+        model_version=project.model_versions.get(),
+        idem_key="run",
+        num_masks=1,
+    )
     return project
 
 
@@ -87,6 +106,23 @@ UPDATES: dict[str, tuple[type[models.Model], dict[str, Any], dict[str, Any]]] = 
     "export_format_known": (Export, {}, {"format": "pdf"}),
     "export_status_known": (Export, {}, {"status": "mailed"}),
     "export_file_iff_ready": (Export, {}, {"status": "ready"}),
+    "membership_role_known": (Membership, {}, {"role": "guest"}),
+    "invitation_role_known": (Invitation, {}, {"role": "guest"}),
+    "invitation_used_by_somebody": (Invitation, {}, {"used_at": NOW}),
+    "invitation_used_or_revoked": (
+        Invitation,
+        {},
+        {"used_at": NOW, "used_by": models.F("created_by"), "revoked_at": NOW},
+    ),
+    "invitation_lives": (Invitation, {}, {"expires_at": models.F("created_at")}),
+    "api_token_scope_known": (ApiToken, {}, {"scope": "all"}),
+    "api_token_has_name": (ApiToken, {}, {"name": ""}),
+    "api_token_lives": (ApiToken, {}, {"expires_at": models.F("created_at")}),
+    "sign_in_failure_throttle_known": (SignInFailure, {}, {"throttled": "planet"}),
+    "automatic_run_status_known": (AutomaticRun, {}, {"status": "lost"}),
+    "import_status_known": (DatasetImport, {}, {"status": "lost"}),
+    "import_has_one_place": (DatasetImport, {}, {"archive_key": "k"}),
+    "import_report_iff_done": (DatasetImport, {}, {"status": "done"}),
 }
 
 
@@ -107,6 +143,7 @@ REVISIONS: dict[str, dict[str, Any]] = {
     "revision_box_not_empty": {"bbox_w_px": 0, "area_px": 1},
     "revision_area_fits_its_box": {"area_px": 145},
     "revision_author_iff_human": {"author": None},
+    "revision_import_names_its_origin": {"kind": "import", "author": None},
     "revision_proposal_names_its_model": {"kind": "proposal", "author": None},
 }
 
@@ -122,6 +159,15 @@ def test_a_revision_that_breaks_a_rule_is_refused(project: Project, name: str) -
     refused = pytest.raises(IntegrityError, match=f"{name}|revision_area_fits_its_box")
     with refused, transaction.atomic():
         revision.save(force_insert=True)
+
+
+def test_a_packed_mask_has_a_shape(project: Project) -> None:
+    run = AutomaticRun.objects.get()
+    refused = pytest.raises(IntegrityError, match="automatic_mask_has_a_shape")
+    with refused, transaction.atomic():
+        AutomaticMask.objects.create(
+            id=uuid7(), run=run, place=0, rle_counts="", predicted_iou=1, x_px=0, y_px=0
+        )
 
 
 def test_the_first_revision_has_no_parent(project: Project) -> None:
@@ -218,7 +264,7 @@ def test_an_attempt_is_closed_once(project: Project, change: dict[str, Any]) -> 
 
 def test_every_check_of_the_models_has_a_test_here_and_stands_in_the_database() -> None:
     """Constraints that a migration forgot, or that nobody tries to break, fail this."""
-    tested = {*UPDATES, *REVISIONS, "revision_first_has_no_parent"}
+    tested = {*UPDATES, *REVISIONS, "revision_first_has_no_parent", "automatic_mask_has_a_shape"}
     elsewhere = {"snapshot_not_empty"}
     for model in apps.get_app_config("engine").get_models():
         with connection.cursor() as cursor:

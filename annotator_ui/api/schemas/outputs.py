@@ -1,186 +1,21 @@
-"""Shapes of the JSON API. Input is strict: unknown fields, NaN and absurd sizes are refused."""
+"""What the API answers."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import ConfigDict, Field, StringConstraints
 
-from engine.domain.jobs import JobKind
-from engine.domain.policy import (
-    MAX_ANNOTATE_MS,
-    MAX_LABEL_CHARACTERS,
-    MAX_OPERATIONS_PER_BATCH,
-    MAX_PROMPTS_PER_MASK,
-    MAX_RLE_CHARACTERS,
-)
 from engine.domain.roles import Scope
 from engine.domain.states import (
     AssignmentStatus,
     ImageStatus,
-    JobStatus,
     MaskSource,
     MaskStatus,
     Role,
 )
-from engine.models.base import NAME_CHARACTERS
 from engine.services.mask_operations import Outcome
-
-MAX_SIDE_PX = 65_535
-
-Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-Side = Annotated[int, Field(ge=1, le=MAX_SIDE_PX)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
-
-
-class StrictIn(Schema):
-    """A request body: a field we do not know is a mistake worth telling."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class RleIn(StrictIn):
-    size: Annotated[list[Side], Field(min_length=2, max_length=2)]
-    counts: Annotated[str, Field(max_length=MAX_RLE_CHARACTERS)]
-
-
-class PointIn(StrictIn):
-    type: Literal["point"]
-    x_px: Coordinate
-    y_px: Coordinate
-    label: Literal[0, 1]
-
-
-class BoxIn(StrictIn):
-    type: Literal["box"]
-    x0_px: Coordinate
-    y0_px: Coordinate
-    x1_px: Coordinate
-    y1_px: Coordinate
-
-
-class MaskPromptIn(StrictIn):
-    """The mask was refined from an existing one."""
-
-    type: Literal["mask"]
-
-
-class StrokesIn(StrictIn):
-    type: Literal["brush", "eraser"]
-    size_px: Annotated[int, Field(ge=1, le=16_384)]
-    strokes: Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-class EditIn(StrictIn):
-    """Pixels changed by hand other than by strokes."""
-
-    type: Literal["edit"]
-    tool: Literal[
-        "polygon",
-        "lasso",
-        "fill_holes",
-        "largest_part",
-        "merge",
-        "subtract",
-        "split",
-        "overlap_cut",
-    ]
-    times: Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-Prompt = Annotated[PointIn | BoxIn | MaskPromptIn | StrokesIn | EditIn, Field(discriminator="type")]
-DecodePrompt = Annotated[PointIn | BoxIn, Field(discriminator="type")]
-
-
-class MaskIn(StrictIn):
-    mask_id: UUID
-    revision_id: UUID
-    base_revision_id: UUID | None = None
-    rle: RleIn
-    prompts: Annotated[list[Prompt], Field(max_length=MAX_PROMPTS_PER_MASK)]
-    label: Annotated[
-        str, StringConstraints(strip_whitespace=True, max_length=MAX_LABEL_CHARACTERS)
-    ] = ""
-    annotate_ms: Annotated[int, Field(ge=0, le=MAX_ANNOTATE_MS)] | None = None
-    model_version_id: UUID | None = None
-
-
-class SaveOperation(MaskIn):
-    type: Literal["save"]
-
-
-class JudgeOperation(StrictIn):
-    type: Literal["accept", "reject"]
-    mask_id: UUID
-
-
-Operation = Annotated[SaveOperation | JudgeOperation, Field(discriminator="type")]
-
-
-class OperationsIn(StrictIn):
-    """Operations are applied in order. One that is malformed is `refused`; the others count."""
-
-    operations: Annotated[
-        list[Annotated[Operation | dict[str, Any], Field(union_mode="left_to_right")]],
-        Field(min_length=1, max_length=MAX_OPERATIONS_PER_BATCH),
-    ]
-
-
-class DecodeIn(StrictIn):
-    model_version_id: UUID
-    encoder_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    prompts: Annotated[list[DecodePrompt], Field(min_length=1, max_length=MAX_PROMPTS_PER_MASK)]
-    under: RleIn | None = None
-    """An existing mask that the last prompt changes."""
-
-
-class EncoderQuery(StrictIn):
-    encoder: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
-
-
-class ProjectIn(StrictIn):
-    name: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME_CHARACTERS)
-    ]
-
-
-class PageQuery(StrictIn):
-    """`after`: the id of the last image of the page before."""
-
-    after: UUID | None = None
-    limit: Annotated[int, Field(ge=1, le=500)] = 100
-
-
-class OverlayQuery(StrictIn):
-    masks: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
-
-
-class NextIn(StrictIn):
-    image_id: UUID | None = None
-
-
-class SkipIn(StrictIn):
-    reason: Reason = ""
-
-
-class RetrainIn(StrictIn):
-    family: Literal["sam", "object_detector"]
-
-
-class ReasonIn(StrictIn):
-    reason: Reason = ""
-
-
-class PromoteIn(StrictIn):
-    model_version_id: UUID
-    reason: Reason = ""
-
-
-class ExportIn(StrictIn):
-    format: Literal["sa1b", "coco"]
 
 
 class ErrorOut(Schema):
@@ -369,13 +204,6 @@ class JobOut(Schema):
     can_retry: bool
 
 
-class JobsQuery(Schema):
-    status: list[JobStatus] = Field(default=[], max_length=20)
-    kind: list[JobKind] = Field(default=[], max_length=20)
-    limit: int = Field(default=200, ge=1, le=500)
-    offset: int = Field(default=0, ge=0, le=1_000_000)
-
-
 class AttemptOut(Schema):
     """One claim of a job. `outcome` is empty while it runs."""
 
@@ -462,11 +290,6 @@ class ImportOut(Schema):
     refused_url: str
     page_url: str
     job: JobOut | None
-
-
-class ReportQuery(StrictIn):
-    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 class ImportReportOut(Schema):
