@@ -92,7 +92,7 @@ function ToolButton({ action, open, isPressed }: { action: Action; open: OpenIma
       onClick={action.run}
     >
       <Icon name={action.id} />
-      <kbd aria-hidden="true">{shortKey(key)}</kbd>
+      <kbd aria-hidden="true" data-key={shortKey(key)} />
     </button>
   );
 }
