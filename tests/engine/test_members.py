@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotFound
@@ -240,7 +241,8 @@ def test_people_of_before_memberships_keep_their_projects(project: Project, lead
     ann, ada = factories.make_outsider("ann"), factories.make_outsider("ada", role=Role.ADMIN)
     Membership.objects.all().delete()
 
-    import_module("migrations.0004_members_of_today").join(apps, None)
+    editor = SimpleNamespace(connection=connection)
+    import_module("migrations.0004_members_of_today").join(apps, editor)
 
     roles = dict(project.memberships.values_list("user__username", "role"))
     assert roles == {"lena": "lead", "ann": "annotator", "ada": "lead"}
