@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
+from tests.e2e.labelling import LabellingPage, open_tab
 from tests.e2e.product import Product, browser_path, running_product
 
 
@@ -51,3 +52,33 @@ def screenshots_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     return tmp_path_factory.mktemp("screenshots")
+
+
+@pytest.fixture(scope="module")
+def signed_in(product: Product, browser_context: BrowserContext) -> str:
+    """The address of the demo project's labelling page."""
+    page = browser_context.new_page()
+    page.goto(product.sign_in_link())
+    page.get_by_test_id("redeem-link").click()
+    page.get_by_test_id("project-card").first.click()
+    page.get_by_test_id("project-name").wait_for()
+    url = page.url + "label/"
+    page.close()
+    return url
+
+
+@pytest.fixture
+def console() -> Iterator[list[str]]:
+    """Errors of the pages a test opened; the test fails when there are any."""
+    lines: list[str] = []
+    yield lines
+    assert lines == []
+
+
+@pytest.fixture
+def labelling(
+    signed_in: str, browser_context: BrowserContext, console: list[str]
+) -> Iterator[LabellingPage]:
+    page = open_tab(browser_context, signed_in, console)
+    yield page
+    page.page.close()

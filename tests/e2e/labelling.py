@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+
+from masks.rle import Rle
+from tests.e2e.product import Product
+
+PASSWORD = "a phrase that is long enough"
+# The browser's own notes of answers that the page handles, and of the wire that a test cut.
+HARMLESS = re.compile(
+    r"401 \(Unauthorized\)|403 \(Forbidden\)|409 \(Conflict\)|Failed to load resource: net::"
+)
 
 
 class LabellingPage:
@@ -76,3 +87,64 @@ class LabellingPage:
         before = self.state()["imageId"]
         self.page.get_by_test_id("next-image").first.click()
         self.wait_for("the next image", lambda state: state.get("imageId") != before, s=60)
+
+
+def rows(product: Product, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(f"file:{product.data_dir / 'segloop.sqlite3'}?mode=ro", uri=True) as db:
+        return db.execute(sql, values).fetchall()
+
+
+def stored(product: Product, mask_id: str) -> Rle:
+    [(height, width, counts)] = rows(
+        product,
+        "SELECT i.height_px, i.width_px, r.rle_counts FROM engine_mask m"
+        " JOIN engine_maskrevision r ON r.id = m.head_id JOIN engine_image i ON i.id = m.image_id"
+        " WHERE m.id = ?",
+        mask_id.replace("-", ""),
+    )
+    return Rle.from_coco({"size": [height, width], "counts": counts})
+
+
+def num_revisions(product: Product, image_id: str) -> tuple[int, int]:
+    """Masks and revisions that people made on an image."""
+    [(masks, revisions)] = rows(
+        product,
+        "SELECT count(DISTINCT m.id), count(*) FROM engine_mask m JOIN engine_maskrevision r"
+        " ON r.mask_id = m.id WHERE m.image_id = ? AND m.source = 'human'",
+        image_id.replace("-", ""),
+    )
+    return masks, revisions
+
+
+def open_tab(context: BrowserContext, url: str, console: list[str]) -> LabellingPage:
+    page = context.new_page()
+
+    def hear(line: ConsoleMessage) -> None:
+        if line.type == "error" and not HARMLESS.search(line.text):
+            console.append(line.text)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: console.append(str(error)))
+    page.goto(url)
+    labelling = LabellingPage(page)
+    labelling.wait_until_ready()
+    return labelling
+
+
+def polygon(labelling: LabellingPage, *corners: tuple[float, float]) -> None:
+    """Draw and accept a polygon of image pixels."""
+    labelling.page.keyboard.press("p")
+    for x, y in corners:
+        labelling.page.mouse.click(*labelling.screen(x, y))
+    labelling.page.keyboard.press("Enter")
+    labelling.page.keyboard.press("Enter")
+
+
+def small_square(labelling: LabellingPage, place: int) -> None:
+    x, y = 20 + (place % 10) * 40, 20 + (place // 10) * 40
+    polygon(labelling, (x, y), (x + 24, y), (x + 24, y + 24), (x, y + 24))
+
+
+def newest(labelling: LabellingPage) -> dict[str, Any]:
+    mask: dict[str, Any] = labelling.state()["masks"][-1]
+    return mask
