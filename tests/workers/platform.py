@@ -19,7 +19,7 @@ from typing import Any
 import psycopg2
 
 ROOT = Path(__file__).parents[2]
-LEASE_S = 2
+LEASE_S = 5  # a busy machine may starve a heartbeat for seconds
 LOOKED_AT = ("kind", "status", "attempts", "progress_pct", "error", "lease_owner")
 
 
