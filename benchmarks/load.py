@@ -134,7 +134,7 @@ def prepare(num_annotators: int, num_images: int) -> dict[str, Any]:
     from engine import storage
     from engine.domain.states import Role
     from engine.models import Image
-    from engine.services import projects, users
+    from engine.services import members, projects, users
     from tests.faults.steps import session_of
 
     lead = users.create_user("lead", role=Role.LEAD)
@@ -157,6 +157,8 @@ def prepare(num_annotators: int, num_images: int) -> dict[str, Any]:
         users.create_user(f"annotator-{place}", role=Role.ANNOTATOR)
         for place in range(num_annotators)
     ]
+    for person in people:
+        members.add_member(project, user=person, role=Role.ANNOTATOR, actor=lead)
     return {"lead": session_of(lead), "annotators": [session_of(user) for user in people]}
 
 

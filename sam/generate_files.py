@@ -29,7 +29,8 @@ from sam.photos import SUFFIXES, PhotoError, read_photo
 RECORD_NAME = "segloop-generate.settings"
 _OVERLAY_SUFFIX = ".overlay.jpg"
 _SETTINGS = tuple(item.name for item in fields(AutomaticSettings))
-_NOT_IN_RESULT = ("points_per_batch",)  # it bounds memory and changes no mask
+_NOT_IN_RESULT = ("points_per_batch", "band")
+"""What bounds memory and changes no mask; and files always hold whole photos, never bands."""
 
 Segment = Callable[[NDArray[np.uint8]], list[AutomaticMask]]
 

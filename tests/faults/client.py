@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CSRF = "c" * 32
-API = "/api"
+API = "/api/v1"
 
 
 class NoAnswerError(Exception):

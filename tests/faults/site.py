@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.servers import Postgres, Redis, free_port, wait_for_port
-from tests.workers.platform import ROOT, Platform, Worker
+from tests.workers.platform import LEASE_S, ROOT, Platform, Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Site:
         self.platform.more_environment = {
             "SEGLOOP_TEST_MUTATION": self.plan.mutation,
             "SEGLOOP_TEST_ZOMBIES": str(self.plan.zombie_share),
-            "SEGLOOP_TEST_PAUSE_S": "3.5",  # longer than the lease of 2 s and a sweep
+            "SEGLOOP_TEST_PAUSE_S": str(LEASE_S + 2),  # longer than the lease and a sweep
             "SEGLOOP_TEST_STEP_S": str(self.plan.step_s),
         }
         self.platform.migrate()

@@ -33,7 +33,7 @@ def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
     from engine.domain.jobs import JobKind
     from engine.domain.states import Role
     from engine.models import Job
-    from engine.services import images, jobs, projects, users
+    from engine.services import images, jobs, members, projects, users
     from tests.workers.photos import disc_photo
 
     lead = users.create_user("lead", role=Role.LEAD)
@@ -42,6 +42,8 @@ def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
         users.create_user(f"annotator-{place}", role=Role.ANNOTATOR)
         for place in range(int(num_annotators))
     ]
+    for person in people:
+        members.add_member(project, user=person, role=Role.ANNOTATOR, actor=lead)
     for place in range(len(people)):
         data, _ = disc_photo(place, size_px=160)
         images.ingest_image(project, data=data, file_name=f"{place}.png", actor=lead)
