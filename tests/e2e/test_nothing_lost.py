@@ -50,7 +50,7 @@ def test_a_killed_tab_loses_nothing(
     browser_context.set_offline(True)
     for place in range(5):
         small_square(labelling, place)
-    expect(labelling.page.get_by_test_id("save-light")).to_have_attribute("data-pending", "5")
+    expect(labelling.page.get_by_test_id("save-light")).to_have_attribute("data-kept", "5")
     labelling.page.close(run_before_unload=False)
     browser_context.set_offline(False)
 
@@ -90,7 +90,7 @@ def test_two_tabs_have_one_sender_and_lose_nothing(
     sender = tabs["ab".index(senders[0])]
     sender.page.bring_to_front()
     small_square(sender, 12)
-    expect(sender.page.get_by_test_id("save-light")).to_have_attribute("data-pending", "1")
+    expect(sender.page.get_by_test_id("save-light")).to_have_attribute("data-kept", "1")
     sender.page.close(run_before_unload=False)
     browser_context.set_offline(False)
     other = next(tab for tab in tabs if tab is not sender)

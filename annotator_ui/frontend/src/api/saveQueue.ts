@@ -50,6 +50,8 @@ export interface Trouble {
 
 export interface QueueState {
   readonly pending: readonly QueuedOp[];
+  /** How many of them are not on this device yet: closing the tab would lose these. */
+  readonly numKeeping: number;
   /** Refused by the server; kept here until the person tries again or gives them up. */
   readonly refused: readonly QueuedOp[];
   /** Saved beside somebody else's newer version, which stayed the current one. */
@@ -96,7 +98,7 @@ export class SaveQueue {
     this.#ports = ports;
     this.#link = ports.link ?? ALONE;
     this.#state = {
-      pending: [], refused: [], conflicts: [], savedCount: 0, keepProblem: ports.journal.problem ?? null, trouble: null,
+      pending: [], numKeeping: 0, refused: [], conflicts: [], savedCount: 0, keepProblem: ports.journal.problem ?? null, trouble: null,
     };
     this.#link.listen((message) => this.#hear(message));
     void this.#link.becomeSender().then(() => this.#lead());
@@ -124,9 +126,10 @@ export class SaveQueue {
     const added = { ...op, userName: this.#ports.userName, queuedAtMs: this.#ports.nowMs(), ordinal: this.#ordinal };
     const kept = this.#keep(added);
     this.#keeping.set(added.id, kept);
-    this.#set({ pending: [...this.#state.pending, added] });
+    this.#set({ pending: [...this.#state.pending, added], numKeeping: this.#keeping.size });
     await kept;
     this.#keeping.delete(added.id);
+    this.#set({ numKeeping: this.#keeping.size });
     this.#link.post({ type: "added", op: added });
     void this.#flush();
   }

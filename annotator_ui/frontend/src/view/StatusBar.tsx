@@ -49,7 +49,7 @@ function SaveLight({ state }: { state: QueueState }) {
   const numPending = state.pending.length;
   const kind = state.refused.length > 0 ? "failed" : numPending > 0 ? "pending" : "saved";
   return (
-    <p className={`light ${kind}`} role="status" aria-live="polite" data-testid="save-light" data-state={kind} data-pending={numPending}>
+    <p className={`light ${kind}`} role="status" aria-live="polite" data-testid="save-light" data-state={kind} data-pending={numPending} data-kept={numPending - state.numKeeping}>
       <span className="lamp" aria-hidden="true" />
       {saveText(state)}
     </p>
@@ -60,7 +60,8 @@ function saveText(state: QueueState): string {
   const done = state.savedCount;
   if (state.refused.length > 0) return `${state.refused.length} not saved`;
   if (state.pending.length > 0) {
-    const where = state.keepProblem === null ? "kept on this device" : "in this tab only, do not close it";
+    const isKept = state.keepProblem === null && state.numKeeping === 0;
+    const where = isKept ? "kept on this device" : "in this tab only, do not close it";
     return `${state.pending.length} ${where} → saved ${done}/${done + state.pending.length}`;
   }
   return done === 0 ? "Everything saved" : `Saved ${done}/${done}`;
