@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,3 +85,25 @@ def _administer(statement: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
     connection.close()
+
+
+def insert_human_masks(
+    image: Any, stage: Any, revisions: Sequence[Any], *, labels: Sequence[str] | None = None
+) -> None:
+    """Give each first revision its accepted mask and store both; `label` is empty by default."""
+    from engine.models import Mask, MaskRevision
+
+    Mask.objects.bulk_create(
+        Mask(
+            pk=one.mask_id,
+            image=image,
+            stage=stage,
+            source="human",
+            status="accepted",
+            head_id=one.pk,
+            order=order,
+            label=labels[order] if labels else "",
+        )
+        for order, one in enumerate(revisions)
+    )
+    MaskRevision.objects.bulk_create(revisions)

@@ -23,7 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import SAMPLE_PHOTO
-from benchmarks.database import HEIGHT_PX, WIDTH_PX, own_database, shapes
+from benchmarks.database import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    insert_human_masks,
+    own_database,
+    shapes,
+)
 from masks.rle import Rle
 
 MASKS_PER_IMAGE = 100
@@ -102,7 +108,7 @@ def fill(options: argparse.Namespace) -> str:
     from engine import storage
     from engine.domain.ids import derived_ids, uuid7
     from engine.domain.proposals import Proposal
-    from engine.models import Image, Mask, MaskRevision
+    from engine.models import Image, MaskRevision
     from engine.selectors.stages import active_stage
     from engine.services import exports, packed_masks
     from engine.services.shapes import shape_columns
@@ -166,20 +172,8 @@ def fill(options: argparse.Namespace) -> str:
             )
             for place in places
         ]
-        Mask.objects.bulk_create(
-            Mask(
-                pk=one.mask_id,
-                image=image,
-                stage=stage,
-                source="human",
-                status="accepted",
-                head_id=one.pk,
-                order=order,
-                label="" if order % 3 else "cat",
-            )
-            for order, one in enumerate(revisions)
-        )
-        MaskRevision.objects.bulk_create(revisions)
+        labels = ["" if order % 3 else "cat" for order in range(len(revisions))]
+        insert_human_masks(image, stage, revisions, labels=labels)
     export = exports.request_export(project, format=options.format, actor=project.created_by)
     return str(export.pk)
 

@@ -12,7 +12,13 @@ import os
 import statistics
 import time
 
-from benchmarks.database import HEIGHT_PX, WIDTH_PX, own_database, shapes
+from benchmarks.database import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    insert_human_masks,
+    own_database,
+    shapes,
+)
 
 ROUNDS = 10
 
@@ -83,7 +89,7 @@ def fill(num_images: int, masks_per_image: int):
     from engine import storage
     from engine.domain.ids import derived_ids, uuid7
     from engine.domain.proposals import Proposal
-    from engine.models import Image, Mask, MaskRevision
+    from engine.models import Image, MaskRevision
     from engine.selectors.stages import active_stage
     from engine.services import packed_masks
     from engine.services.shapes import shape_columns
@@ -127,19 +133,7 @@ def fill(num_images: int, masks_per_image: int):
             MaskRevision(mask_id=uuid7(), kind="create", author=author, prompts=click, **one)
             for one in columns
         ]
-        Mask.objects.bulk_create(
-            Mask(
-                pk=one.mask_id,
-                image=image,
-                stage=stage,
-                source="human",
-                status="accepted",
-                head_id=one.pk,
-                order=order,
-            )
-            for order, one in enumerate(revisions)
-        )
-        MaskRevision.objects.bulk_create(revisions)
+        insert_human_masks(image, stage, revisions)
     return project
 
 

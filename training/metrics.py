@@ -95,7 +95,8 @@ class Metrics:
 
     def interval(self, name: str) -> tuple[float, float]:
         """Return the 95 % bootstrap interval of the mean; whole images are resampled."""
-        return _quantiles(self._resampled(name, seed=0))
+        groups = [score.image_id for score in self.scores]
+        return bootstrap_interval(self._values(name), groups=groups)
 
     def macro_interval(self, name: str) -> tuple[float, float]:
         """Return the 95 % interval of `macro`; images are resampled within their sources."""

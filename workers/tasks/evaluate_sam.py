@@ -45,15 +45,15 @@ def run(context: JobContext) -> Effects:
     before: Metrics | None = None
     against: dict[str, Any] = {"against": None}
     if serving is not None and serving.pk != candidate.pk:
+        other = _model(serving)
         before = _known(serving, snapshot=snapshot) or _measure(
-            context, serving, manifest=manifest, share=(0.0, 0.5)
+            context, serving, other, manifest=manifest, share=(0.0, 0.5)
         )
-        against = {
-            "against": str(serving.pk),
-            "against_probe": probe(_model(serving), images).to_json(),
-        }
-    after = _measure(context, candidate, manifest=manifest, share=(0.5, 1.0))
-    report = {**_seen(candidate, images), **against}
+        against = {"against": str(serving.pk), "against_probe": probe(other, images).to_json()}
+        del other  # two may not fit into memory
+    model = _model(candidate)
+    after = _measure(context, candidate, model, manifest=manifest, share=(0.5, 1.0))
+    report = {**_seen(candidate, model, images), **against}
     if before is not None:
         report |= compare(before, after, images=images).to_json()
 
@@ -90,9 +90,8 @@ def _model(version: ModelVersion) -> Sam:
     return model
 
 
-def _seen(candidate: ModelVersion, images: Sequence[ImageRecord]) -> dict[str, Any]:
+def _seen(candidate: ModelVersion, model: Sam, images: Sequence[ImageRecord]) -> dict[str, Any]:
     """Put the candidate, and the file that browsers will get, to a few trials."""
-    model = _model(candidate)
     error = ""
     if candidate.decoder_key:
         try:
@@ -124,7 +123,12 @@ def _record(
 
 
 def _measure(
-    context: JobContext, version: ModelVersion, *, manifest: Path, share: tuple[float, float]
+    context: JobContext,
+    version: ModelVersion,
+    model: Sam,
+    *,
+    manifest: Path,
+    share: tuple[float, float],
 ) -> Metrics:
     first, last = share
 
@@ -132,4 +136,4 @@ def _measure(
         context.checkpoint(first + (last - first) * fraction, f"v{version.number}: {message}")
 
     on_progress(0.0, "measuring")
-    return evaluate(_model(version), manifest, on_progress=on_progress)
+    return evaluate(model, manifest, on_progress=on_progress)
