@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam.attention import ImageSide
+from sam.box_rules import BoxRules
 from sam.click_maps import NUM_HYPOTHESES
 from sam.config import SamConfig
 from sam.layers import MLP, LayerNorm2d, is_tracing
@@ -91,14 +92,13 @@ class MaskDecoder(nn.Module):
         image_hw: tuple[int, int],
         high_res: Tensor | None = None,
         maps: Tensor | None = None,
-        bounds: Tensor | None = None,
+        rules: BoxRules | None = None,
         min_iou: float | None = None,
     ) -> Decoded:
         """Return mask logits (N, 4, 4h, 4w) and predicted IoU (N, 4).
 
         image_pe: (1, h * w, C). image_hw: (h, w). high_res: (1, Ch, 4h, 4w), maps (N, M, 4h, 4w)
-        and bounds, which no logit may exceed (N, 4h, 4w), in the starter only. min_iou: see
-        `Sam.decode`.
+        and the rules of boxes in the starter only. min_iou: see `Sam.decode`.
         """
         num_prompts = prompt_tokens.shape[0]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
@@ -110,13 +110,13 @@ class MaskDecoder(nn.Module):
             rows = (iou[:, 1:] > min_iou).any(1).nonzero().flatten()
             tokens, cells, iou = tokens[rows], cells[rows], iou[rows]
             maps = None if maps is None else maps[rows]
-            bounds = None if bounds is None else bounds[rows]
+            rules = None if rules is None else rules.rows(rows)
             if not len(rows):
                 height, width = image_hw
                 return Decoded(iou.new_zeros(0, NUM_MASKS, 4 * height, 4 * width), iou, rows)
         logits, fine = self._paint(tokens[:, 1:], cells, image_hw, high_res, maps)
-        if bounds is not None:
-            logits = torch.minimum(logits, bounds.unsqueeze(1).to(logits.dtype))
+        if rules is not None:
+            logits = rules.apply(logits)
         if self.iou_from_masks is not None:
             iou = iou + self.iou_from_masks(tokens, logits, fine)
             if min_iou is not None:
