@@ -59,6 +59,11 @@ def test_the_web_image_installs_no_torch_and_everything_else_the_web_process_imp
     assert {"django", "django-ninja", "gunicorn", "onnxruntime", "psycopg2-binary"} <= names
 
 
+def test_no_secret_gets_into_an_image() -> None:
+    for ignored in DEPLOY.glob("*.dockerignore"):
+        assert "**/.env" in ignored.read_text().splitlines()
+
+
 def test_every_setting_of_the_environment_is_in_the_example() -> None:
     example = (DEPLOY / "env.example").read_text()
     read = set()

@@ -299,7 +299,7 @@ def test_what_is_no_archive_is_refused_at_once(
     text = tmp_path / "notes.zip"
     text.write_text("no archive")
 
-    with pytest.raises(ApiError, match="notes[.]zip") as refused:
+    with pytest.raises(ApiError, match=r"notes\.zip") as refused:
         segloop.request_import(project.slug, text)
 
     assert (refused.value.status, refused.value.code) == (422, "not_an_archive")
