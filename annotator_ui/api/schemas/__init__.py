@@ -26,6 +26,7 @@ from annotator_ui.api.schemas.inputs import (
     SkipIn,
     StrictIn,
     StrokesIn,
+    SubmitIn,
 )
 from annotator_ui.api.schemas.outputs import (
     AssignmentOut,
@@ -118,6 +119,7 @@ __all__ = [
     "StageOut",
     "StrictIn",
     "StrokesIn",
+    "SubmitIn",
     "SuggestionsOut",
     "UploadOut",
     "UploadRefusedOut",
