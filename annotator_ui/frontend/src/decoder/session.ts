@@ -1,12 +1,12 @@
 /** One decoder on one photo: prompts in, candidate masks in the photo's frame out. */
 
-import { logitsToRle } from "../core/mask";
 import type { ModelFrame } from "../core/mask";
 import type { Candidate, DecodeRequest, PointPrompt, Prompt } from "../core/prompts";
 import { hasPixel } from "../core/rle";
 import type { Rle } from "../core/rle";
 import { difference } from "../core/runs";
 import { contextOf, coverageOf, localEdit, seedLogits } from "../core/seeds";
+import { LogitsCandidate } from "./candidates";
 import type { Embedding, FloatTensor } from "./embedding";
 import { promptFeeds } from "./feeds";
 import { chooseMasks } from "./selection";
@@ -58,11 +58,7 @@ async function answer(
   const side = output.lowResMasks.dims.at(-1) ?? 0;
   return chooseMasks(output.iouPredictions.data, numPrompts).map((index) => {
     const lowResLogits = output.lowResMasks.data.slice(index * side * side, (index + 1) * side * side);
-    return {
-      rle: logitsToRle(lowResLogits, side, frame),
-      predictedIou: output.iouPredictions.data[index] ?? 0,
-      lowResLogits,
-    };
+    return new LogitsCandidate(lowResLogits, output.iouPredictions.data[index] ?? 0, frame);
   });
 }
 

@@ -3,7 +3,8 @@
 import * as ort from "onnxruntime-web/wasm";
 import { modelFrame } from "../core/mask";
 import type { ModelFrame } from "../core/mask";
-import type { Candidate } from "../core/prompts";
+import { toSent } from "./candidates";
+import type { SentCandidate } from "./candidates";
 import { parseEmbedding } from "./embedding";
 import type { Embedding, FloatTensor } from "./embedding";
 import type { Question, Reply, Request } from "./protocol";
@@ -31,7 +32,7 @@ async function reply(request: Request): Promise<void> {
   self.postMessage(answer);
 }
 
-async function handle(question: Question): Promise<readonly Candidate[]> {
+async function handle(question: Question): Promise<readonly SentCandidate[]> {
   switch (question.type) {
     case "open":
       run = await openSession(question.decoder, question.ortUrl, question.numThreads);
@@ -47,7 +48,7 @@ async function handle(question: Question): Promise<readonly Candidate[]> {
     case "decode": {
       if (run === null) throw new Error("The decoder is not open.");
       if (current?.imageId !== question.imageId) throw new Error("The decoder holds another image.");
-      return decodePrompts(run, current, question.request);
+      return toSent(await decodePrompts(run, current, question.request));
     }
   }
 }
