@@ -23,6 +23,19 @@ def is_cpu_inference(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.is_grad_enabled() and not is_tracing()
 
 
+def gelu(x: Tensor) -> Tensor:
+    """Apply GELU to a large map: in place where no gradient needs the input, by tanh in exports.
+
+    The tanh form is within 5e-4 of the exact one and takes a browser half of its time.
+    """
+    if is_tracing():
+        return F.gelu(x, approximate="tanh")
+    if torch.is_grad_enabled():
+        return F.gelu(x)
+    out: Tensor = torch.ops.aten.gelu_(x)
+    return out
+
+
 class LayerNorm2d(nn.Module):
     """Layer norm over the channels of (B, C, H, W)."""
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sam.attention import ImageSide
 from sam.click_maps import NUM_HYPOTHESES
 from sam.config import SamConfig
-from sam.layers import MLP, LayerNorm2d, is_tracing
+from sam.layers import MLP, LayerNorm2d, gelu, is_tracing
 from sam.prompt_maps import map_offset, num_map_channels
 from sam.prompts import Decoded
 from sam.readout import ConvReadout, Readout
@@ -167,16 +167,8 @@ class Upscaling(nn.Sequential):
         """(N, L, C) to (N, 16 L, F)."""
         first, norm, _, second, _ = self
         x = _quadruple(cells, cast(nn.ConvTranspose2d, first))
-        x = _gelu(cast(LayerNorm2d, norm).last(x))
-        return _gelu(_quadruple(x, cast(nn.ConvTranspose2d, second)))
-
-
-def _gelu(x: Tensor) -> Tensor:
-    """Apply GELU, in place where no gradient needs the input: these are the largest arrays."""
-    if torch.is_grad_enabled() or is_tracing():
-        return F.gelu(x)
-    out: Tensor = torch.ops.aten.gelu_(x)
-    return out
+        x = gelu(cast(LayerNorm2d, norm).last(x))
+        return gelu(_quadruple(x, cast(nn.ConvTranspose2d, second)))
 
 
 def _quadruple(cells: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
@@ -252,7 +244,7 @@ class HighResMix(nn.Module):
         mixed = self.from_upscaled(fine) + self.from_high_res(high_res)
         if self.from_maps is not None:
             mixed = mixed + self.from_maps(maps)
-        mixed = F.gelu(mixed)
+        mixed = gelu(mixed)
         plain = [fine] if maps is None else [fine, maps.to(fine.dtype)]
         if is_tracing():  # exported: browsers convolve slowly
             return ConvReadout(torch.cat(plain, dim=1), mixed, self.mix)

@@ -7,25 +7,26 @@ import type { Rle } from "../core/rle";
 import { difference } from "../core/runs";
 import { contextOf, coverageOf, localEdit, seedLogits } from "../core/seeds";
 import { LogitsCandidate } from "./candidates";
-import type { Embedding, FloatTensor } from "./embedding";
+import type { FloatTensor } from "./embedding";
 import { promptFeeds } from "./feeds";
 import { chooseMasks } from "./selection";
 
-/** The network itself; the worker passes onnxruntime, tests pass arithmetic. */
+/** The network on this photo; the worker passes onnxruntime, tests pass arithmetic. */
 export type Runner = (
   feeds: Readonly<Record<string, FloatTensor>>,
 ) => Promise<{ readonly lowResMasks: FloatTensor; readonly iouPredictions: FloatTensor }>;
 
 export interface LoadedImage {
-  readonly embedding: Embedding;
   readonly frame: ModelFrame;
+  /** Side of the decoder's square of logits. */
+  readonly lowResSidePx: number;
 }
 
 export async function decodePrompts(run: Runner, image: LoadedImage, request: DecodeRequest): Promise<readonly Candidate[]> {
   const { prompts, feedback, under } = request;
   const prompt = prompts.at(-1);
   if (under === null || prompt === undefined) return answer(run, image, prompts, feedback);
-  const coverage = coverageOf(under, image.frame, lowResSideOf(image.embedding));
+  const coverage = coverageOf(under, image.frame, image.lowResSidePx);
   const seed = feedback ?? seedLogits(coverage);
   if (prompt.kind === "box") return answer(run, image, prompts, seed);
   const [whole] = await answer(run, image, [prompt, ...contextOf(under, coverage, prompt)], seed);
@@ -45,15 +46,11 @@ async function editByClickAlone(run: Runner, image: LoadedImage, under: Rle, pro
 
 async function answer(
   run: Runner,
-  { embedding, frame }: LoadedImage,
+  { frame, lowResSidePx }: LoadedImage,
   prompts: readonly Prompt[],
   feedback: Float32Array | null,
 ): Promise<readonly Candidate[]> {
-  const output = await run({
-    image_embeddings: embedding.imageEmbeddings,
-    ...(embedding.highResFeatures === null ? {} : { high_res_features: embedding.highResFeatures }),
-    ...promptFeeds(prompts, feedback, frame, lowResSideOf(embedding)),
-  });
+  const output = await run({ ...promptFeeds(prompts, feedback, frame, lowResSidePx) });
   const numPrompts = prompts.length + (feedback === null ? 0 : 1);
   const side = output.lowResMasks.dims.at(-1) ?? 0;
   return chooseMasks(output.iouPredictions.data, numPrompts).map((index) => {
@@ -61,10 +58,3 @@ async function answer(
     return new LogitsCandidate(lowResLogits, output.iouPredictions.data[index] ?? 0, frame);
   });
 }
-
-function lowResSideOf(embedding: Embedding): number {
-  return (embedding.imageEmbeddings.dims.at(-1) ?? 0) * LOW_RES_PER_EMBEDDING_CELL;
-}
-
-/** Strides 16 and 4 of the contract (docs/architecture.md, sam/config.py). */
-const LOW_RES_PER_EMBEDDING_CELL = 4;

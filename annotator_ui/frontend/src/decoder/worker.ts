@@ -2,17 +2,22 @@
 
 import * as ort from "onnxruntime-web/wasm";
 import { modelFrame } from "../core/mask";
-import type { ModelFrame } from "../core/mask";
 import { toSent } from "./candidates";
 import type { SentCandidate } from "./candidates";
-import { parseEmbedding } from "./embedding";
-import type { Embedding, FloatTensor } from "./embedding";
+import { lowResSideOf, parseEmbedding } from "./embedding";
+import type { FloatTensor } from "./embedding";
+import { promptFeeds } from "./feeds";
+import { Network } from "./network";
+import type { Part } from "./network";
 import type { Question, Reply, Request } from "./protocol";
 import { decodePrompts } from "./session";
-import type { Runner } from "./session";
+import type { LoadedImage } from "./session";
 
-let run: Runner | null = null;
-let current: { imageId: string; embedding: Embedding; frame: ModelFrame } | null = null;
+const WARM_UP_RUNS = 2;
+
+let network: Network | null = null;
+let isWarm = false;
+let current: (LoadedImage & { readonly imageId: string }) | null = null;
 /** onnxruntime runs one question at a time; later ones wait their turn. */
 let last: Promise<void> = Promise.resolve();
 
@@ -35,43 +40,54 @@ async function reply(request: Request): Promise<void> {
 async function handle(question: Question): Promise<readonly SentCandidate[]> {
   switch (question.type) {
     case "open":
-      run = await openSession(question.decoder, question.ortUrl, question.numThreads);
+      // Absolute, because onnxruntime resolves a bare path against its own script.
+      ort.env.wasm.wasmPaths = new URL(question.ortUrl, self.location.origin).href;
+      ort.env.wasm.numThreads = question.numThreads;
+      network = await Network.open(new Uint8Array(question.decoder), openPart);
       current = null;
       return [];
-    case "image":
-      current = {
-        imageId: question.imageId,
-        embedding: parseEmbedding(question.embedding),
-        frame: modelFrame(question.image, question.imageSizePx),
-      };
+    case "image": {
+      const embedding = parseEmbedding(question.embedding);
+      await opened().setPhoto(embedding);
+      const frame = modelFrame(question.image, question.imageSizePx);
+      current = { imageId: question.imageId, frame, lowResSidePx: lowResSideOf(embedding) };
+      if (!isWarm) last = last.then(() => warmUp(current));
+      isWarm = true;
       return [];
-    case "decode": {
-      if (run === null) throw new Error("The decoder is not open.");
-      if (current?.imageId !== question.imageId) throw new Error("The decoder holds another image.");
-      return toSent(await decodePrompts(run, current, question.request));
     }
+    case "decode":
+      if (current?.imageId !== question.imageId) throw new Error("The decoder holds another image.");
+      return toSent(await decodePrompts(opened().run, current, question.request));
   }
 }
 
-async function openSession(decoder: ArrayBuffer, ortUrl: string, numThreads: number): Promise<Runner> {
-  // Absolute, because onnxruntime resolves a bare path against its own script.
-  ort.env.wasm.wasmPaths = new URL(ortUrl, self.location.origin).href;
-  ort.env.wasm.numThreads = numThreads;
-  const session = await ort.InferenceSession.create(decoder, { executionProviders: ["wasm"] });
-  const wanted = new Set(session.inputNames);
-  return async (feeds) => {
-    const tensors = Object.entries(feeds).filter(([name]) => wanted.has(name));
-    const output = await session.run(
-      Object.fromEntries(tensors.map(([name, { data, dims }]) => [name, new ort.Tensor("float32", data, dims)])),
-    );
-    return {
-      lowResMasks: floats(output["low_res_masks"], "low_res_masks"),
-      iouPredictions: floats(output["iou_predictions"], "iou_predictions"),
-    };
+function opened(): Network {
+  if (network === null) throw new Error("The decoder is not open.");
+  return network;
+}
+
+/** The first runs of a WebAssembly program are slow: they should not be somebody's clicks. */
+async function warmUp(image: LoadedImage | null): Promise<void> {
+  if (image === null) return;
+  for (let i = 0; i < WARM_UP_RUNS; i += 1) {
+    // A failure will be told to whoever asks for a mask.
+    await opened().run({ ...promptFeeds([], null, image.frame, image.lowResSidePx) }).catch(() => undefined);
+  }
+}
+
+async function openPart(model: Uint8Array): Promise<Part> {
+  const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+  return {
+    inputNames: session.inputNames,
+    run: async (feeds) => {
+      const tensors = Object.entries(feeds).map(([name, { data, dims }]) => [name, new ort.Tensor("float32", data, dims)]);
+      const outputs = Object.entries(await session.run(Object.fromEntries(tensors) as Record<string, ort.Tensor>));
+      return Object.fromEntries(outputs.map(([name, tensor]) => [name, floats(tensor, name)]));
+    },
   };
 }
 
-function floats(tensor: ort.Tensor | undefined, name: string): FloatTensor {
-  if (!(tensor?.data instanceof Float32Array)) throw new Error(`The decoder gave no ${name}.`);
-  return { data: tensor.data, dims: tensor.dims };
+function floats({ data, dims }: ort.Tensor, name: string): FloatTensor {
+  if (!(data instanceof Float32Array)) throw new Error(`The decoder's ${name} are not 32-bit floats.`);
+  return { data, dims };
 }
