@@ -23,13 +23,13 @@ def is_cpu_inference(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.is_grad_enabled() and not is_tracing()
 
 
-def gelu(x: Tensor) -> Tensor:
-    """Apply GELU to a large map: in place where no gradient needs the input, by tanh in exports.
+def gelu(x: Tensor, *, is_rough: bool = False) -> Tensor:
+    """Apply GELU to a large map, in place where no gradient needs the input.
 
-    The tanh form is within 5e-4 of the exact one and takes a browser half of its time.
+    is_rough: exports take the tanh form. It is within 5e-4 and costs a browser half of the time.
     """
     if is_tracing():
-        return F.gelu(x, approximate="tanh")
+        return F.gelu(x, approximate="tanh" if is_rough else "none")
     if torch.is_grad_enabled():
         return F.gelu(x)
     out: Tensor = torch.ops.aten.gelu_(x)

@@ -40,7 +40,7 @@ class MaskDecoder(nn.Module):
         )
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(NUM_MASKS, dim)
-        self.output_upscaling = Upscaling(dim, middle, fine)
+        self.output_upscaling = Upscaling(dim, middle, fine, is_rough=config.high_res_channels > 0)
         num_maps = num_map_channels(decoder.prompt_maps)
         self.output_hypernetworks_mlps = nn.ModuleList(
             MLP([dim, dim, dim, fine + num_maps]) for _ in range(NUM_MASKS)
@@ -152,9 +152,10 @@ class Upscaling(nn.Sequential):
 
     With kernel and stride equal, each cell becomes four by itself: (N, L, C) to (N, 16 L, F), the
     new ones of a cell side by side. `in_rows` puts them in the picture's order.
+    is_rough: see `sam.layers.gelu`; official models are exported exactly.
     """
 
-    def __init__(self, dim: int, middle: int, fine: int) -> None:
+    def __init__(self, dim: int, middle: int, fine: int, *, is_rough: bool) -> None:
         super().__init__(
             nn.ConvTranspose2d(dim, middle, kernel_size=2, stride=2),
             LayerNorm2d(middle),
@@ -162,13 +163,14 @@ class Upscaling(nn.Sequential):
             nn.ConvTranspose2d(middle, fine, kernel_size=2, stride=2),
             nn.GELU(),
         )
+        self.is_rough = is_rough
 
     def forward(self, cells: Tensor) -> Tensor:
         """(N, L, C) to (N, 16 L, F)."""
         first, norm, _, second, _ = self
         x = _quadruple(cells, cast(nn.ConvTranspose2d, first))
-        x = gelu(cast(LayerNorm2d, norm).last(x))
-        return gelu(_quadruple(x, cast(nn.ConvTranspose2d, second)))
+        x = gelu(cast(LayerNorm2d, norm).last(x), is_rough=self.is_rough)
+        return gelu(_quadruple(x, cast(nn.ConvTranspose2d, second)), is_rough=self.is_rough)
 
 
 def _quadruple(cells: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
@@ -244,7 +246,7 @@ class HighResMix(nn.Module):
         mixed = self.from_upscaled(fine) + self.from_high_res(high_res)
         if self.from_maps is not None:
             mixed = mixed + self.from_maps(maps)
-        mixed = gelu(mixed)
+        mixed = gelu(mixed, is_rough=True)
         plain = [fine] if maps is None else [fine, maps.to(fine.dtype)]
         if is_tracing():  # exported: browsers convolve slowly
             return ConvReadout(torch.cat(plain, dim=1), mixed, self.mix)

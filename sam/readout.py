@@ -1,6 +1,7 @@
 """What masks are read out of: the decoder's features at mask resolution.
 
-Reading is one product per mask; judging a mask (`mask_decoder.IouFromMasks`) sums features under it.
+Reading is one product per mask; to judge a mask (`mask_decoder.IouFromMasks`) is to sum features
+under it.
 """
 
 from __future__ import annotations

@@ -2,13 +2,14 @@
 
 import * as ort from "onnxruntime-web/wasm";
 import { modelFrame } from "../core/mask";
+import { isRivalBetter } from "./backends";
 import { toSent } from "./candidates";
 import type { SentCandidate } from "./candidates";
 import { lowResSideOf, parseEmbedding } from "./embedding";
-import type { FloatTensor } from "./embedding";
+import type { Embedding, FloatTensor } from "./embedding";
 import { promptFeeds } from "./feeds";
 import { Network } from "./network";
-import type { Part } from "./network";
+import type { Feeds, OpenPart } from "./network";
 import type { Question, Reply, Request } from "./protocol";
 import { decodePrompts } from "./session";
 import type { LoadedImage } from "./session";
@@ -16,7 +17,8 @@ import type { LoadedImage } from "./session";
 const WARM_UP_RUNS = 2;
 
 let network: Network | null = null;
-let isWarm = false;
+/** The model's bytes until the first photo is open: then the graphics card is tried. */
+let untried: { readonly model: Uint8Array; readonly ortUrl: string } | null = null;
 let current: (LoadedImage & { readonly imageId: string }) | null = null;
 /** onnxruntime runs one question at a time; later ones wait their turn. */
 let last: Promise<void> = Promise.resolve();
@@ -43,7 +45,8 @@ async function handle(question: Question): Promise<readonly SentCandidate[]> {
       // Absolute, because onnxruntime resolves a bare path against its own script.
       ort.env.wasm.wasmPaths = new URL(question.ortUrl, self.location.origin).href;
       ort.env.wasm.numThreads = question.numThreads;
-      network = await Network.open(new Uint8Array(question.decoder), openPart);
+      untried = { model: new Uint8Array(question.decoder), ortUrl: ort.env.wasm.wasmPaths };
+      network = await Network.open(untried.model, partOpener(ort, "wasm"));
       current = null;
       return [];
     case "image": {
@@ -51,8 +54,9 @@ async function handle(question: Question): Promise<readonly SentCandidate[]> {
       await opened().setPhoto(embedding);
       const frame = modelFrame(question.image, question.imageSizePx);
       current = { imageId: question.imageId, frame, lowResSidePx: lowResSideOf(embedding) };
-      if (!isWarm) last = last.then(() => warmUp(current));
-      isWarm = true;
+      if (untried !== null) last = last.then(warmUp);
+      if (untried !== null) void tryGraphicsCard(untried.model, untried.ortUrl, embedding);
+      untried = null;
       return [];
     }
     case "decode":
@@ -67,23 +71,47 @@ function opened(): Network {
 }
 
 /** The first runs of a WebAssembly program are slow: they should not be somebody's clicks. */
-async function warmUp(image: LoadedImage | null): Promise<void> {
-  if (image === null) return;
-  for (let i = 0; i < WARM_UP_RUNS; i += 1) {
-    // A failure will be told to whoever asks for a mask.
-    await opened().run({ ...promptFeeds([], null, image.frame, image.lowResSidePx) }).catch(() => undefined);
+async function warmUp(): Promise<void> {
+  // A failure will be told to whoever asks for a mask.
+  for (let i = 0; i < WARM_UP_RUNS; i += 1) await opened().run(anyPrompts()).catch(() => undefined);
+}
+
+function anyPrompts(): Feeds {
+  if (current === null) throw new Error("The decoder has no photo.");
+  return { ...promptFeeds([], null, current.frame, current.lowResSidePx) };
+}
+
+/** Meanwhile WebAssembly answers; only the trial itself waits its turn among the questions. */
+async function tryGraphicsCard(model: Uint8Array, ortUrl: string, embedding: Embedding): Promise<void> {
+  const { gpu } = navigator as { readonly gpu?: { requestAdapter(): Promise<unknown> } };
+  if ((await gpu?.requestAdapter().catch(() => null)) == null) return;
+  const photo = current;
+  try {
+    const runtime = await import("onnxruntime-web/webgpu");
+    runtime.env.wasm.wasmPaths = ortUrl;
+    const rival = await Network.open(model, partOpener(runtime, "webgpu"));
+    last = last.then(async () => {
+      if (current !== photo) return; // the next photo's embedding is not at hand here
+      await rival.setPhoto(embedding);
+      const trial = { current: opened(), rival, prompts: anyPrompts(), nowMs: () => performance.now() };
+      if (await isRivalBetter(trial)) network = rival;
+    }).catch(() => undefined);
+  } catch {
+    // A card without a driver that works: WebAssembly goes on.
   }
 }
 
-async function openPart(model: Uint8Array): Promise<Part> {
-  const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
-  return {
-    inputNames: session.inputNames,
-    run: async (feeds) => {
-      const tensors = Object.entries(feeds).map(([name, { data, dims }]) => [name, new ort.Tensor("float32", data, dims)]);
-      const outputs = Object.entries(await session.run(Object.fromEntries(tensors) as Record<string, ort.Tensor>));
-      return Object.fromEntries(outputs.map(([name, tensor]) => [name, floats(tensor, name)]));
-    },
+function partOpener(runtime: Pick<typeof ort, "InferenceSession" | "Tensor">, provider: "wasm" | "webgpu"): OpenPart {
+  return async (model) => {
+    const session = await runtime.InferenceSession.create(model, { executionProviders: [provider] });
+    return {
+      inputNames: session.inputNames,
+      run: async (feeds) => {
+        const tensors = Object.entries(feeds).map(([name, { data, dims }]) => [name, new runtime.Tensor("float32", data, dims)]);
+        const outputs = Object.entries(await session.run(Object.fromEntries(tensors) as Record<string, ort.Tensor>));
+        return Object.fromEntries(outputs.map(([name, tensor]) => [name, floats(tensor, name)]));
+      },
+    };
   };
 }
 
