@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 560, 200
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 26
+WIDTH, HEIGHT = 380, 200
+LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 38
 """Units of the view box; the page scales it."""
 NUM_TICKS = 4
 NICE_STEPS = (1, 2, 2.5, 5, 10)
