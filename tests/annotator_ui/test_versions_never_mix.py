@@ -33,9 +33,11 @@ from tests import factories
 from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, photo_bytes, tiny_model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
-LOAD_S = 8.0
 NUM_CLIENTS = 4
 MIN_PROMOTIONS = 6
+MIN_CLICKS_EACH = 5
+PATIENCE_S = 120.0
+"""A busy machine takes seconds for a click; every version has to be seen, however long it takes."""
 POINT = {"type": "point", "x_px": 20.0, "y_px": 18.0, "label": 1}
 
 
@@ -137,8 +139,10 @@ class Annotator:
     seen: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
-    def work(self, *, until_s: float, wanted: dict[str, str], encoder_of: dict[str, str]) -> None:
-        while time.monotonic() < until_s:
+    def work(
+        self, *, is_over: threading.Event, wanted: dict[str, str], encoder_of: dict[str, str]
+    ) -> None:
+        while not is_over.is_set():
             session = self.ask("POST", "/projects/roof-tiles/assignments/next", {})
             if session is None:
                 continue
@@ -206,17 +210,20 @@ def test_no_decode_mixes_versions_while_promotions_run(base_url: str, tmp_path: 
     assert len(set(wanted.values())) == len(versions), "a mix could not be told from the real thing"
     encoder_of = {str(one.pk): one.encoder_sha256 for one in versions}
 
-    until_s = time.monotonic() + LOAD_S
+    is_over = threading.Event()
     threads = [
         threading.Thread(
             target=one.work,
-            kwargs={"until_s": until_s, "wanted": wanted, "encoder_of": encoder_of},
+            kwargs={"is_over": is_over, "wanted": wanted, "encoder_of": encoder_of},
         )
         for one in clients
     ]
     for thread in threads:
         thread.start()
-    num_promoted = promote_in_turn(versions, lead, until_s=until_s)
+    try:
+        num_promoted = promote_in_turn(versions, lead, clients)
+    finally:
+        is_over.set()
     for thread in threads:
         thread.join()
     connections.close_all()
@@ -225,7 +232,7 @@ def test_no_decode_mixes_versions_while_promotions_run(base_url: str, tmp_path: 
     seen = sum((one.seen for one in clients), Counter())
     print(f"{num_promoted} promotions, {sum(seen.values())} clicks: {dict(seen)}")
     assert num_promoted >= MIN_PROMOTIONS
-    assert all(seen[str(one.pk)] for one in versions), "every version was decoded with"
+    assert all(seen[str(one.pk)] >= MIN_CLICKS_EACH for one in versions), seen
 
 
 def annotator_of(project: Project, lead: User, place: int, base: str) -> Annotator:
@@ -238,11 +245,14 @@ def annotator_of(project: Project, lead: User, place: int, base: str) -> Annotat
     return Annotator(base, secret)
 
 
-def promote_in_turn(versions: list[ModelVersion], lead: User, *, until_s: float) -> int:
-    num_promoted = 0
-    while time.monotonic() < until_s - 1:
-        version = versions[(num_promoted + 1) % len(versions)]
-        model_versions.promote(version, actor=lead)
+def promote_in_turn(versions: list[ModelVersion], lead: User, clients: list[Annotator]) -> int:
+    """Promote while the clients click, until each version has been clicked on often enough."""
+    num_promoted, ends_at_s = 0, time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends_at_s:
+        model_versions.promote(versions[(num_promoted + 1) % len(versions)], actor=lead)
         num_promoted += 1
-        time.sleep(0.3)
+        time.sleep(0.2 + 0.2 * (num_promoted % 4))  # in and out of step with the clicks
+        least = min(sum(one.seen[str(version.pk)] for one in clients) for version in versions)
+        if num_promoted >= MIN_PROMOTIONS and least >= MIN_CLICKS_EACH:
+            break
     return num_promoted
