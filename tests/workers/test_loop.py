@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -204,4 +205,4 @@ def test_a_long_training_keeps_no_more_points_than_a_page_shows(project: Project
 
     assert MAX_POINTS // 3 <= len(points) <= MAX_POINTS
     steps = [one["step"] for one in points]
-    assert len({b - a for a, b in zip(steps[1:], steps[2:], strict=False)}) == 1, "evenly spaced"
+    assert len({b - a for a, b in pairwise(steps)}) == 1, "evenly spaced"
