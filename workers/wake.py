@@ -89,7 +89,10 @@ def _start_sweeping(sender: Any, **_: Any) -> None:
     _hearing.queues = tuple(q for q in sender.app.amqp.queues.consume_from if q in QUEUES)
     tasks.load(_hearing.queues)
     _hearing.heard_at_s = time.monotonic()
-    sweeper = Sweeper(every_s=from_environment().sweep_s, then=_ring_for_what_waits)
+    config = from_environment()
+    sweeper = Sweeper(
+        every_s=config.sweep_s, schedule_s=config.schedule_s, then=_ring_for_what_waits
+    )
     sweeper.start()
     _sweepers.append(sweeper)
 

@@ -20,6 +20,7 @@ from training.detector_config import DetectorTrainConfig
 from training.loop import TrainStopped
 from training.train_detector import train_detector
 from workers.context import Effects, JobContext, JobStopped
+from workers.curves import Curve
 from workers.inference.registry import serving
 from workers.tasks.evaluate_sam import promote_or_reject
 from workers.tasks.train_sam import snapshot_of
@@ -38,6 +39,7 @@ def run(context: JobContext) -> Effects:
     model_versions.mark_training(version)
     # Another serving SAM makes another run: features of two encoders do not mix.
     folder = work_dir(f"{version.pk}-{sam.checkpoint_sha256[:12]}")
+    curve = Curve(context, version)
     try:
         result = train_detector(
             DetectorTrainConfig(),
@@ -45,13 +47,14 @@ def run(context: JobContext) -> Effects:
             storage.path_of(sam.checkpoint_key),
             None if start is None else storage.path_of(start.checkpoint_key),
             folder,
-            on_progress=lambda fraction, message, **_: context.report(fraction, message),
+            on_progress=curve,
             should_stop=context.should_stop,
         )
     except TrainStopped:
         raise JobStopped from None
 
     def effects() -> dict[str, Any]:
+        curve.keep()
         _register(version, checkpoint=result.checkpoint_path, sam=sam)
         _record(version, start=start, snapshot=snapshot, metrics=result.metrics)
         transaction.on_commit(partial(shutil.rmtree, folder, ignore_errors=True))

@@ -17,6 +17,7 @@ from engine.domain.policy import (
     MAX_PROMPTS_PER_MASK,
     MAX_RLE_CHARACTERS,
 )
+from engine.domain.schedule import RoundSize
 from engine.domain.states import (
     JobStatus,
 )
@@ -167,7 +168,10 @@ class SkipIn(SubmitIn):
 
 
 class RetrainIn(StrictIn):
+    """`trains`: how much of a SAM learns; by default what the policy says for so many masks."""
+
     family: Literal["sam", "object_detector"]
+    trains: RoundSize | None = None
 
 
 class ReasonIn(StrictIn):
