@@ -79,7 +79,11 @@ def _lines(
             record["features"] = path
         size = [image.height_px, image.width_px]
         record["masks"] = [
-            {"id": str(mask.pk), "rle": {"size": size, "counts": mask.head.rle_counts}}
+            {
+                "id": str(mask.pk),
+                "rle": {"size": size, "counts": mask.head.rle_counts},
+                "prompts": mask.head.prompts,
+            }
             for mask in masks_of[image.pk]
         ]
         yield json.dumps(record, sort_keys=True) + "\n"
