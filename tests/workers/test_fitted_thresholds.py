@@ -27,9 +27,7 @@ from workers.inference.thresholds import (
 
 DETECTOR = ModelFamily.OBJECT_DETECTOR
 RETIRED = ModelVersionStatus.RETIRED
-FITTED = Fitted(
-    predicted_iou=0.31, stability_score=0.62, precision=0.9, recall=0.8, num_truths=40
-)
+FITTED = Fitted(predicted_iou=0.31, stability_score=0.62, precision=0.9, recall=0.8, num_truths=40)
 
 
 @pytest.fixture

@@ -53,8 +53,7 @@ def run(context: JobContext) -> Effects:
     except TrainStopped:
         raise JobStopped from None
 
-    context.report(0.99, "fitting thresholds")
-    prefill = _fit_prefill(version, sam=sam, checkpoint=result.checkpoint_path)
+    prefill = _fit_prefill(context, version, sam=sam, checkpoint=result.checkpoint_path)
 
     def effects() -> dict[str, Any]:
         model_versions.note_thresholds(version, prefill)
@@ -66,10 +65,17 @@ def run(context: JobContext) -> Effects:
     return effects
 
 
-def _fit_prefill(version: ModelVersion, *, sam: ModelVersion, checkpoint: Path) -> dict[str, Any]:
+def _fit_prefill(
+    context: JobContext, version: ModelVersion, *, sam: ModelVersion, checkpoint: Path
+) -> dict[str, Any]:
     """Fit what masks of its boxes must score; empty when held-out images say too little."""
+
+    def on_image(done: int, total: int) -> None:
+        context.checkpoint(0.99, f"fitting thresholds, image {done} of {total}")
+
+    detector = object_detector.load(checkpoint, device=device())
     images = open_dataset(storage.path_of(snapshot_of(version).manifest_key)).on_side("holdout")
-    fitted = fit_prefill(sam_of(sam), object_detector.load(checkpoint, device=device()), images)
+    fitted = fit_prefill(sam_of(sam), detector, images, on_image=on_image)
     return prefill_entry(version, sam, fitted) if fitted else {}
 
 
