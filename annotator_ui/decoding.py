@@ -84,7 +84,8 @@ def build_prompts(
 def choose_masks(predicted_iou: FloatArray, *, num_prompts: int) -> list[int]:
     """Indices of the masks to offer, best first.
 
-    One prompt is ambiguous: masks 1..3 by predicted IoU. More prompts: mask 0 (paper section A).
+    One click is ambiguous: masks 1..3 by predicted IoU. More, or a box, which counts as two: mask
+    0 (sam/selection.py).
     """
     if num_prompts > 1:
         return [0]
@@ -184,7 +185,7 @@ class Decoder:
             )
         except Exception as error:  # see _session
             raise DecodingError(f"decoder {self.name} failed: {error}") from error
-        num_prompts = len(points) + (box is not None) + (seed is not None)
+        num_prompts = len(points) + 2 * (box is not None) + (seed is not None)
         return [
             (to_image_mask(low_res[0, index], frame=self.frame), float(scores[0, index]))
             for index in choose_masks(scores[0], num_prompts=num_prompts)

@@ -180,7 +180,7 @@ def read_header(path: str | Path) -> Header:
 
 
 def encoder_sha256(model: Sam) -> str:
-    """Identify what makes embeddings: the encoder's weights and the image size.
+    """Identify what makes embeddings: the encoder's weights, image size and exposure.
 
     Equal for a model in memory and for the file it was loaded from.
     """
@@ -206,6 +206,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 def _encoder_digest(config: SamConfig, tensors: Mapping[str, Tensor]) -> str:
     # Only what changes the features: a new configuration field must not orphan old embeddings.
     digest = hashlib.sha256(f"{config.image_size_px}".encode())
+    if config.max_exposure_gain != 1.0:
+        digest.update(f"gain {config.max_exposure_gain}".encode())
     for name, tensor in sorted(tensors.items()):
         if name.startswith("image_encoder.") and tensor.is_floating_point():
             digest.update(f"{name}{tuple(tensor.shape)}".encode())

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-PROMPT_MAPS = ("nearness", "box", "similarity", "candidates")
+PROMPT_MAPS = ("nearness", "box", "similarity", "candidates", "oval")
 _STRIDE_PX = 16
 
 
@@ -77,6 +77,8 @@ class SamConfig:
 
     position_reference_px: side of the frame in which positions are measured; 0 means the image
     size. A fixed value keeps positions the same when the model serves at another image size.
+    max_exposure_gain: how many times brighter an image is made at most, so that its brightest
+    pixels are white (`Sam.normalise_and_pad`); 1 leaves images as they are.
     """
 
     arch: str
@@ -86,6 +88,7 @@ class SamConfig:
     embed_channels: int = 256
     high_res_channels: int = 0
     position_reference_px: int = 0
+    max_exposure_gain: float = 1.0
     encoder: VitConfig | PyramidConfig
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
@@ -158,6 +161,8 @@ def _check(config: SamConfig) -> None:
             raise ConfigError("the pyramid's output channels differ from the model's")
     elif config.high_res_channels:
         raise ConfigError("a ViT encoder has no high-resolution features")
+    if not config.max_exposure_gain >= 1:
+        raise ConfigError("max_exposure_gain is at least 1")
     unknown = set(config.decoder.prompt_maps) - set(PROMPT_MAPS)
     if unknown:
         raise ConfigError(f"unknown prompt maps: {sorted(unknown)}")
@@ -188,11 +193,12 @@ PRESETS: dict[str, SamConfig] = {
         embed_channels=128,
         high_res_channels=32,
         position_reference_px=1024,
+        max_exposure_gain=8.0,
         encoder=PyramidConfig(),
         decoder=DecoderConfig(
             mlp_dim=512,
             token_features=True,
-            prompt_maps=("nearness", "box", "candidates"),
+            prompt_maps=("nearness", "box", "candidates", "oval"),
             mask_aware_iou=True,
         ),
     ),
@@ -203,6 +209,7 @@ PRESETS: dict[str, SamConfig] = {
         embed_channels=16,
         high_res_channels=8,
         position_reference_px=256,
+        max_exposure_gain=8.0,
         encoder=PyramidConfig(
             widths=(8, 8, 16, 16),
             depths=(1, 1, 1, 1),

@@ -33,6 +33,7 @@ __all__ = ["Decoded", "ImageError", "PromptError", "Prompts", "Sam", "build"]
 
 _PIXEL_MEAN = (123.675, 116.28, 103.53)
 _PIXEL_STD = (58.395, 57.12, 57.375)
+_WHITE_QUANTILE = 0.998
 _CHUNK_BYTES = 1 << 24
 """Largest array of what a CPU decodes at once: two official prompts, or eight of the starter's."""
 _MIN_TO_SHARE = 3
@@ -107,8 +108,10 @@ class Sam(nn.Module):
     def normalise_and_pad(self, pixels_3hw: Tensor) -> Tensor:
         """Turn (3, h, w) or (B, 3, h, w) values in 0..255, already resized, into encoder input."""
         size = self.config.image_size_px
-        normal = (pixels_3hw - self.pixel_mean) / self.pixel_std
-        normal = normal.reshape(-1, *normal.shape[-3:])
+        pixels = pixels_3hw.reshape(-1, *pixels_3hw.shape[-3:])
+        if self.config.max_exposure_gain > 1:
+            pixels = exposed(pixels, max_gain=self.config.max_exposure_gain)
+        normal = (pixels - self.pixel_mean) / self.pixel_std
         height, width = normal.shape[-2:]
         return F.pad(normal, (0, size - width, 0, size - height))
 
@@ -240,6 +243,19 @@ def build(preset: str, *, seed: int | None = None) -> Sam:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Sam(PRESETS[preset])
+
+
+def exposed(pixels_b3hw: Tensor, *, max_gain: float) -> Tensor:
+    """Brighten each image until its brightest pixels are white, at most max_gain times.
+
+    Microscopes and night photos use a fraction of the range; an encoder that saw well-lit
+    pictures hardly sees them.
+    """
+    brightest = pixels_b3hw.amax(1).flatten(1)
+    rank = max(1, int(_WHITE_QUANTILE * brightest.shape[1]))
+    white = brightest.kthvalue(rank, dim=1).values.clamp(min=1.0)
+    gain = (255.0 / white).clamp(1.0, max_gain)
+    return (pixels_b3hw * gain[:, None, None, None]).clamp(max=255.0)
 
 
 def image_hw_of(image_hwc_u8: NDArray[np.uint8]) -> tuple[int, int]:

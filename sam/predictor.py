@@ -21,7 +21,7 @@ from sam.embeddings import EmbeddingError
 from sam.features import ImageFeatures
 from sam.model import ImageError, Sam, check_image, image_hw_of
 from sam.prompts import Decoded, PromptError, Prompts
-from sam.selection import choose
+from sam.selection import PROMPTS_PER_BOX, choose
 
 MASK_THRESHOLD_LOGIT = 0.0
 
@@ -207,7 +207,7 @@ class Predictor:
 
     @torch.inference_mode()
     def predict_boxes(self, boxes_xyxy_px: ArrayLike, *, boxes_per_batch: int = 16) -> Prediction:
-        """Return one mask for each of (N, 4) boxes: the best of three, then refined once.
+        """Return one mask for each of (N, 4) boxes, refined once.
 
         The second pass feeds box and mask back (paper section D.4).
         """
@@ -218,9 +218,10 @@ class Predictor:
             return self._finish(boxes.new_zeros(0, size, size), boxes.new_zeros(0))
         logits, ious = [], []
         for part in torch.split(boxes, boxes_per_batch):
-            first = choose(self.model.decode(self.features, Prompts.make(boxes=part)), 1)
+            decoded = self.model.decode(self.features, Prompts.make(boxes=part))
+            first = choose(decoded, PROMPTS_PER_BOX)
             again = Prompts.make(boxes=part, low_res_logits=first.low_res_logits.unsqueeze(1))
-            second = choose(self.model.decode(self.features, again), 2)
+            second = choose(self.model.decode(self.features, again), PROMPTS_PER_BOX + 1)
             logits.append(second.low_res_logits)
             ious.append(second.predicted_iou)
         return self._finish(torch.cat(logits), torch.cat(ious))
@@ -255,7 +256,7 @@ class Predictor:
             if corners.shape != (4,):
                 raise PromptError(f"a box is four numbers, got shape {tuple(corners.shape)}")
             corners = corners.reshape(1, 4)
-            num_prompts += 1
+            num_prompts += PROMPTS_PER_BOX
         if mask_input is not None:
             mask = _mask(mask_input, self.model.config.low_res_size, device)
             num_prompts += 1

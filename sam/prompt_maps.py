@@ -16,7 +16,13 @@ from sam.features import ImageFeatures
 from sam.prompt_encoder import boxes_of, sample_at
 from sam.prompts import BOX_LABELS, Prompts
 
-NUM_CHANNELS = {"nearness": 2, "box": 1, "similarity": 2, "candidates": ClickMaps.num_channels}
+NUM_CHANNELS = {
+    "nearness": 2,
+    "box": 1,
+    "similarity": 2,
+    "candidates": ClickMaps.num_channels,
+    "oval": 1,
+}
 _FAR_PX2 = 1e6
 BOUND_SLOPE = 4.0
 """Logits a mask may gain per cell on its way from the edge of its box inwards."""
@@ -65,6 +71,8 @@ def prompt_maps(
             if click_maps is None:
                 raise ValueError("candidate maps need the click maps' weights")
             maps.append(click_maps(prompts, features))
+        elif name == "oval":
+            maps.append(_oval_in_box(prompts, size, image_size_px / size))
         else:
             maps.append(_similarity(prompts, high_res, image_size_px))
     return torch.cat(maps, dim=1)
@@ -122,6 +130,26 @@ def _inside_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
     in_x = _between(centres, x0, x1)
     in_y = _between(centres, y0, y1)
     return (in_y.unsqueeze(2) * in_x.unsqueeze(1)).unsqueeze(1)
+
+
+def _oval_in_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
+    """Fall from 1 in the middle of the box over 0 on the ellipse that touches its sides to -1.
+
+    Boxes are drawn tight around objects, and an ellipse is the shape to expect in one: measured on
+    photos and nuclei it agrees better with their masks than the filled box.
+    """
+    centres = _cell_centres(size, cell_px, prompts.point_coords)
+    x0, y0, x1, y1 = boxes_of(prompts.point_coords, prompts.point_labels).unbind(-1)
+    in_x, in_y = (_squared_off(centres, *side, cell_px) for side in ((x0, x1), (y0, y1)))
+    oval = (1.0 - in_y.unsqueeze(2) - in_x.unsqueeze(1)).clamp(min=-1.0)
+    has_box = (prompts.point_labels == BOX_LABELS[0]).any(1)
+    return (oval * has_box[:, None, None]).unsqueeze(1)
+
+
+def _squared_off(centres: Tensor, low: Tensor, high: Tensor, cell_px: float) -> Tensor:
+    """Return squared distances from the middle of two edges (N,), the edges at 1: (N, size)."""
+    half = (0.5 * (high - low)).clamp(min=0.5 * cell_px).unsqueeze(-1)
+    return ((centres - 0.5 * (low + high).unsqueeze(-1)) / half).square()
 
 
 def _between(centres: Tensor, low: Tensor, high: Tensor) -> Tensor:

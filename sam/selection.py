@@ -1,7 +1,8 @@
 """Which of the decoder's four masks answers a prompt: the only home of that rule.
 
 Paper section A: one prompt is ambiguous, so the best of the three ambiguity masks by predicted
-IoU; more than one prompt is not, so the single mask.
+IoU; more than one prompt is not, so the single mask. A box says as much as two clicks do: it is
+answered by the single mask, as the released code's own box example is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 from sam.prompts import Decoded
 
 SINGLE_MASK = 0
+PROMPTS_PER_BOX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Chosen:
 def choose(decoded: Decoded, num_prompts: int | Tensor) -> Chosen:
     """Pick one mask per prompt set.
 
-    num_prompts: clicks, boxes and an input mask count one each; one number for all or (N,).
+    num_prompts: clicks and an input mask count one each, a box two; one number for all or (N,).
     """
     iou = decoded.predicted_iou
     best = 1 + iou[:, 1:].argmax(dim=1)

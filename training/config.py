@@ -46,12 +46,15 @@ class InteractiveConfig:
     alone; [S2] does, [P] seems to train the best alone; it decides which mask one click returns.
     gradient_through_logits: let later passes teach earlier ones through the logits fed back; left
     open by [P], off in [S2].
+    box_is_clear: train the single mask, not the three, where the first prompt is a box, as boxes
+    are answered (`sam.selection`); [P] treats it as ambiguous.
     min_corrections: draw the number of corrections between this and num_corrections, all the
     same when None; short interactions teach the first click more per second.
     """
 
     box_share: float = 0.5
     exact_box_share: float = 0.0
+    box_is_clear: bool = True
     central_share: float = 0.0
     num_corrections: int = 8
     min_corrections: int | None = None
@@ -166,7 +169,7 @@ class TrainConfig:
             raise ValueError("jitter changes what the encoder sees: train all of it, or lora")
 
 
-PAPER_INTERACTIVE = InteractiveConfig(supervise_all_ious=False)
+PAPER_INTERACTIVE = InteractiveConfig(supervise_all_ious=False, box_is_clear=False)
 """[P]: 11 passes, uniform clicks, half boxes, losses 20 : 1 : 1, one IoU supervised."""
 
 LARGE_SCALE_JITTER = (0.1, 2.0)

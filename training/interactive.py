@@ -26,8 +26,7 @@ from training.prompts import (
     pass_schedule,
 )
 
-SINGLE = slice(0, 1)
-AMBIGUITY = slice(1, 4)
+IS_SINGLE = torch.tensor([True, False, False, False])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,14 @@ class _Session:
         self.coords = torch.cat([self.coords, points[:, None]], dim=1)
         self.labels = torch.cat([self.labels, labels[:, None]], dim=1)
 
+    def used_masks(self, *, is_first: bool, box_is_clear: bool) -> Tensor:
+        """Say which of the four masks answer the prompts: (N, 4) bool."""
+        is_single = IS_SINGLE.to(self.labels.device).expand(len(self.labels), -1)
+        if not is_first:
+            return is_single
+        has_box = (self.labels == BOX_LABELS[0]).any(1, keepdim=True)
+        return torch.where(has_box & box_is_clear, is_single, ~is_single)
+
     def prompts(self) -> Prompts:
         return Prompts(self.coords, self.labels, self.logits)
 
@@ -82,7 +89,8 @@ def interactive_loss(
     """Run the passes of one image's masks and return the loss to back-propagate.
 
     features: of one image. masks_nss: (N, S, S) bool in the padded model frame, none empty.
-    The first pass trains the best of the three ambiguity masks, later ones the single mask;
+    The first pass trains the best of the three ambiguity masks, later ones the single mask; a box
+    may count as clear at once (`InteractiveConfig.box_is_clear`);
     the mask with the highest predicted IoU is carried on, its logits fed back detached unless
     the config says otherwise.
     on_pass: gets each pass's own loss, to back-propagate at once: eleven passes then need the
@@ -98,7 +106,7 @@ def interactive_loss(
         if kind is Pass.CORRECTION:
             session.correct(masks_nss, config=config, generator=generator)
         decoded = model.decode(features, session.prompts())
-        used = AMBIGUITY if kind is Pass.FIRST else SINGLE
+        used = session.used_masks(is_first=kind is Pass.FIRST, box_is_clear=config.box_is_clear)
         outcome = _judge(decoded, targets, masks_nss, used=used, config=config)
         mask_part, iou_part = outcome.mask_loss.mean(), outcome.iou_loss.mean()
         if on_pass is not None and not config.gradient_through_logits:
@@ -106,10 +114,10 @@ def interactive_loss(
             mask_part, iou_part = mask_part.detach(), iou_part.detach()
         mask_total, iou_total = mask_total + mask_part, iou_total + iou_part
         if kind is Pass.FIRST:
-            best_iou = outcome.true_iou.amax(1).mean().item()
-        pick = decoded.predicted_iou[:, used].detach().argmax(1)
+            best_iou = outcome.true_iou.masked_fill(~used, 0.0).amax(1).mean().item()
+        pick = decoded.predicted_iou.detach().masked_fill(~used, -torch.inf).argmax(1)
         each = torch.arange(len(pick), device=pick.device)
-        carried = decoded.low_res_logits[:, used][each, pick].unsqueeze(1).float()
+        carried = decoded.low_res_logits[each, pick].unsqueeze(1).float()
         session.logits = carried if config.gradient_through_logits else carried.detach()
         session.carried.append(outcome.true_iou[each, pick].mean().item())
     if on_pass is not None and config.gradient_through_logits:
@@ -146,7 +154,7 @@ def upscaled(low_res_logits: Tensor, *, size_px: int) -> Tensor:
 class _Outcome:
     mask_loss: Tensor  # (N,)
     iou_loss: Tensor  # (N,)
-    true_iou: Tensor  # (N, M) of the masks in use
+    true_iou: Tensor  # (N, 4)
 
 
 def _judge(
@@ -154,24 +162,26 @@ def _judge(
     targets: Tensor,
     masks_nss: Tensor,
     *,
-    used: slice,
+    used: Tensor,
     config: InteractiveConfig,
 ) -> _Outcome:
-    logits = decoded.low_res_logits[:, used].float()
+    logits = decoded.low_res_logits.float()
     in_model_frame = config.loss_frame == "model"
     with torch.no_grad():
         full = upscaled(logits, size_px=masks_nss.shape[-1])
         true_iou = mask_iou(full, masks_nss[:, None])
         compared = full if in_model_frame else logits
-        winner = _mask_losses(compared, targets[:, None], config).argmin(1)
+        losses = _mask_losses(compared, targets[:, None], config)
+        winner = losses.masked_fill(~used, torch.inf).argmin(1)
     each = torch.arange(len(winner), device=winner.device)
     # Only the best mask's loss is built for gradients: the others would get none anyway.
     chosen = logits[each, winner]
     if in_model_frame:
         chosen = upscaled(chosen[:, None], size_px=masks_nss.shape[-1])[:, 0]
     best = _mask_losses(chosen, targets, config)
-    errors = iou_loss(decoded.predicted_iou[:, used].float(), true_iou)
-    iou = errors.mean(1) if config.supervise_all_ious else errors[each, winner]
+    errors = iou_loss(decoded.predicted_iou.float(), true_iou)
+    mean_error = (errors * used).sum(1) / used.sum(1)
+    iou = mean_error if config.supervise_all_ious else errors[each, winner]
     return _Outcome(mask_loss=best, iou_loss=iou, true_iou=true_iou)
 
 

@@ -17,7 +17,7 @@ from masks.regions import deepest, deepest_point
 from sam.coordinates import Frame, as_tensor
 from sam.features import ImageFeatures
 from sam.model import Decoded, Prompts, Sam
-from sam.selection import choose
+from sam.selection import PROMPTS_PER_BOX, choose
 
 Mask = NDArray[np.bool_]
 OnMask = Callable[[int, int, Mask], object]
@@ -59,7 +59,7 @@ class Session:
     def box_ious(self, boxes_xyxy_px: NDArray[np.float64], *, on_mask: OnMask) -> list[float]:
         """Return the IoU after the exact box alone."""
         boxes = as_tensor(self.frame.boxes_to_model(boxes_xyxy_px), device=self.model.device)
-        chosen = choose(self._decode(Prompts.make(boxes=boxes)), 1)
+        chosen = choose(self._decode(Prompts.make(boxes=boxes)), PROMPTS_PER_BOX)
         predicted = self._to_masks(chosen.low_res_logits[:, None])[:, 0]
         for index, mask in enumerate(predicted):
             on_mask(index, 0, mask)

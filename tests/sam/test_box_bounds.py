@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sam.features import ImageFeatures
 from sam.model import build
-from sam.prompt_maps import BOUND_SLOPE, box_bounds
+from sam.prompt_maps import BOUND_SLOPE, box_bounds, prompt_maps
 from sam.prompts import Prompts
 
 BOX = torch.tensor([[3.0, 4.0, 13.0, 16.0]])
@@ -65,3 +66,31 @@ def test_masks_of_a_box_stay_inside_it_to_the_pixel() -> None:
     outside = torch.ones(128, 128, dtype=torch.bool)
     outside[30:95, 21:74] = False
     assert not masks[:, outside].any()
+
+
+def oval(prompts: Prompts) -> torch.Tensor:
+    features = ImageFeatures(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 4, 4))
+    maps = prompt_maps(("oval",), prompts, features, image_size_px=16, sigma_px=8.0)
+    return maps[0, 0]
+
+
+def test_the_oval_is_one_in_the_middle_of_the_box_and_falls_to_zero_where_it_touches_it() -> None:
+    # the box spans 2 to 10 and 6 to 18: middle (6, 12), half sides 4 and 6, as cells' centres are
+    # at 2, 6, 10 and 14
+    drawn = oval(Prompts.make(boxes=torch.tensor([[2.0, 6.0, 10.0, 18.0]])))
+
+    by_column = torch.tensor([1.0, 0.0, 1.0, 4.0])
+    by_row = torch.tensor([100 / 36, 1.0, 4 / 36, 4 / 36])
+    expected = (1 - by_row[:, None] - by_column).clamp(min=-1)
+    assert torch.allclose(drawn, expected)
+    assert drawn[1, 1] == pytest.approx(0.0)  # the top of the ellipse
+    assert drawn[2, 1] == pytest.approx(1 - 4 / 36)
+
+
+@pytest.mark.parametrize("box", [[5.0, 5.0, 5.0, 5.0], [5.0, 0.0, 5.0, 16.0]])
+def test_the_oval_of_a_box_without_width_is_finite(box: list[float]) -> None:
+    assert oval(Prompts.make(boxes=torch.tensor([box]))).isfinite().all()
+
+
+def test_a_click_alone_has_no_oval() -> None:
+    assert (oval(Prompts.make(INSIDE, torch.tensor([[1]]))) == 0).all()

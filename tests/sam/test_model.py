@@ -24,6 +24,18 @@ def test_a_photo_is_normalised_before_it_is_padded(model: Sam) -> None:
     assert (pixels[0, :, 64:] == 0).all()
 
 
+@pytest.mark.parametrize(("brightest", "seen"), [(51, 255), (20, 160), (255, 255), (0, 0)])
+def test_a_dim_image_is_brightened_up_to_eight_times(brightest: int, seen: int) -> None:
+    dim = np.zeros((64, 64, 3), dtype=np.uint8)
+    dim[:32, :, 1] = brightest
+    dim[0, 0] = 255  # a hot pixel does not count
+
+    pixels = build("tiny", seed=0).preprocess(dim)
+
+    green = pixels[0, 1] * 57.12 + 116.28
+    assert green[20, 20].item() == pytest.approx(seen, abs=0.01)
+
+
 @torch.no_grad()
 def test_prompts_answered_together_get_the_answers_they_get_alone(
     model: Sam, photo: np.ndarray
@@ -189,6 +201,7 @@ def test_a_configuration_survives_its_json_form(preset: str) -> None:
     "change",
     [
         {"image_size_px": 100},
+        {"max_exposure_gain": 0.5},
         {"embed_channels": 7},
         {"surprise": 1},
         {"encoder": {"kind": "swin"}},

@@ -106,6 +106,26 @@ def test_only_the_best_of_the_three_masks_learns_from_the_first_prompt() -> None
     assert result.mask == pytest.approx(by_hand)
 
 
+@pytest.mark.parametrize(
+    ("box_is_clear", "learns"), [(True, [True, False]), (False, [False, True])]
+)
+def test_a_box_trains_the_single_mask_where_it_counts_as_clear(
+    box_is_clear: bool, learns: list[bool]
+) -> None:
+    model = recorder()
+    only_boxes = InteractiveConfig(
+        box_share=1.0, box_is_clear=box_is_clear, num_corrections=0, mask_only_passes=0
+    )
+
+    result = run(model, square(0, 0, 16, 16), only_boxes)
+    result.total.backward()
+
+    touched = model.logits.grad[0].abs().sum((-2, -1)) > 0
+    assert [bool(touched[0]), bool(touched[1:].any())] == learns
+    judged = model.ious.grad[0] != 0
+    assert judged.tolist() == [learns[0]] + [learns[1]] * 3
+
+
 def test_after_the_first_prompt_only_the_single_mask_learns() -> None:
     model = recorder()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ import pytest
 import torch
 
 from sam import checkpoints
+from sam.checkpoints import CheckpointError
 from sam.click_maps import ClickMaps
+from sam.config import PRESETS
 from sam.features import ImageFeatures
-from sam.model import build
+from sam.model import Sam, build
+from sam.prompts import Prompts
 from training.scenes import LabelledImage
 from training.starter import recipe
 from training.starter.data import Pool, ViewSettings, draw_batch
 from training.starter.dense import dense_loss, limited
+from training.starter.new_maps import OVAL_LOGITS, with_new_maps
 from training.starter.recipe import JUDGES, STATE_NAME, StarterConfig, train_worker
 from training.starter.views import View
 
@@ -174,3 +179,37 @@ def test_the_last_phase_moves_nothing_but_the_judges(pool: Pool, tmp_path: Path)
     }
     assert changed
     assert all(name.startswith(JUDGES) for name in changed)
+
+
+@torch.no_grad()
+def test_a_start_without_the_oval_answers_clicks_as_before_and_boxes_with_a_guess() -> None:
+    wanted = PRESETS["tiny"]
+    known = replace(wanted, decoder=replace(wanted.decoder, prompt_maps=("nearness", "candidates")))
+    grown = replace(
+        wanted, decoder=replace(wanted.decoder, prompt_maps=("nearness", "candidates", "oval"))
+    )
+    torch.manual_seed(3)
+    start = Sam(known).eval()
+
+    model = with_new_maps(start, grown).eval()
+
+    features = start.encode(torch.rand(1, 3, 128, 128))
+    click = Prompts.make(torch.tensor([[[40.0, 60.0]]]), torch.tensor([[1]]))
+    before, after = start.decode(features, click), model.decode(features, click)
+    assert torch.allclose(before.low_res_logits, after.low_res_logits, atol=1e-5)
+    assert torch.allclose(before.predicted_iou, after.predicted_iou, atol=1e-5)
+    box = Prompts.make(boxes=torch.tensor([[30.0, 30.0, 98.0, 98.0]]))
+    gained = model.decode(features, box).low_res_logits - start.decode(features, box).low_res_logits
+    # the middle of the box, (64, 64), is a corner of cells: the nearest centre is 2 px off each way
+    assert gained[0, 0, 16, 16].item() == pytest.approx(OVAL_LOGITS * (1 - 2 * (2 / 34) ** 2))
+    assert gained[0, 1:].abs().max() < 1e-5
+
+
+def test_a_start_of_another_shape_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="which do not begin"):
+        with_new_maps(build("tiny"), PRESETS["starter"])
+    with pytest.raises(CheckpointError, match="is no tiny"):
+        with_new_maps(
+            Sam(replace(PRESETS["tiny"], decoder=replace(PRESETS["tiny"].decoder, mlp_dim=16))),
+            PRESETS["tiny"],
+        )

@@ -28,6 +28,7 @@ from training.interactive import interactive_loss
 from training.precision import step_autocast
 from training.starter.data import Pool, ViewSettings, draw_batch
 from training.starter.dense import dense_loss
+from training.starter.new_maps import with_new_maps
 from training.starter.views import View
 
 STATE_NAME = "state.pt"
@@ -109,10 +110,11 @@ class _Clock:
 def build_model(config: StarterConfig) -> Sam:
     """Build the starter at the training size, with weights from the seed or the start."""
     torch.manual_seed(config.seed)
+    shape = PRESETS["starter"].at_image_size(config.views.size_px)
     if config.start is None:
-        model = Sam(PRESETS["starter"].at_image_size(config.views.size_px))
+        model = Sam(shape)
     else:
-        model = checkpoints.load(config.start, image_size_px=config.views.size_px)
+        model = with_new_maps(checkpoints.load(config.start), shape)
     model.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
 

@@ -55,6 +55,14 @@ it("offers the single mask once a second prompt says what is meant, and feeds th
   expect(seen[0]!["has_mask_input"]?.data[0]).toBe(1);
 });
 
+it("offers the single mask for a box, which says as much as two clicks", async () => {
+  const prompts = [{ kind: "box", box: { x0: 2, y0: 2, x1: 20, y1: 20 } }] as const;
+
+  const candidates = await decodePrompts(fakeNetwork([]), { embedding, frame }, { prompts, feedback: null, under: null });
+
+  expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
+});
+
 it("changes an existing mask only where the click is, and offers the model's whole answer after it", async () => {
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
   // The mask is the photo's lower half; the network says the upper eighth.

@@ -54,7 +54,8 @@ async function answer(
     ...(embedding.highResFeatures === null ? {} : { high_res_features: embedding.highResFeatures }),
     ...promptFeeds(prompts, feedback, frame, lowResSideOf(embedding)),
   });
-  const numPrompts = prompts.length + (feedback === null ? 0 : 1);
+  const numBoxes = prompts.filter((prompt) => prompt.kind === "box").length;
+  const numPrompts = prompts.length + numBoxes + (feedback === null ? 0 : 1); // a box counts as two
   const side = output.lowResMasks.dims.at(-1) ?? 0;
   return chooseMasks(output.iouPredictions.data, numPrompts).map((index) => {
     const lowResLogits = output.lowResMasks.data.slice(index * side * side, (index + 1) * side * side);
