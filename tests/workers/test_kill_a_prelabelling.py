@@ -67,8 +67,7 @@ def is_between_two_photos(state: dict[str, Any]) -> bool:
 
 def survive_kills(platform: Platform) -> None:
     platform.step("seed", "3", "6")
-    for number in range(NUM_FRESH):
-        platform.step("ingest", str(100 + number))
+    platform.step("ingest", "100", str(NUM_FRESH))
     platform.step("advance", "test")
     workers = start_workers(platform)
 
