@@ -12,7 +12,8 @@ from engine.domain.ids import uuid7
 from tests.workers.platform import Platform, Worker, all_over, of_kind
 from tests.workers.servers import private_redis, temporary_database
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # minutes on a busy machine
+WAIT_S = 600
 NUM_FRESH = 8
 
 
@@ -71,13 +72,15 @@ def survive_kills(platform: Platform) -> None:
     platform.step("advance", "test")
     workers = start_workers(platform)
 
-    platform.wait_until(is_between_two_photos, what="some photos are prefilled")
+    platform.wait_until(is_between_two_photos, what="some photos are prefilled", timeout_s=WAIT_S)
     workers = kill_and_start_again(platform, workers)
     platform.wait_until(
-        lambda state: trains_a_detector(state) or all_over(state), what="a detector is trained"
+        lambda state: trains_a_detector(state) or all_over(state),
+        what="a detector is trained",
+        timeout_s=WAIT_S,
     )
     kill_and_start_again(platform, workers)
-    state = platform.wait_until(all_over, what="everything done")
+    state = platform.wait_until(all_over, what="everything done", timeout_s=WAIT_S)
 
     assert {job["status"] for job in state["jobs"]} <= {"succeeded", "cancelled"}
     prelabels = [job for job in of_kind(state, "prelabel_image") if job["status"] == "succeeded"]

@@ -28,7 +28,7 @@ def write_plot(replay: Replay, out_dir: Path) -> Path:
     seconds = cost.bar(
         numbers, [one["seconds_per_mask"] for one in labelled], color="tab:blue", alpha=0.35
     )
-    cost.bar_label(seconds, fmt="%.1f s")
+    cost.bar_label(seconds, fmt="%.1f s", label_type="center")  # the line is near the tops
     cost.set(xlabel="round", ylabel="seconds a mask", xticks=numbers, xticklabels=names)
     clicks = cost.twinx()
     drawn = [one for one in labelled if one["clicks_per_mask"] is not None]

@@ -57,7 +57,7 @@ def _fall(
     fall = 1 - after / before
     return Finding(
         name=name,
-        text=f"{what}: {before:.2f} to {after:.2f}, {fall:+.0%} saved (goal {least:.0%})",
+        text=f"{what}: {before:.2f} to {after:.2f}, {fall:.0%} saved (goal {least:.0%})",
         value=fall,
         is_met=fall >= least,
     )
