@@ -75,10 +75,6 @@ class Policy:
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in stored.items() if name in known})
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the snapshot to store."""
-        return asdict(self)
-
     def min_area_of(self, *, height_px: int, width_px: int) -> int:
         """Return the least area of a proposal on an image of this size, in its own pixels.
 
@@ -87,6 +83,10 @@ class Policy:
         """
         share = min(1.0, height_px * width_px / AREA_OF_SA_1B_PX)
         return min(self.min_area_px, max(LEAST_AREA_PX, round(self.min_area_px * share)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the snapshot to store."""
+        return asdict(self)
 
     def is_holdout(self, position: int) -> bool:
         """Tell whether the image labelled at this position (from 1) of a project is held out."""
