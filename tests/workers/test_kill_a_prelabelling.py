@@ -66,6 +66,20 @@ def is_between_two_photos(state: dict[str, Any]) -> bool:
     return "succeeded" in statuses and bool({"queued", "running"} & set(statuses))
 
 
+def is_prefilled(state: dict[str, Any]) -> bool:
+    return all(job["status"] == "succeeded" for job in of_kind(state, "prelabel_image"))
+
+
+def check_prefilled_masks(state: dict[str, Any]) -> None:
+    """Each photo is prefilled, each mask is there once, as often as its job said."""
+    done = [job for job in of_kind(state, "prelabel_image") if job["status"] == "succeeded"]
+    assert len(done) >= NUM_FRESH
+    masks = [mask for mask in state["masks"] if mask[1] == "prefilled"]
+    assert len(masks) == sum(job["result"]["num_masks"] for job in done) > 0
+    waiting = [(image, sha256) for image, _, status, sha256 in masks if status == "proposed"]
+    assert len(set(waiting)) == len(waiting)
+
+
 def survive_kills(platform: Platform) -> None:
     platform.step("seed", "3", "6")
     platform.step("ingest", "100", str(NUM_FRESH))
@@ -74,6 +88,9 @@ def survive_kills(platform: Platform) -> None:
 
     platform.wait_until(is_between_two_photos, what="some photos are prefilled", timeout_s=WAIT_S)
     workers = kill_and_start_again(platform, workers)
+    state = platform.wait_until(is_prefilled, what="all are prefilled", timeout_s=WAIT_S)
+    assert max(job["attempts"] for job in of_kind(state, "prelabel_image")) <= 2
+    check_prefilled_masks(state)
     platform.wait_until(
         lambda state: trains_a_detector(state) or all_over(state),
         what="a detector is trained",
@@ -83,16 +100,11 @@ def survive_kills(platform: Platform) -> None:
     state = platform.wait_until(all_over, what="everything done", timeout_s=WAIT_S)
 
     assert {job["status"] for job in state["jobs"]} <= {"succeeded", "cancelled"}
-    prelabels = [job for job in of_kind(state, "prelabel_image") if job["status"] == "succeeded"]
-    assert len(prelabels) >= NUM_FRESH
+    check_prefilled_masks(state)
     (training,) = of_kind(state, "train_detector")
     assert training["status"] == "succeeded"
     detectors = [one for one in state["versions"] if one["family"] == "object_detector"]
     assert [one["number"] for one in detectors] == [1, 2]
-    prefilled = [mask for mask in state["masks"] if mask[1] == "prefilled"]
-    assert len(prefilled) == sum(job["result"]["num_masks"] for job in prelabels) > 0
-    waiting = [(image, sha256) for image, _, status, sha256 in prefilled if status == "proposed"]
-    assert len(set(waiting)) == len(waiting)
 
 
 def test_on_sqlite_with_the_embedded_runner(embedded: Platform) -> None:
