@@ -34,10 +34,11 @@ class _BadRecordError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskRecord:
-    """One ground-truth mask of an image."""
+    """One ground-truth mask of an image, and the prompts that led to it where they are known."""
 
     mask_id: str
     rle: Rle
+    prompts: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,10 @@ def combine(manifests: Sequence[Manifest], *, holdout_every: int) -> list[ImageR
 
 
 def _to_object(image: ImageRecord) -> dict[str, object]:
-    masks = [{"id": mask.mask_id, "rle": mask.rle.to_coco()} for mask in image.masks]
+    masks = [
+        {"id": mask.mask_id, "rle": mask.rle.to_coco(), "prompts": list(mask.prompts)}
+        for mask in image.masks
+    ]
     record: dict[str, object] = {
         "image": str(image.image_path.absolute()),
         "image_id": image.image_id,
@@ -290,7 +294,9 @@ def _mask_record(entry: object, *, image_hw: tuple[int, int]) -> MaskRecord:
         )
     if rle.area_px == 0:
         raise _BadRecordError("the mask is empty")
-    return MaskRecord(mask_id=_text(entry, "id"), rle=rle)
+    prompts = entry.get("prompts")
+    known = [one for one in prompts if isinstance(one, dict)] if isinstance(prompts, list) else []
+    return MaskRecord(mask_id=_text(entry, "id"), rle=rle, prompts=tuple(known))
 
 
 def _by_image(annotations: object) -> dict[str, list[Mapping[str, Any]]]:

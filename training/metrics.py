@@ -104,7 +104,7 @@ class Metrics:
             self.of_source(source)._resampled(name, seed=seed)
             for seed, source in enumerate(self.sources)
         ]
-        return _quantiles(np.mean(parts, axis=0))
+        return quantiles(np.mean(parts, axis=0))
 
     def to_json(self, *, with_masks: bool = False) -> dict[str, Any]:
         """Return plain figures: means, `_macro` means, `_ci95` intervals, counts, sources.
@@ -179,7 +179,7 @@ def bootstrap_interval(
 
     Masks of one image stand or fall together, so resampling masks would promise too much.
     """
-    return _quantiles(resampled_means(values, groups=groups, seed=seed))
+    return quantiles(resampled_means(values, groups=groups, seed=seed))
 
 
 def resampled_means(values: FloatArray, *, groups: Sequence[str], seed: int) -> FloatArray:
@@ -192,7 +192,8 @@ def resampled_means(values: FloatArray, *, groups: Sequence[str], seed: int) -> 
     return np.asarray(sums[picks].sum(axis=1) / sizes[picks].sum(axis=1))
 
 
-def _quantiles(means: FloatArray) -> tuple[float, float]:
+def quantiles(means: FloatArray) -> tuple[float, float]:
+    """Return the 95 % interval of resampled means."""
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
@@ -224,7 +225,7 @@ def paired_difference(
         raise ValueError("the two evaluations have no mask in common")
     changes = np.array([change for _, change in pairs])
     means = resampled_means(changes, groups=[image_id for image_id, _ in pairs], seed=0)
-    low, high = _quantiles(means)
+    low, high = quantiles(means)
     return Difference(
         mean=float(changes.mean()),
         low=low,

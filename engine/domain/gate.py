@@ -41,6 +41,21 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What the prompts of people bring again: mean IoU with the masks they led to."""
+
+    serving: float
+    candidate: float
+    difference: Difference
+
+    def __str__(self) -> str:
+        return (
+            f"the prompts that led to {self.difference.num_masks} accepted masks bring them at "
+            f"mean IoU {self.candidate:.3f}, with the serving model at {self.serving:.3f}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """What first clicks on a few held-out images brought; shares of the answers, 0 to 1."""
 
@@ -64,6 +79,7 @@ class GateReport:
     against_probe: Probe | None
     differences: Mapping[str, Difference]
     slices: Mapping[str, Difference]
+    memory: Memory | None = None
 
 
 def read_report(stored: object) -> GateReport:
@@ -81,7 +97,17 @@ def read_report(stored: object) -> GateReport:
         against_probe=_probe(stored, "against_probe") if against else None,
         differences=differences,
         slices=_differences(stored, "slices") if against else {},
+        memory=_memory(stored) if against else None,
     )
+
+
+def memory_sentence(stored: object) -> str:
+    """Say what a stored report knows of the prompt memory; empty when it knows nothing."""
+    try:
+        memory = _memory(stored) if isinstance(stored, Mapping) else None
+    except ReportError:
+        return ""
+    return "" if memory is None else str(memory)
 
 
 def objections(report: GateReport, *, serving: UUID | None, policy: Policy) -> list[str]:
@@ -139,6 +165,9 @@ def _worse(report: GateReport, *, policy: Policy) -> list[str]:
         one = report.differences[kind]
         if one.high < -policy.promotion_tolerance:
             found.append(f"{words}: surely worse ({one.low:+.3f} to {one.high:+.3f})")
+    memory = report.memory
+    if memory is not None and memory.difference.high < -policy.promotion_tolerance:
+        found.append(f"{memory}: surely worse")
     for name, one in report.slices.items():
         is_large_enough = one.num_masks >= policy.promotion_min_slice_masks
         if is_large_enough and one.mean < -policy.promotion_slice_tolerance:
@@ -151,6 +180,17 @@ def _differences(stored: Mapping[str, Any], key: str) -> dict[str, Difference]:
     if not isinstance(found, Mapping):
         raise ReportError(f"the comparison lacks {key}")
     return {str(name): _difference(one, name=str(name)) for name, one in found.items()}
+
+
+def _memory(stored: Mapping[str, Any]) -> Memory | None:
+    found = stored.get("memory")
+    if found is None:
+        return None  # no held-out mask has prompts, as in an imported dataset
+    return Memory(
+        serving=_number(found, "serving", of="memory"),
+        candidate=_number(found, "candidate", of="memory"),
+        difference=_difference(found, name="memory"),
+    )
 
 
 def _difference(stored: object, *, name: str) -> Difference:

@@ -34,7 +34,8 @@ class Policy:
     max_area_fraction: float = 0.95
     """Drop proposals covering this much of the image or more. Paper section B."""
     min_area_px: int = 100
-    """Drop proposals smaller than this. Paper section B (small spurious parts)."""
+    """Drop proposals smaller than this on photos of SA-1B's size (see `min_area_of`). Paper section
+    B (small spurious parts)."""
     duplicate_iou: float = 0.7
     """A proposal overlapping a kept mask this much says nothing new. NMS of paper section B."""
 
@@ -110,6 +111,15 @@ class Policy:
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in stored.items() if name in known})
 
+    def min_area_of(self, *, height_px: int, width_px: int) -> int:
+        """Return the least area of a proposal on an image of this size, in its own pixels.
+
+        The paper's 100 px are of photos of 1500 x 2250 px: a speck there is a cell on a microscope
+        image of 256 px. Smaller images keep the share, down to 4 x 4 px.
+        """
+        share = min(1.0, height_px * width_px / AREA_OF_SA_1B_PX)
+        return min(self.min_area_px, max(LEAST_AREA_PX, round(self.min_area_px * share)))
+
     def to_json(self) -> dict[str, Any]:
         """Return the snapshot to store."""
         return asdict(self)
@@ -146,6 +156,10 @@ def _number(name: str, value: object) -> int | float:
 
 
 DEFAULT_POLICY = Policy()
+
+AREA_OF_SA_1B_PX = 1500 * 2250
+LEAST_AREA_PX = 16
+"""A smaller mask is two cells of a decoder's map: it has no outline to speak of."""
 
 MAX_MASKS_PER_IMAGE = 2_000
 """Four times the densest SA-1B image; a page or a loop gone wild must end somewhere."""

@@ -57,8 +57,10 @@ def is_sound(proposal: Proposal, *, source: MaskSource, policy: Policy) -> bool:
 
     Automatic masks were filtered by score where they were made (sam/automatic.py).
     """
-    num_pixels = proposal.rle.height_px * proposal.rle.width_px
-    if not policy.min_area_px <= proposal.rle.area_px < policy.max_area_fraction * num_pixels:
+    rle = proposal.rle
+    min_area_px = policy.min_area_of(height_px=rle.height_px, width_px=rle.width_px)
+    num_pixels = rle.height_px * rle.width_px
+    if not min_area_px <= rle.area_px < policy.max_area_fraction * num_pixels:
         return False
     if source == MaskSource.AUTOMATIC:
         return True

@@ -58,6 +58,9 @@ class ModelVersion(StatefulRow):
     checkpoint_key = models.CharField(max_length=KEY_CHARACTERS, default="", blank=True)
     checkpoint_sha256 = models.CharField(max_length=SHA256_CHARACTERS, default="", blank=True)
     encoder_sha256 = models.CharField(max_length=SHA256_CHARACTERS, default="", blank=True)
+    thresholds = models.JSONField(default=dict)
+    """What its own masks have to score, fitted on held-out images: see
+    workers/inference/thresholds.py. Empty: nothing was fitted."""
     decoder_key = models.CharField(max_length=KEY_CHARACTERS, default="", blank=True)
     decoder_sha256 = models.CharField(max_length=SHA256_CHARACTERS, default="", blank=True)
     config = models.JSONField(default=dict)

@@ -34,6 +34,7 @@ __all__ = [
     "fail",
     "keep_curve",
     "mark_training",
+    "note_thresholds",
     "promote",
     "promotion_blockers",
     "record_evaluation",
@@ -177,6 +178,14 @@ def record_evaluation(
     if version.status == ModelVersionStatus.TRAINED:
         move(version, ModelVersionStatus.EVALUATED)
     return evaluation
+
+
+def note_thresholds(version: ModelVersion, thresholds: Mapping[str, Any]) -> ModelVersion:
+    """Keep what the masks of a version have to score; kinds that are not named stay as they are."""
+    version.refresh_from_db(fields=["thresholds"])
+    version.thresholds = json_safe({**version.thresholds, **thresholds})
+    version.save(update_fields=["thresholds"])
+    return version
 
 
 def promotion_blockers(version: ModelVersion) -> list[str]:

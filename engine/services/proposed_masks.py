@@ -43,6 +43,7 @@ def record_proposals(
     idem_key: str,
     status: MaskStatus | None = None,
     replace: bool = True,
+    policy: Policy | None = None,
 ) -> list[Mask]:
     """Store the proposals worth showing; return the image's masks that this run made.
 
@@ -52,6 +53,7 @@ def record_proposals(
     masks are stored packed (services/packed_masks.py); those returned have no rows and no head yet.
     status: PROPOSED when a person will judge each; the source's own when None.
     replace: False for the later parts of a run, which add to what the first part left.
+    policy: the stage's own when None; with thresholds fitted for the models at work otherwise.
     """
     source = MaskSource(source)
     if source not in FIRST_STATUS:
@@ -76,7 +78,7 @@ def record_proposals(
         packed_masks.unpack(image)
     if replace:
         _reject_untouched(image, source=source, status=status, model_version=model_version)
-    policy = Policy.from_json(stage.policy)
+    policy = policy or Policy.from_json(stage.policy)
     kept = _kept(image, source=source, status=status, proposals=proposals, policy=policy)
     chosen = [_canonical(proposals[index], image=image) for index in kept]
     if may_pack and packed_masks.can_pack(chosen):

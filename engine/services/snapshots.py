@@ -44,7 +44,7 @@ def freeze_snapshot(project: Project) -> Snapshot:
 def _masks_by_image(project: Project) -> dict[UUID, list[Mask]]:
     masks_of: dict[UUID, list[Mask]] = {}
     chosen = confirmed_masks(project).exclude(image__side=Side.UNDECIDED.value)
-    for mask in chosen.select_related("head").order_by("order", "id"):
+    for mask in chosen.select_related("head__parent").order_by("order", "id"):
         masks_of.setdefault(mask.image_id, []).append(mask)
     return masks_of
 
@@ -70,10 +70,22 @@ def _lines(
             record["features"] = path
         size = [image.height_px, image.width_px]
         record["masks"] = [
-            {"id": str(mask.pk), "rle": {"size": size, "counts": mask.head.rle_counts}}
+            {
+                "id": str(mask.pk),
+                "rle": {"size": size, "counts": mask.head.rle_counts},
+                "prompts": _prompts_of(mask),
+            }
             for mask in masks_of[image.pk]
         ]
         yield json.dumps(record, sort_keys=True) + "\n"
+
+
+def _prompts_of(mask: Mask) -> list[object]:
+    """Return what led to the mask's shape; for a refined one what led to the shape before, too."""
+    head = mask.head
+    is_refined = any(prompt.get("type") == "mask" for prompt in head.prompts)
+    before = head.parent.prompts if is_refined and head.parent is not None else []
+    return [*before, *head.prompts]
 
 
 def _feature_paths(project: Project, *, images: list[Image]) -> dict[object, str]:

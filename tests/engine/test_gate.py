@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from engine.domain.gate import ReportError, objections, read_report
+from engine.domain.gate import ReportError, memory_sentence, objections, read_report
 from engine.domain.policy import Policy
 from tests.factories import difference, gate_report
 
@@ -76,6 +76,27 @@ def test_a_gain_that_a_quarter_of_the_draws_doubt_passes_and_more_doubt_does_not
 
     stored["differences"]["all"]["worse_share"] = 0.26
     assert len(verdict(stored)) == 1
+
+
+def memory(stored: Stored, **changes: float) -> Stored:
+    found = {**difference(-0.1, num_masks=40), "serving": 0.8, "candidate": 0.7, **changes}
+    return {**stored, "memory": found}
+
+
+def test_prompts_of_people_that_bring_much_less_are_an_objection_and_noise_is_not() -> None:
+    (said,) = verdict(memory(report()))
+
+    assert "the prompts that led to 40 accepted masks bring them at mean IoU 0.700" in said
+    assert "with the serving model at 0.800: surely worse" in said
+    assert verdict(memory(report(), low=-0.2, high=0.0)) == []
+
+
+def test_what_the_prompt_memory_brought_is_told_whatever_the_verdict() -> None:
+    assert "at mean IoU 0.700" in memory_sentence(memory(report()))
+    assert memory_sentence(report()) == memory_sentence(None) == ""
+    assert memory_sentence({"memory": {"serving": "good"}}) == ""
+    with pytest.raises(ReportError, match="of memory"):
+        read_report({**report(), "memory": {"serving": "good"}})
 
 
 def test_a_slice_of_few_masks_says_nothing() -> None:

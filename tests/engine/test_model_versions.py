@@ -11,11 +11,12 @@ from django.db import IntegrityError, transaction
 
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotReady
+from engine.domain.ids import uuid7
 from engine.domain.jobs import QUEUES
 from engine.domain.states import ModelFamily
 from engine.models import Project, Snapshot
 from engine.selectors.models import missing_parts
-from engine.services import embeddings, jobs, masks, model_versions, snapshots
+from engine.services import assignments, embeddings, jobs, masks, model_versions, snapshots
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +51,29 @@ def test_a_snapshot_freezes_confirmed_masks_with_their_files(project: Project) -
     assert first["masks"][0] == {
         "id": str(head.mask_id),
         "rle": {"size": [32, 48], "counts": head.rle_counts},
+        "prompts": head.prompts,
     }
+    assert head.prompts
+
+
+def test_a_snapshot_remembers_what_led_to_a_refined_mask_from_the_start(project: Project) -> None:
+    image, _ = factories.label_images(project, num_images=2)
+    head = image.masks.get().head
+    again = assignments.lease_image(image, annotator=head.author)
+    click = {"type": "point", "x_px": 9.0, "y_px": 8.0, "label": 0}
+
+    masks.save_mask(
+        again,
+        actor=head.author,
+        mask_id=head.mask_id,
+        revision_id=uuid7(),
+        base_revision_id=head.pk,
+        rle=factories.square(image, x_px=2, side_px=8),
+        prompts=[{"type": "mask"}, click],
+    )
+
+    found = manifest_of(snapshots.freeze_snapshot(project))[0]["masks"][0]["prompts"]
+    assert found == [*head.prompts, {"type": "mask"}, click]
 
 
 def test_training_reads_the_manifest(project: Project) -> None:

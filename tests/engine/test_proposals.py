@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.domain.policy import Policy
 from engine.domain.proposals import Proposal
 from engine.domain.states import MaskSource
 from engine.models import Image, Mask, ModelVersion
@@ -119,7 +120,7 @@ def test_a_person_drawing_over_a_proposal_makes_it_a_mask(
 @pytest.mark.parametrize(
     ("proposal", "why"),
     [
-        ({"side_px": 9}, "81 px are fewer than 100"),
+        ({"side_px": 3}, "9 px are fewer than 16"),
         ({"predicted_iou": 0.4}, "the model doubts it"),
         ({"stability_score": 0.5}, "its outline depends on the threshold"),
     ],
@@ -154,3 +155,18 @@ def test_an_unconfirmed_prefill_does_not_hide_an_automatic_mask(
     made = record(image, version, propose(image, 2), source=AUTOMATIC, idem_key="auto")
 
     assert [one.status for one in made] == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("height_px", "width_px", "least_px"),
+    [(1500, 2250, 100), (6000, 4000, 100), (1125, 1500, 50), (256, 256, 16)],
+    ids=["SA-1B", "larger", "half of it", "microscopy"],
+)
+def test_the_least_area_is_a_share_of_small_images(
+    height_px: int, width_px: int, least_px: int
+) -> None:
+    assert Policy().min_area_of(height_px=height_px, width_px=width_px) == least_px
+
+
+def test_a_lead_who_wants_tiny_masks_gets_them() -> None:
+    assert Policy(min_area_px=0).min_area_of(height_px=256, width_px=256) == 0

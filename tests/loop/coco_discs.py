@@ -9,11 +9,11 @@ from masks.rle import Rle
 from tests.workers.photos import disc_photo
 
 
-def write_discs(folder: Path, *, num_images: int) -> Path:
+def write_discs(folder: Path, *, num_images: int, first: int = 1) -> Path:
     """Write `images/` and `instances.json`."""
     (folder / "images").mkdir(parents=True)
     images, annotations = [], []
-    for number in range(1, num_images + 1):
+    for number in range(first, first + num_images):
         data, masks = disc_photo(number, num_discs=4)
         (folder / "images" / f"{number}.png").write_bytes(data)
         height_px, width_px = masks[0].shape

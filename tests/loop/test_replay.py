@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +23,45 @@ ROOT = Path(__file__).parents[2]
 STARTER = ROOT / "sam" / "starter"
 
 
-def replay(
-    dataset: Path, *options: str, starter: Path, out: Path
-) -> subprocess.CompletedProcess[str]:
+def replay(dataset: Path, *options: str, starter: Path, out: Path, start: bool = False) -> Any:
+    """Run the command to its end, or start it in a process group of its own."""
     environment = {**os.environ, "SEGLOOP_STARTER_DIR": str(starter), "OMP_NUM_THREADS": "1"}
+    command = [
+        *(sys.executable, "manage.py", "replay"),
+        *("--dataset", str(dataset), "--out", str(out), *options),
+    ]
+    if start:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     return subprocess.run(
-        [
-            *(sys.executable, "manage.py", "replay"),
-            *("--dataset", str(dataset), "--out", str(out), *options),
-        ],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def kill_when(
+    process: subprocess.Popen[bytes],
+    keep: Path,
+    is_time: Callable[[list[str]], bool],
+    *,
+    and_wait_s: float = 0.0,
+) -> None:
+    """Kill -9 a replay and its child as soon as its journal says so."""
+    journal = keep / "replay.jsonl"
+    while True:
+        lines = journal.read_text().splitlines() if journal.exists() else []
+        if is_time([json.loads(line)["what"] for line in lines if line.endswith("}")]):
+            break
+        assert process.poll() is None, "it ended before its time"
+        time.sleep(0.05)
+    time.sleep(and_wait_s)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def check_the_loop_turned(report: dict[str, Any], *, num_images: int) -> None:
@@ -57,6 +85,15 @@ def check_the_loop_turned(report: dict[str, Any], *, num_images: int) -> None:
             serving = one["candidate_version"]
     assert automatic["model_version"] == serving
     assert automatic["automatic_masks"] is not None
+    assert {one["name"] for one in report["findings"]} == {
+        "clicks_fall",
+        "heldout_rises",
+        "effort_fall",
+        "automatic_agreement",
+    }
+    for one in rounds:  # what is told by source adds up
+        for name in ("images", "masks_drawn", "masks_accepted"):
+            assert sum(part[name] for part in one["sources"].values()) == one[name]
     export = report["export"]
     assert export["num_equal"] == export["num_saved"] > 0
     assert export["num_exported"] == export["num_saved"] + automatic["automatic_masks"]
@@ -64,21 +101,26 @@ def check_the_loop_turned(report: dict[str, Any], *, num_images: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # three minutes of two idle cores; much more on a busy machine
-def test_the_loop_turns_through_all_stages_and_exports_what_was_labelled(
+def test_the_loop_survives_kills_turns_through_all_stages_and_exports_what_was_labelled(
     tiny_starter_dir: Path, tmp_path: Path
 ) -> None:
     dataset = write_discs(tmp_path / "discs", num_images=8)
-
-    done = replay(
-        dataset,
+    heldout = write_discs(tmp_path / "heldout", num_images=2, first=100)
+    keep = tmp_path / "kept"
+    options = (
         *("--images", "6", "--rounds", "3", "--masks-per-image", "3", "--seed", "1"),
-        starter=tiny_starter_dir,
-        out=tmp_path / "out",
+        *("--heldout", str(heldout), "--keep", str(keep)),
     )
+    command = partial(replay, dataset, *options, starter=tiny_starter_dir, out=tmp_path / "out")
+
+    kill_when(command(start=True), keep, lambda notes: notes.count("photo") == 1)
+    kill_when(command(start=True), keep, lambda notes: "retrain sam" in notes, and_wait_s=2)
+    done = command()
 
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out" / "replay.json").read_text())
     check_the_loop_turned(report, num_images=6)
+    assert set(report["heldout"]) >= {"1"}
     with (tmp_path / "out" / "rounds.csv").open() as file:
         assert [row["stage"] for row in csv.DictReader(file)] == [
             "assisted_manual",
@@ -86,6 +128,27 @@ def test_the_loop_turns_through_all_stages_and_exports_what_was_labelled(
             "fully_automatic",
         ]
     assert "pixel for pixel" in done.stdout
+    assert (tmp_path / "out" / "cost.png").read_bytes().startswith(b"\x89PNG")
+
+    again = command()  # nothing is left to do: the same figures, without any work
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "out" / "replay.json").read_text()) == report
+    other = replay(
+        dataset, *options, "--rounds", "4", starter=tiny_starter_dir, out=tmp_path / "out"
+    )
+    assert other.returncode == 1
+    assert "another num_rounds" in other.stderr
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(
+    tiny_starter_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+
+    done = replay(tmp_path, "--keep", str(tmp_path), starter=tiny_starter_dir, out=tmp_path / "out")
+
+    assert done.returncode == 1
+    assert "is not empty and holds no replay" in done.stderr
 
 
 def test_a_dataset_that_is_not_there_ends_in_one_line(

@@ -41,16 +41,16 @@ def seed(num_images: str, num_discs: str = "3") -> dict[str, Any]:
     return {"project": str(project.pk)}
 
 
-def ingest(number: str) -> dict[str, Any]:
-    """Take in one more photo."""
+def ingest(first: str, num: str = "1") -> dict[str, Any]:
+    """Take in one more photo, or several; the last one is named."""
     from engine.models import Project, User
     from engine.services import images
     from tests.workers.photos import disc_photo
 
-    data, _ = disc_photo(int(number))
-    image, _ = images.ingest_image(
-        Project.objects.get(), data=data, file_name=f"{number}.png", actor=User.objects.get()
-    )
+    project, lead = Project.objects.get(), User.objects.get()
+    for number in range(int(first), int(first) + int(num)):
+        data, _ = disc_photo(number)
+        image, _ = images.ingest_image(project, data=data, file_name=f"{number}.png", actor=lead)
     return {"image": str(image.pk)}
 
 

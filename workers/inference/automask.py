@@ -20,6 +20,7 @@ from sam import checkpoints
 from sam.automatic import PAPER_ENGINE, AutomaticMask, AutomaticSettings, generate
 from sam.features import ImageFeatures
 from sam.model import Sam
+from workers.inference.thresholds import automatic_thresholds
 
 # The paper's filters on the whole photo. Its 20 crops cost 20 more encoder passes a photo, which
 # the shipped model's processors would pay in minutes; a checkpoint may recommend them.
@@ -27,14 +28,18 @@ BASE_SETTINGS = replace(PAPER_ENGINE, crop_layers=0)
 _FIELDS = {field.name for field in fields(AutomaticSettings)}
 
 
-def settings_for(version: ModelVersion, *, policy: Policy) -> AutomaticSettings:
-    """Return the settings of a version: paper, then what its checkpoint recommends, then the lead.
+def settings_for(
+    version: ModelVersion, *, policy: Policy, image_hw: tuple[int, int]
+) -> AutomaticSettings:
+    """Return the settings of a version for a photo: paper, recommended, fitted, the lead's.
 
-    A model rates its own masks, so thresholds belong to a model family: the shipped model's file
-    names its own (`metadata["automatic"]`) and retrained versions inherit them. A threshold that
-    the lead changed from the default wins over both.
+    A model rates its own masks, so thresholds belong to a model: the shipped model's file
+    recommends some (`metadata["automatic"]`), retrained versions inherit them until an evaluation
+    fits their own. A threshold that the lead changed from the default wins over all.
     """
-    settings = replace(BASE_SETTINGS, **_recommended(version))
+    settings = recommended_settings(version)
+    if fitted := automatic_thresholds(version):
+        settings = replace(settings, pred_iou_thresh=fitted[0], stability_thresh=fitted[1])
     if policy.min_predicted_iou != DEFAULT_POLICY.min_predicted_iou:
         settings = replace(settings, pred_iou_thresh=policy.min_predicted_iou)
     if policy.min_stability_score != DEFAULT_POLICY.min_stability_score:
@@ -42,8 +47,13 @@ def settings_for(version: ModelVersion, *, policy: Policy) -> AutomaticSettings:
     return replace(
         settings,
         max_area_share=policy.max_area_fraction,
-        min_region_area_px=policy.min_area_px,
+        min_region_area_px=policy.min_area_of(height_px=image_hw[0], width_px=image_hw[1]),
     )
+
+
+def recommended_settings(version: ModelVersion) -> AutomaticSettings:
+    """Return the paper's settings with what the version's checkpoint recommends."""
+    return replace(BASE_SETTINGS, **_recommended(version))
 
 
 def propose(

@@ -21,6 +21,7 @@ class Photo:
     """One photo to label: all its true masks, and those the oracle will draw."""
 
     path: Path
+    source: str
     truths: tuple[Mask, ...]
     wanted: tuple[int, ...]
     """Indices into truths."""
@@ -41,6 +42,7 @@ def _photo(record: ImageRecord, *, masks_per_image: int) -> Photo:
     wanted = {mask.mask_id for mask in drawn_masks(record, max_masks=masks_per_image)}
     return Photo(
         path=record.image_path,
+        source=record.source,
         truths=tuple(mask.rle.decode() for mask in record.masks),
         wanted=tuple(i for i, mask in enumerate(record.masks) if mask.mask_id in wanted),
     )

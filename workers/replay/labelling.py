@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from engine.domain.ids import uuid7
+from django.db.models import Q
+
+from engine.domain.ids import derived_id
 from engine.domain.states import MaskSource, MaskStatus
 from engine.models import Assignment, Mask, ModelVersion, User
 from engine.selectors.masks import for_image
-from engine.services import assignments, masks
+from engine.services import masks
 from masks.rle import Rle
 from workers.replay import oracle
 from workers.replay.dataset import Photo
 from workers.replay.oracle import Click, DrawnMask
 from workers.replay.rounds import Tally
 from workers.replay.served_decoder import OpenPhoto, ServedDecoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """A photo as the oracle left it. saved: RLE counts of every mask kept, by revision id."""
+
+    tally: Tally
+    saved: Mapping[str, str]
 
 
 def label_image(
@@ -25,34 +36,32 @@ def label_image(
     photo: Photo,
     decoder: ServedDecoder,
     version: ModelVersion,
-    tally: Tally,
-) -> dict[str, str]:
-    """Judge what is prefilled, draw what is missing of the wanted masks, submit.
+) -> Labelled:
+    """Judge what is prefilled and draw what is missing of the wanted masks; submitting is next.
 
-    Returns the RLE counts of every mask kept, by revision id.
+    Ids follow from the photo, so doing it again after a kill writes nothing twice and counts the
+    same.
     """
+    tally = Tally(num_images=1)
     open_photo = decoder.open(assignment.image)
     accepted = _judge_prefilled(assignment, annotator=annotator, photo=photo, tally=tally)
-    kept = {str(mask.head_id): mask.head.rle_counts for mask in accepted.values()}
+    saved = {str(mask.head_id): mask.head.rle_counts for mask in accepted.values()}
     for index in photo.wanted:
         if index not in accepted:
             drawn = _draw(open_photo, photo.truths[index])
             rle = Rle.encode(drawn.mask_hw)
-            saved = _save(drawn, rle, assignment=assignment, annotator=annotator, version=version)
-            kept[str(saved.revision.pk)] = rle.counts
+            stored = _save(
+                drawn, rle, index, assignment=assignment, annotator=annotator, version=version
+            )
+            saved[str(stored.revision.pk)] = rle.counts
             _count(drawn, tally=tally)
-    assignments.submit(assignment, actor=annotator)
-    tally.num_images += 1
-    return kept
+    return Labelled(tally=tally, saved=saved)
 
 
-def proposed_masks(assignment: Assignment) -> list[Mask]:
-    """Return the machine's masks of the image that nobody judged yet."""
-    return list(
-        for_image(assignment.image).filter(
-            source=MaskSource.PREFILLED.value, status=MaskStatus.PROPOSED.value
-        )
-    )
+def prefilled_masks(assignment: Assignment) -> list[Mask]:
+    """Return the machine's masks of the image that wait for a person, or that this one judged."""
+    waiting = Q(status=MaskStatus.PROPOSED.value) | Q(reviewed_by=assignment.annotator)
+    return list(for_image(assignment.image).filter(waiting, source=MaskSource.PREFILLED.value))
 
 
 def decode_mask(mask: Mask) -> oracle.Mask:
@@ -65,7 +74,7 @@ def _judge_prefilled(
     assignment: Assignment, *, annotator: User, photo: Photo, tally: Tally
 ) -> dict[int, Mask]:
     """Accept the prefilled masks that show a true object, by its index; reject the others."""
-    proposed = proposed_masks(assignment)
+    proposed = prefilled_masks(assignment)
     matched = oracle.match(
         [decode_mask(mask) for mask in proposed],
         photo.truths,
@@ -90,16 +99,18 @@ def _draw(open_photo: OpenPhoto, truth: oracle.Mask) -> DrawnMask:
 def _save(
     drawn: DrawnMask,
     rle: Rle,
+    index: int,
     *,
     assignment: Assignment,
     annotator: User,
     version: ModelVersion,
 ) -> masks.SavedMask:
+    key = f"replay:{assignment.image_id}:{index}"
     return masks.save_mask(
         assignment,
         actor=annotator,
-        mask_id=uuid7(),
-        revision_id=uuid7(),
+        mask_id=derived_id(key, "mask"),
+        revision_id=derived_id(key, "revision"),
         rle=rle,
         prompts=_prompts(drawn.clicks, is_brushed=drawn.is_brushed),
         annotate_ms=round(1000 * drawn.seconds),

@@ -79,17 +79,28 @@ def draw(truth: Mask, decode: Decode) -> DrawnMask:
 
 def match(proposals: Sequence[Mask], truths: Sequence[Mask], *, min_iou: float) -> dict[int, int]:
     """Pair proposals with true masks one to one, best IoU first: {proposal index: truth index}."""
-    pairs = [
+    return {i: j for _, i, j in matched_pairs(proposals, truths, min_iou=min_iou)}
+
+
+def matched_pairs(
+    proposals: Sequence[Mask], truths: Sequence[Mask], *, min_iou: float
+) -> list[tuple[float, int, int]]:
+    """Pair one to one, best IoU first: (IoU, proposal index, truth index) of every pair."""
+    candidates = [
         (mask_iou(proposal, truth), i, j)
         for i, proposal in enumerate(proposals)
         for j, truth in enumerate(truths)
         if _boxes_touch(proposal, truth)
     ]
-    matched: dict[int, int] = {}
-    for iou, i, j in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
-        if iou >= min_iou and i not in matched and j not in matched.values():
-            matched[i] = j
-    return matched
+    taken_proposals: set[int] = set()
+    taken_truths: set[int] = set()
+    pairs = []
+    for iou, i, j in sorted(candidates, key=lambda pair: (-pair[0], pair[1], pair[2])):
+        if iou >= min_iou and i not in taken_proposals and j not in taken_truths:
+            taken_proposals.add(i)
+            taken_truths.add(j)
+            pairs.append((iou, i, j))
+    return pairs
 
 
 def _boxes_touch(a: Mask, b: Mask) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -43,7 +44,7 @@ def plan_rounds(*, num_images: int, num_rounds: int) -> list[RoundPlan]:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Running sums of a round's labelling."""
+    """Sums of the labelling of some photos."""
 
     num_images: int = 0
     num_drawn: int = 0
@@ -53,6 +54,34 @@ class Tally:
     num_rejected: int = 0
     seconds: float = 0.0
     ious_by_clicks: list[float] = field(default_factory=list)
+
+    @classmethod
+    def total(cls, parts: Iterable[Tally]) -> Tally:
+        """Add tallies up."""
+        sums = cls()
+        for part in parts:
+            for name, value in asdict(part).items():
+                setattr(sums, name, getattr(sums, name) + value)
+        return sums
+
+    def figures(self) -> dict[str, Any]:
+        """Return sums and means as plain values; None where there is nothing to take a mean of."""
+        num_masks = self.num_drawn + self.num_accepted
+        proposed = self.num_accepted + self.num_rejected
+        drawn = self.num_drawn or None
+        return {
+            "images": self.num_images,
+            "masks_drawn": self.num_drawn,
+            "masks_accepted": self.num_accepted,
+            "masks_rejected": self.num_rejected,
+            "accept_rate": self.num_accepted / proposed if proposed else None,
+            "clicks_per_mask": self.num_clicks / drawn if drawn else None,
+            "brushed_share": self.num_brushed / drawn if drawn else None,
+            "seconds_per_mask": self.seconds / num_masks if num_masks else None,
+            "iou_before_brush": (
+                sum(self.ious_by_clicks) / len(self.ious_by_clicks) if self.ious_by_clicks else None
+            ),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +96,36 @@ class Retrain:
     serving_clicks_1_miou: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class AutomaticFigures:
-    """Automatic masks against the truth, matched one to one at IoU > 0.75."""
+    """Automatic masks against the truth, paired one to one at IoU >= 0.5, best pair first.
 
-    num_masks: int
-    num_truths: int
-    num_matched: int
+    num_good: pairs whose IoU is above 0.75, where the paper's audit calls two masks alike.
+    """
 
-    @property
-    def recall(self) -> float:
-        return self.num_matched / self.num_truths if self.num_truths else 0.0
+    num_masks: int = 0
+    num_truths: int = 0
+    num_pairs: int = 0
+    num_good: int = 0
 
-    @property
-    def matched_share(self) -> float:
-        return self.num_matched / self.num_masks if self.num_masks else 0.0
+    def add(self, other: AutomaticFigures) -> None:
+        """Take in the figures of further photos."""
+        for name, value in asdict(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def figures(self) -> dict[str, Any]:
+        """Return counts and shares as plain values.
+
+        agreement: of the pairs, those that are good. recall, precision: good pairs over true
+        masks, over automatic masks; a true object may lack a true mask, so precision is a bound.
+        """
+        return {
+            "automatic_masks": self.num_masks,
+            "automatic_pairs": self.num_pairs,
+            "automatic_agreement": self.num_good / self.num_pairs if self.num_pairs else None,
+            "automatic_recall": self.num_good / self.num_truths if self.num_truths else None,
+            "automatic_precision": self.num_good / self.num_masks if self.num_masks else None,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,36 +135,61 @@ class Round:
     number: int
     stage: str
     model_version: int
-    tally: Tally
+    by_source: Mapping[str, Tally]
     retrain: Retrain | None = None
-    automatic: AutomaticFigures | None = None
+    automatic: Mapping[str, AutomaticFigures] | None = None
+    """By source."""
 
     def figures(self) -> dict[str, Any]:
         """Return the line as plain values; None where the round has no such figure."""
-        tally, retrain, automatic = self.tally, self.retrain, self.automatic
-        num_masks = tally.num_drawn + tally.num_accepted
-        ious = tally.ious_by_clicks
+        retrain = self.retrain
+        automatic = AutomaticFigures()
+        for one in (self.automatic or {}).values():
+            automatic.add(one)
+        none = dict.fromkeys(automatic.figures())
         return {
             "round": self.number,
             "stage": self.stage,
             "model_version": self.model_version,
-            "images": tally.num_images,
-            "masks_drawn": tally.num_drawn,
-            "masks_accepted": tally.num_accepted,
-            "masks_rejected": tally.num_rejected,
-            "clicks_per_mask": tally.num_clicks / tally.num_drawn if tally.num_drawn else None,
-            "brushed_share": tally.num_brushed / tally.num_drawn if tally.num_drawn else None,
-            "seconds_per_mask": tally.seconds / num_masks if num_masks else None,
-            "iou_before_brush": sum(ious) / len(ious) if ious else None,
+            **Tally.total(self.by_source.values()).figures(),
             "candidate_version": retrain.version if retrain else None,
             "candidate_clicks_1_miou": retrain.clicks_1_miou if retrain else None,
             "serving_clicks_1_miou": retrain.serving_clicks_1_miou if retrain else None,
             "is_promoted": retrain.is_promoted if retrain else None,
             "reasons": list(retrain.reasons) if retrain else [],
-            "automatic_masks": automatic.num_masks if automatic else None,
-            "automatic_recall": automatic.recall if automatic else None,
-            "automatic_matched_share": automatic.matched_share if automatic else None,
+            **(none if self.automatic is None else automatic.figures()),
         }
+
+    def by_source_figures(self) -> dict[str, dict[str, Any]]:
+        """Return labelling and automatic figures of each source."""
+        automatic = self.automatic or {}
+        return {
+            source: {
+                **tally.figures(),
+                **(automatic[source].figures() if source in automatic else {}),
+            }
+            for source, tally in sorted(self.by_source.items())
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as plain values, which `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Round:
+        retrain, automatic = stored["retrain"], stored["automatic"]
+        return cls(
+            number=stored["number"],
+            stage=stored["stage"],
+            model_version=stored["model_version"],
+            by_source={name: Tally(**tally) for name, tally in stored["by_source"].items()},
+            retrain=Retrain(**{**retrain, "reasons": tuple(retrain["reasons"])})
+            if retrain
+            else None,
+            automatic=None
+            if automatic is None
+            else {name: AutomaticFigures(**one) for name, one in automatic.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

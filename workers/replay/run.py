@@ -1,46 +1,40 @@
 """The whole loop with an oracle instead of people: label, retrain, next stage, export.
 
 Everything goes through the engine's services and the workers' own job code, one job after another.
+Every step may be repeated: a replay that was killed is started again and finds what is done.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from engine import storage
-from engine.domain.jobs import QUEUES, JobKind
+from engine.domain.jobs import JobKind
 from engine.domain.stages import StageKind
 from engine.domain.states import (
     ExportFormat,
+    ImageStatus,
     JobStatus,
     MaskSource,
     MaskStatus,
     ModelFamily,
     ModelVersionStatus,
-    Role,
 )
-from engine.models import Image, Job, ModelVersion, Project, StateChange, User
+from engine.models import Image, Job, ModelVersion, StateChange
+from engine.models.model_version import IN_WORK
 from engine.selectors.masks import for_image
-from engine.selectors.models import missing_parts, serving_version
 from engine.selectors.stages import active_stage
-from engine.services import (
-    assignments,
-    exports,
-    images,
-    jobs,
-    model_versions,
-    packed_masks,
-    projects,
-    stages,
-    users,
-)
-from workers.replay import labelling, oracle
+from engine.services import assignments, exports, jobs, model_versions, packed_masks, stages
+from workers.replay import heldout, labelling, oracle
 from workers.replay.dataset import Photo, ReplayError, choose_photos
+from workers.replay.desk import Desk, Say, open_desk, run_jobs, serving
+from workers.replay.journal import Journal
 from workers.replay.rounds import (
     AutomaticFigures,
     ExportCheck,
@@ -51,49 +45,50 @@ from workers.replay.rounds import (
     plan_rounds,
 )
 from workers.replay.served_decoder import ServedDecoder
-from workers.run_job import Outcome, run_next
 from workers.stopping import StopFlag
 
-Say = Callable[[str], object]
-AUTOMATIC_IOU = 0.75  # where the paper's audit starts to call masks alike (section 5)
+PAIR_IOU = 0.5
+GOOD_IOU = 0.75  # where the paper's audit starts to call masks alike (section 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySettings:
-    """What to replay."""
+    """What to replay. heldout: a COCO folder that no model learns from, measured every round."""
 
     dataset: Path
-    num_images: int = 24
-    num_rounds: int = 4
-    masks_per_image: int = 8
+    heldout: Path | None = None
+    num_images: int = 40
+    num_rounds: int = 5
+    masks_per_image: int = 10
+    heldout_masks_per_image: int = 3
     seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What a replay found."""
+    """What a replay found. heldout: figures of every version that served, by its number."""
 
     rounds: tuple[Round, ...]
+    heldout: Mapping[int, Mapping[str, Any]]
     export: ExportCheck
 
 
-@dataclass(slots=True)
-class _Desk:
-    """The project under replay, its one person, and which photo is which image."""
-
-    project: Project
-    lead: User
-    say: Say
-    stop: StopFlag
-    photos: dict[Image, Photo] = field(default_factory=dict)
-    saved: dict[str, str] = field(default_factory=dict)
-    """RLE counts as the oracle left them, by revision id."""
-
-
 def run_replay(
-    settings: ReplaySettings, *, say: Say, on_image: Callable[[], object], stop: StopFlag
+    settings: ReplaySettings,
+    *,
+    journal: Journal,
+    say: Say,
+    on_image: Callable[[], object],
+    stop: StopFlag,
 ) -> Replay:
-    """Replay a dataset in the present (fresh) database. ReplayError says what went wrong."""
+    """Replay a dataset in the present database, which is fresh or holds a replay that was stopped.
+
+    ReplayError says what went wrong, or that the journal is of other settings.
+    """
     plans = plan_rounds(num_images=settings.num_images, num_rounds=settings.num_rounds)
     photos = choose_photos(
         settings.dataset,
@@ -101,109 +96,149 @@ def run_replay(
         masks_per_image=settings.masks_per_image,
         seed=settings.seed,
     )
-    desk = _open_desk(photos, say=say, stop=stop)
+    _require_same(settings, journal=journal)
+    desk = open_desk(photos, journal=journal, say=say, stop=stop)
+    _measure(desk, settings)
     rounds = []
-    for plan in plans:
-        _enter_stage(desk, plan)
-        if plan.stage is StageKind.FULLY_AUTOMATIC:
-            rounds.append(_automatic_round(desk, plan, on_image=on_image))
-        else:
-            rounds.append(_labelled_round(desk, plan, on_image=on_image))
-    return Replay(rounds=tuple(rounds), export=_check_export(desk))
+    for plan, following in zip(plans, [*plans[1:], None], strict=True):
+        rounds.append(_round(desk, plan, on_image=on_image))
+        if following and following.stage == plan.stage == StageKind.SEMI_AUTOMATIC:
+            _retrain_detector(desk, plan)
+        _measure(desk, settings)
+    return Replay(
+        rounds=tuple(rounds),
+        heldout={int(number): found for number, found in journal.all("heldout").items()},
+        export=_check_export(desk),
+    )
 
 
-def _open_desk(photos: list[Photo], *, say: Say, stop: StopFlag) -> _Desk:
-    lead = users.create_user("oracle", role=Role.LEAD)
-    project = projects.create_project("Replay", actor=lead)
-    if serving_version(project, family=ModelFamily.SAM) is None:
-        raise ReplayError(missing_parts(project)[0])
-    desk = _Desk(project, lead, say, stop)
-    for photo in photos:
-        say(f"taking in {photo.path.name}")
-        image, is_new = images.ingest_image(
-            project, data=photo.path.read_bytes(), file_name=photo.path.name, actor=lead
-        )
-        if not is_new:
-            raise ReplayError(f"{photo.path.name} is the same photo as {image.file_name}")
-        desk.photos[image] = photo
-    _run_jobs(desk)
-    return desk
+def _require_same(settings: ReplaySettings, *, journal: Journal) -> None:
+    noted, asked = journal.find("settings", ""), settings.to_json()
+    if noted is None:
+        journal.note("settings", "", asked)
+    elif noted != asked:
+        names = sorted(name for name in asked if asked[name] != noted.get(name))
+        raise ReplayError(f"this folder holds a replay with another {', '.join(names)}")
 
 
-def _run_jobs(desk: _Desk) -> None:
-    """Run every claimable job to its end; ReplayError when one fails or a stop is asked for."""
-    while True:
-        desk.say(_next_job_text())
-        run = run_next(QUEUES, worker="replay", lease_s=None, stopping=desk.stop)
-        if desk.stop.is_set():
-            raise ReplayError("stopped")
-        if run is None:
-            return
-        if run.outcome is not Outcome.SUCCEEDED:
-            raise ReplayError(f"{run.claim.kind} {run.outcome}: {run.message}")
+def _measure(desk: Desk, settings: ReplaySettings) -> None:
+    """Measure the serving version on the held-out folder, once."""
+    version = serving(desk)
+    if settings.heldout is None or desk.journal.find("heldout", version.number):
+        return
+    figures = heldout.measure(
+        version,
+        settings.heldout,
+        masks_per_image=settings.heldout_masks_per_image,
+        say=desk.say,
+        stop=desk.stop,
+    )
+    desk.journal.note("heldout", version.number, figures)
 
 
-def _next_job_text() -> str:
-    waiting = Job.objects.filter(status=JobStatus.QUEUED.value).order_by("priority", "created_at")
-    job = waiting.first()
-    return "" if job is None else f"running {job.kind} (of {waiting.count()} jobs)"
+def _round(desk: Desk, plan: RoundPlan, *, on_image: Callable[[], object]) -> Round:
+    done = desk.journal.find("round", plan.number)
+    if done is not None:
+        for _ in range(plan.num_images):
+            on_image()
+        return Round.from_json(done)
+    _enter_stage(desk, plan)
+    is_last = plan.stage is StageKind.FULLY_AUTOMATIC
+    one = (_automatic_round if is_last else _labelled_round)(desk, plan, on_image=on_image)
+    desk.journal.note("round", plan.number, one.to_json())
+    return one
 
 
-def _enter_stage(desk: _Desk, plan: RoundPlan) -> None:
+def _enter_stage(desk: Desk, plan: RoundPlan) -> None:
     stage = active_stage(desk.project)
     if stage is not None and stage.kind != plan.stage:
         stages.advance_stage(desk.project, actor=desk.lead, reason=f"replay, round {plan.number}")
-        if plan.stage is StageKind.FULLY_AUTOMATIC:
-            _mask_only_fresh_images(desk)
-        _run_jobs(desk)
+    if plan.stage is StageKind.FULLY_AUTOMATIC:
+        _mask_only_fresh_images(desk)
+    run_jobs(desk)
 
 
-def _mask_only_fresh_images(desk: _Desk) -> None:
+def _mask_only_fresh_images(desk: Desk) -> None:
     """Cancel automatic masks of labelled photos: the figures are of photos nobody has seen."""
     for job in Job.objects.filter(kind=JobKind.AUTOMASK_IMAGE.value, status=JobStatus.QUEUED.value):
-        if Image.objects.get(pk=job.args["image"]).status != "ready":
+        if Image.objects.get(pk=job.args["image"]).status != ImageStatus.READY:
             jobs.cancel(job, actor=desk.lead)
 
 
-def _serving(desk: _Desk) -> ModelVersion:
-    version = serving_version(desk.project, family=ModelFamily.SAM)
-    if version is None:
-        raise ReplayError("no segmentation model serves any more")
-    return version
-
-
-def _labelled_round(desk: _Desk, plan: RoundPlan, *, on_image: Callable[[], object]) -> Round:
-    version = _serving(desk)
-    decoder = ServedDecoder(version)
-    tally = Tally()
-    for place in range(plan.num_images):
-        desk.say(f"round {plan.number}: labelling photo {place + 1} of {plan.num_images}")
-        assignment = assignments.lease_next(desk.project, annotator=desk.lead)
-        if assignment is None:
-            raise ReplayError("the queue ran out of photos")
-        desk.saved |= labelling.label_image(
-            assignment,
-            annotator=desk.lead,
-            photo=desk.photos[assignment.image],
-            decoder=decoder,
-            version=version,
-            tally=tally,
-        )
-        on_image()
+def _labelled_round(desk: Desk, plan: RoundPlan, *, on_image: Callable[[], object]) -> Round:
+    version = _version_of(desk, plan)
+    if desk.journal.find("labelled", plan.number) is None:
+        _label_photos(desk, plan, version=version, on_image=on_image)
+        desk.journal.note("labelled", plan.number, {})
+    else:
+        for _ in range(plan.num_images):
+            on_image()
+    retrain = _retrain(desk, plan, serving=version)
     return Round(
         number=plan.number,
         stage=plan.stage.value,
         model_version=version.number,
-        tally=tally,
-        retrain=_retrain(desk, serving=version),
+        by_source=_tallies(desk, plan),
+        retrain=retrain,
     )
 
 
-def _retrain(desk: _Desk, *, serving: ModelVersion) -> Retrain:
-    version, _ = model_versions.request_retrain(
-        desk.project, family=ModelFamily.SAM, actor=desk.lead
-    )
-    _run_jobs(desk)
+def _version_of(desk: Desk, plan: RoundPlan) -> ModelVersion:
+    """Return the version that serves the round, also when a later one serves by now."""
+    noted = desk.journal.find("serves", plan.number)
+    if noted is None:
+        version = serving(desk)
+        desk.journal.note("serves", plan.number, {"version": str(version.pk)})
+        return version
+    return ModelVersion.objects.get(pk=noted["version"])
+
+
+def _label_photos(
+    desk: Desk, plan: RoundPlan, *, version: ModelVersion, on_image: Callable[[], object]
+) -> None:
+    decoder = ServedDecoder(version)
+    for place in range(plan.num_images):
+        if place < _num_submitted(desk, plan):
+            on_image()
+            continue
+        if desk.stop.is_set():
+            raise ReplayError("stopped; the same command with --keep goes on from here")
+        desk.say(f"round {plan.number}: labelling photo {place + 1} of {plan.num_images}")
+        assignment = assignments.lease_next(desk.project, annotator=desk.lead)
+        if assignment is None:
+            raise ReplayError("the queue ran out of photos")
+        image = assignment.image
+        photo = desk.photos[image]
+        labelled = labelling.label_image(
+            assignment, annotator=desk.lead, photo=photo, decoder=decoder, version=version
+        )
+        # Before the submit: a photo that is done must never lack its figures.
+        desk.journal.note(
+            "photo",
+            image.pk,
+            {"round": plan.number, "source": photo.source, **asdict(labelled)},
+        )
+        assignments.submit(assignment, actor=desk.lead)
+        on_image()
+
+
+def _num_submitted(desk: Desk, plan: RoundPlan) -> int:
+    noted = desk.journal.all("photo")
+    in_round = [key for key, photo in noted.items() if photo["round"] == plan.number]
+    return desk.project.images.filter(pk__in=in_round, status=ImageStatus.DONE.value).count()
+
+
+def _tallies(desk: Desk, plan: RoundPlan) -> dict[str, Tally]:
+    by_source: dict[str, list[Tally]] = {}
+    for photo in desk.journal.all("photo").values():
+        if photo["round"] == plan.number:
+            by_source.setdefault(photo["source"], []).append(Tally(**photo["tally"]))
+    return {source: Tally.total(parts) for source, parts in by_source.items()}
+
+
+def _retrain(desk: Desk, plan: RoundPlan, *, serving: ModelVersion) -> Retrain:
+    version = _candidate(desk, plan, family=ModelFamily.SAM)
+    run_jobs(desk)
     version.refresh_from_db()
     is_promoted = version.status == ModelVersionStatus.SERVING
     decision = StateChange.objects.filter(subject_id=version.pk, to_state=version.status).latest(
@@ -219,51 +254,80 @@ def _retrain(desk: _Desk, *, serving: ModelVersion) -> Retrain:
     )
 
 
+def _candidate(desk: Desk, plan: RoundPlan, *, family: ModelFamily) -> ModelVersion:
+    """Ask for the round's training, or find the one that was asked for before a kill."""
+    what = f"retrain {family.value}"
+    noted = desk.journal.find(what, plan.number)
+    if noted is not None:
+        return ModelVersion.objects.get(pk=noted["version"])
+    version = desk.project.model_versions.filter(family=family.value, status__in=IN_WORK).first()
+    if version is None:
+        version, _ = model_versions.request_retrain(desk.project, family=family, actor=desk.lead)
+    desk.journal.note(what, plan.number, {"version": str(version.pk)})
+    return version
+
+
+def _retrain_detector(desk: Desk, plan: RoundPlan) -> None:
+    """Let the detector learn from the round's masks and read the new model's features."""
+    _candidate(desk, plan, family=ModelFamily.OBJECT_DETECTOR)
+    run_jobs(desk)
+
+
 def _one_click(version: ModelVersion, *, of: ModelVersion) -> float:
     """Return what a version measured on the snapshot of another."""
     evaluation = version.evaluations.get(snapshot=of.snapshot)
     return float(evaluation.metrics["clicks_1_miou"])
 
 
-def _automatic_round(desk: _Desk, plan: RoundPlan, *, on_image: Callable[[], object]) -> Round:
+def _automatic_round(desk: Desk, plan: RoundPlan, *, on_image: Callable[[], object]) -> Round:
     """Compare the automatic masks of the photos nobody labelled with the truth."""
-    num_masks = num_truths = num_matched = 0
-    tally = Tally()
-    for image in desk.project.images.filter(status="ready"):
-        truths = desk.photos[image].truths
-        packed_masks.unpack(image)
-        made = [
-            labelling.decode_mask(mask)
-            for mask in for_image(image).filter(
-                source=MaskSource.AUTOMATIC.value, status=MaskStatus.ACCEPTED.value
-            )
-        ]
-        num_masks += len(made)
-        num_truths += len(truths)
-        num_matched += len(oracle.match(made, truths, min_iou=AUTOMATIC_IOU))
-        tally.num_images += 1
+    by_source: dict[str, AutomaticFigures] = {}
+    tallies: dict[str, Tally] = {}
+    for image in desk.project.images.filter(status=ImageStatus.READY.value):
+        photo = desk.photos[image]
+        found = _compare_automatic(image, photo)
+        by_source.setdefault(photo.source, AutomaticFigures()).add(found)
+        tallies.setdefault(photo.source, Tally()).num_images += 1
         on_image()
     return Round(
         number=plan.number,
         stage=plan.stage.value,
-        model_version=_serving(desk).number,
-        tally=tally,
-        automatic=AutomaticFigures(
-            num_masks=num_masks, num_truths=num_truths, num_matched=num_matched
-        ),
+        model_version=serving(desk).number,
+        by_source=tallies,
+        automatic=by_source,
     )
 
 
-def _check_export(desk: _Desk) -> ExportCheck:
+def _compare_automatic(image: Image, photo: Photo) -> AutomaticFigures:
+    packed_masks.unpack(image)
+    made = [
+        labelling.decode_mask(mask)
+        for mask in for_image(image).filter(
+            source=MaskSource.AUTOMATIC.value, status=MaskStatus.ACCEPTED.value
+        )
+    ]
+    pairs = oracle.matched_pairs(made, photo.truths, min_iou=PAIR_IOU)
+    return AutomaticFigures(
+        num_masks=len(made),
+        num_truths=len(photo.truths),
+        num_pairs=len(pairs),
+        num_good=sum(iou > GOOD_IOU for iou, _, _ in pairs),
+    )
+
+
+def _check_export(desk: Desk) -> ExportCheck:
     """Export as COCO and compare the file with the masks as the oracle left them."""
     export = exports.request_export(desk.project, format=ExportFormat.COCO.value, actor=desk.lead)
-    _run_jobs(desk)
+    run_jobs(desk)
     export.refresh_from_db()
     exported = exported_counts(storage.read_bytes(export.storage_key))
+    saved: dict[str, str] = {}
+    for photo in desk.journal.all("photo").values():
+        saved |= photo["saved"]
     return ExportCheck(
-        num_saved=len(desk.saved),
+        num_saved=len(saved),
         num_exported=len(exported),
-        num_equal=sum(exported.get(key) == counts for key, counts in desk.saved.items()),
+        num_equal=sum(exported.get(key) == counts for key, counts in saved.items()),
     )
 
 

@@ -19,7 +19,11 @@ def run(context: JobContext) -> Effects:
     image = Image.objects.get(pk=context.args["image"])
     stage = EngineStage.objects.get(pk=context.args["stage"])
     version = serving(context.project, family=ModelFamily.SAM)
-    settings = settings_for(version, policy=Policy.from_json(stage.policy))
+    settings = settings_for(
+        version,
+        policy=Policy.from_json(stage.policy),
+        image_hw=(image.height_px, image.width_px),
+    )
     features, new_embedding = features_of(image, version=version)
     proposals = propose(
         sam_of(version),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from engine import storage
+from engine.domain import gate
 from engine.domain.errors import InvalidInput
 from engine.domain.promotion import GATE_KEY
 from engine.domain.states import ModelFamily
@@ -25,8 +27,11 @@ from training.comparison import compare, probe
 from training.evaluate import evaluate
 from training.manifest import ImageRecord, open_dataset
 from training.metrics import Metrics
+from training.prompt_memory import Key, compare_memory, replay_memory
 from workers.context import Effects, JobContext
-from workers.inference.registry import sam_of
+from workers.inference.automask import recommended_settings
+from workers.inference.registry import detector_of, sam_of
+from workers.inference.thresholds import AUTOMATIC, fit_automatic, fit_prefill, prefill_entry
 from workers.tasks.train_sam import snapshot_of
 
 SCORES_KIND = "scores"
@@ -43,21 +48,28 @@ def run(context: JobContext) -> Effects:
     images = open_dataset(manifest).require_side("holdout")
     serving = serving_version(context.project, family=ModelFamily.SAM)
     before: Metrics | None = None
+    remembered: dict[Key, float] = {}
     against: dict[str, Any] = {"against": None}
     if serving is not None and serving.pk != candidate.pk:
         other = _model(serving)
         before = _known(serving, snapshot=snapshot) or _measure(
-            context, serving, other, manifest=manifest, share=(0.0, 0.5)
+            context, serving, other, manifest=manifest, share=(0.0, 0.4)
         )
         against = {"against": str(serving.pk), "against_probe": probe(other, images).to_json()}
+        remembered = replay_memory(other, images)
         del other  # two may not fit into memory
     model = _model(candidate)
-    after = _measure(context, candidate, model, manifest=manifest, share=(0.5, 1.0))
+    after = _measure(context, candidate, model, manifest=manifest, share=(0.4, 0.8))
     report = {**_seen(candidate, model, images), **against}
     if before is not None:
         report |= compare(before, after, images=images).to_json()
+    if remembered:
+        memory = compare_memory(remembered, replay_memory(model, images))
+        report["memory"] = memory.to_json()
+    thresholds = _fit_thresholds(context, candidate, model, images)
 
     def effects() -> dict[str, Any]:
+        model_versions.note_thresholds(candidate, thresholds)
         if serving is not None and before is not None:
             _record(serving, snapshot=snapshot, metrics=before)
         _record(candidate, snapshot=snapshot, metrics=after, extra={GATE_KEY: report})
@@ -72,8 +84,33 @@ def promote_or_reject(candidate: ModelVersion) -> dict[str, Any]:
     if blockers:
         model_versions.reject(candidate, reason="; ".join(blockers))
     else:
-        model_versions.promote(candidate, actor=None, reason="passed the gate on held-out images")
+        model_versions.promote(candidate, actor=None, reason=_why(candidate))
     return {"is_promoted": not blockers, "reasons": blockers}
+
+
+def _why(candidate: ModelVersion) -> str:
+    latest = candidate.evaluations.order_by("created_at").last()
+    found = gate.memory_sentence((latest.metrics if latest else {}).get(GATE_KEY))
+    return "passed the gate on held-out images" + (f"; {found}" if found else "")
+
+
+def _fit_thresholds(
+    context: JobContext, candidate: ModelVersion, model: Sam, images: Sequence[ImageRecord]
+) -> dict[str, Any]:
+    """Fit what its masks must score, alone and with the serving detector if that reads them."""
+    noted: dict[str, Any] = {}
+
+    def on_image(done: int, total: int) -> None:
+        context.checkpoint(0.8 + 0.15 * done / total, f"fitting thresholds, image {done}")
+
+    settings = recommended_settings(candidate)
+    if automatic := fit_automatic(model, images, settings=settings, on_image=on_image):
+        noted[AUTOMATIC] = asdict(automatic)
+    detector = serving_version(context.project, family=ModelFamily.OBJECT_DETECTOR)
+    if detector is not None and detector.encoder_sha256 == candidate.encoder_sha256:
+        prefill = fit_prefill(model, detector_of(detector), images)
+        noted |= prefill_entry(candidate, detector, prefill) if prefill else {}
+    return noted
 
 
 def _model(version: ModelVersion) -> Sam:

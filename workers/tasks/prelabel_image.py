@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from engine.domain.errors import Conflict
+from engine.domain.policy import Policy
 from engine.domain.states import MaskSource, ModelFamily
-from engine.models import Image
+from engine.models import EngineStage, Image
 from engine.services import embeddings, masks
 from workers.context import Effects, JobContext
 from workers.inference.embed import features_of
 from workers.inference.prelabel import propose
 from workers.inference.registry import detector_of, sam_of, serving
+from workers.inference.thresholds import prefill_policy
 
 
 def run(context: JobContext) -> Effects:
@@ -28,7 +30,8 @@ def run(context: JobContext) -> Effects:
         features=features,
         image_hw=(image.height_px, image.width_px),
     )
-    stage_id = context.args["stage"]
+    stage = EngineStage.objects.get(pk=context.args["stage"])
+    policy = prefill_policy(Policy.from_json(stage.policy), sam=version, detector=detector)
 
     def effects() -> dict[str, Any]:
         if new_embedding is not None:
@@ -40,11 +43,14 @@ def run(context: JobContext) -> Effects:
             source=MaskSource.PREFILLED,
             model_version=version,
             proposals=proposals,
-            idem_key=f"prelabel:{image.pk}:{stage_id}:{version.pk}:{detector.pk}",
+            policy=policy,
+            idem_key=f"prelabel:{image.pk}:{stage.pk}:{version.pk}:{detector.pk}",
         )
         return {
             "model_version": str(version.pk),
             "detector": str(detector.pk),
+            "min_predicted_iou": policy.prefill_min_predicted_iou,
+            "min_stability_score": policy.prefill_min_stability_score,
             "num_proposals": len(proposals),
             "num_masks": len(recorded),
         }

@@ -18,10 +18,12 @@ from engine.services import model_versions
 from sam import object_detector
 from training.detector_config import DetectorTrainConfig
 from training.loop import TrainStopped
+from training.manifest import open_dataset
 from training.train_detector import train_detector
 from workers.context import Effects, JobContext, JobStopped
 from workers.curves import Curve
-from workers.inference.registry import serving
+from workers.inference.registry import device, sam_of, serving
+from workers.inference.thresholds import fit_prefill, prefill_entry
 from workers.tasks.evaluate_sam import promote_or_reject
 from workers.tasks.train_sam import snapshot_of
 from workers.work_dir import work_dir
@@ -53,14 +55,31 @@ def run(context: JobContext) -> Effects:
     except TrainStopped:
         raise JobStopped from None
 
+    prefill = _fit_prefill(context, version, sam=sam, checkpoint=result.checkpoint_path)
+
     def effects() -> dict[str, Any]:
         curve.keep()
+        model_versions.note_thresholds(version, prefill)
         _register(version, checkpoint=result.checkpoint_path, sam=sam)
         _record(version, start=start, snapshot=snapshot, metrics=result.metrics)
         transaction.on_commit(partial(shutil.rmtree, folder, ignore_errors=True))
         return {**result.metrics, **promote_or_reject(version)}
 
     return effects
+
+
+def _fit_prefill(
+    context: JobContext, version: ModelVersion, *, sam: ModelVersion, checkpoint: Path
+) -> dict[str, Any]:
+    """Fit what masks of its boxes must score; empty when held-out images say too little."""
+
+    def on_image(done: int, total: int) -> None:
+        context.checkpoint(0.99, f"fitting thresholds, image {done} of {total}")
+
+    detector = object_detector.load(checkpoint, device=device())
+    images = open_dataset(storage.path_of(snapshot_of(version).manifest_key)).on_side("holdout")
+    fitted = fit_prefill(sam_of(sam), detector, images, on_image=on_image)
+    return prefill_entry(version, sam, fitted) if fitted else {}
 
 
 def _start(version: ModelVersion, *, sam: ModelVersion) -> ModelVersion | None:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from engine.domain.errors import DomainError
 from workers.stopping import stop_on_signals
 
+JOURNAL = "replay.jsonl"
 INSIDE = "SEGLOOP_REPLAY_INSIDE"  # set for the process that has a database of its own
 
 
@@ -29,26 +30,37 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dataset", type=Path, required=True, help="COCO folder")
-        parser.add_argument("--images", type=int, default=24, help="photos in all (default 24)")
-        parser.add_argument("--rounds", type=int, default=4, help="at least 3 (default 4)")
-        parser.add_argument("--masks-per-image", type=int, default=8, help="drawn at most")
-        parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--out", type=Path, help="folder for replay.json and rounds.csv")
-        parser.add_argument("--keep", type=Path, help="keep database and files in this new folder")
+        add = parser.add_argument
+        add("--dataset", type=Path, required=True, help="COCO folder: the pool to label")
+        add("--heldout", type=Path, help="COCO folder that no model learns from, measured by round")
+        add("--images", type=int, default=40, help="photos of the pool in all (default 40)")
+        add("--rounds", type=int, default=5, help="at least 3 (default 5)")
+        add("--masks-per-image", type=int, default=10, help="drawn at most (default 10)")
+        add("--heldout-masks", type=int, default=3, help="measured an image at most (default 3)")
+        add("--seed", type=int, default=0)
+        add("--out", type=Path, help="folder for replay.json, rounds.csv and cost.png")
+        add(
+            "--keep",
+            type=Path,
+            help="keep database and files in this folder; the same command goes on after a stop",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["images"] < 1 or options["masks_per_image"] < 1:
-            raise CommandError("--images and --masks-per-image must be at least 1")
+        if min(options["images"], options["masks_per_image"], options["heldout_masks"]) < 1:
+            raise CommandError("--images, --masks-per-image and --heldout-masks are at least 1")
         if os.environ.get(INSIDE):
             self._replay(options)
         else:
             self._start_inside(options["keep"])
 
     def _start_inside(self, keep: Path | None) -> None:
-        """Run the same command again in a process whose settings point at a fresh folder."""
+        """Run the same command again in a process whose settings point at a folder of its own."""
+        if keep is not None and keep.exists() and not keep.is_dir():
+            raise CommandError(f"{keep} is no folder")
         if keep is not None and keep.exists() and any(keep.iterdir()):
-            raise CommandError(f"{keep} is not empty")
+            if not (keep / JOURNAL).exists():
+                raise CommandError(f"{keep} is not empty and holds no replay")
+            self.stdout.write(f"going on with the replay in {keep}")
         temporary = tempfile.TemporaryDirectory(prefix="segloop-replay-")
         with nullcontext(str(keep)) if keep is not None else temporary as folder:
             environment = {
@@ -65,26 +77,31 @@ class Command(BaseCommand):
                 [sys.executable, manage, *sys.argv[1:]], env=environment, check=False
             )
         if done.returncode:
-            sys.exit(done.returncode)
+            sys.exit(done.returncode if done.returncode > 0 else 1)
 
     def _replay(self, options: dict[str, Any]) -> None:
         from training.manifest import ManifestError  # loads numpy and more: not for `--help`
         from workers.replay import report
         from workers.replay.dataset import ReplayError
+        from workers.replay.journal import Journal
         from workers.replay.run import ReplaySettings, run_replay
 
         settings = ReplaySettings(
-            dataset=options["dataset"],
+            dataset=options["dataset"].resolve(),
+            heldout=options["heldout"].resolve() if options["heldout"] else None,
             num_images=options["images"],
             num_rounds=options["rounds"],
             masks_per_image=options["masks_per_image"],
+            heldout_masks_per_image=options["heldout_masks"],
             seed=options["seed"],
         )
-        call_command("migrate", interactive=False, verbosity=0)
         with tqdm(total=settings.num_images, unit="photo", dynamic_ncols=True) as bar:
             try:
+                journal = Journal(Path(django_settings.DATA_DIR) / JOURNAL)
+                call_command("migrate", interactive=False, verbosity=0)
                 replay = run_replay(
                     settings,
+                    journal=journal,
                     say=bar.set_postfix_str,
                     on_image=bar.update,
                     stop=stop_on_signals(),
@@ -93,8 +110,17 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from None
             except DomainError as error:
                 raise CommandError(error.message) from None
-        self.stdout.write(report.table(replay))
-        self.stdout.write("\n".join(report.remarks(replay)))
+        self.stdout.write(report.text(replay))
         if options["out"] is not None:
             for path in report.write(replay, settings=settings, out_dir=options["out"]):
                 self.stdout.write(f"wrote {path}")
+            self._plot(replay, options["out"])
+
+    def _plot(self, replay: Any, out_dir: Path) -> None:
+        from training.plots import PlotError
+        from workers.replay.plot import write_plot
+
+        try:
+            self.stdout.write(f"wrote {write_plot(replay, out_dir)}")
+        except PlotError as error:
+            self.stderr.write(f"no picture: {error}")

@@ -1,0 +1,116 @@
+"""kill -9 while a detector is trained and while it prefills: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.domain.ids import uuid7
+from tests.workers.platform import Platform, Worker, all_over, of_kind
+from tests.workers.servers import private_redis, temporary_database
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # minutes on a busy machine
+WAIT_S = 600
+NUM_FRESH = 8
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, tiny_starter_dir: Path) -> Iterator[Platform]:
+    running = Platform(data_dir=tmp_path / "data", starter_dir=tiny_starter_dir)
+    running.migrate()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, tiny_starter_dir: Path) -> Iterator[Platform]:
+    with (
+        temporary_database(f"segloop_prelabel_{uuid7().hex}") as database_url,
+        private_redis(tmp_path / "redis") as redis_url,
+    ):
+        running = Platform(
+            data_dir=tmp_path / "data",
+            starter_dir=tiny_starter_dir,
+            database_url=database_url,
+            redis_url=redis_url,
+        )
+        running.migrate()
+        yield running
+        running.stop()
+
+
+def start_workers(platform: Platform) -> list[Worker]:
+    if platform.redis_url:
+        return [platform.start_celery("cpu"), platform.start_celery("gpu")]
+    return [platform.start_runner()]
+
+
+def kill_and_start_again(platform: Platform, workers: list[Worker]) -> list[Worker]:
+    for worker in workers:
+        worker.kill()
+    return start_workers(platform)
+
+
+def trains_a_detector(state: dict[str, Any]) -> bool:
+    return any(
+        job["status"] == "running" and job["progress_pct"] > 0
+        for job in of_kind(state, "train_detector")
+    )
+
+
+def is_between_two_photos(state: dict[str, Any]) -> bool:
+    statuses = [job["status"] for job in of_kind(state, "prelabel_image")]
+    return "succeeded" in statuses and bool({"queued", "running"} & set(statuses))
+
+
+def is_prefilled(state: dict[str, Any]) -> bool:
+    return all(job["status"] == "succeeded" for job in of_kind(state, "prelabel_image"))
+
+
+def check_prefilled_masks(state: dict[str, Any]) -> None:
+    """Each photo is prefilled, each mask is there once, as often as its job said."""
+    done = [job for job in of_kind(state, "prelabel_image") if job["status"] == "succeeded"]
+    assert len(done) >= NUM_FRESH
+    masks = [mask for mask in state["masks"] if mask[1] == "prefilled"]
+    assert len(masks) == sum(job["result"]["num_masks"] for job in done) > 0
+    waiting = [(image, sha256) for image, _, status, sha256 in masks if status == "proposed"]
+    assert len(set(waiting)) == len(waiting)
+
+
+def survive_kills(platform: Platform) -> None:
+    platform.step("seed", "3", "6")
+    platform.step("ingest", "100", str(NUM_FRESH))
+    platform.step("advance", "test")
+    workers = start_workers(platform)
+
+    platform.wait_until(is_between_two_photos, what="some photos are prefilled", timeout_s=WAIT_S)
+    workers = kill_and_start_again(platform, workers)
+    state = platform.wait_until(is_prefilled, what="all are prefilled", timeout_s=WAIT_S)
+    assert max(job["attempts"] for job in of_kind(state, "prelabel_image")) <= 2
+    check_prefilled_masks(state)
+    platform.wait_until(
+        lambda state: trains_a_detector(state) or all_over(state),
+        what="a detector is trained",
+        timeout_s=WAIT_S,
+    )
+    kill_and_start_again(platform, workers)
+    state = platform.wait_until(all_over, what="everything done", timeout_s=WAIT_S)
+
+    assert {job["status"] for job in state["jobs"]} <= {"succeeded", "cancelled"}
+    check_prefilled_masks(state)
+    (training,) = of_kind(state, "train_detector")
+    assert training["status"] == "succeeded"
+    detectors = [one for one in state["versions"] if one["family"] == "object_detector"]
+    assert [one["number"] for one in detectors] == [1, 2]
+
+
+def test_on_sqlite_with_the_embedded_runner(embedded: Platform) -> None:
+    survive_kills(embedded)
+
+
+@pytest.mark.postgres
+def test_on_postgresql_and_redis_with_celery_workers(deployed: Platform) -> None:
+    survive_kills(deployed)
