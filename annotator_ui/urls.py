@@ -13,6 +13,7 @@ from annotator_ui.views.imports import import_report
 from annotator_ui.views.jobs_page import jobs_page
 from annotator_ui.views.join import join
 from annotator_ui.views.labelling import label
+from annotator_ui.views.loop_page import loop
 from annotator_ui.views.projects import project, projects
 from annotator_ui.views.sign_in import sign_in, sign_in_link, sign_out
 
@@ -34,6 +35,9 @@ urlpatterns = [
     path("projects/<slug:slug>/instructions/", actions.instructions, name="instructions"),
     path("projects/<slug:slug>/upload/", actions.upload, name="upload"),
     path("projects/<slug:slug>/retrain/", actions.retrain, name="retrain"),
+    path("projects/<slug:slug>/loop/", loop, name="loop"),
+    path("projects/<slug:slug>/policy/", actions.policy, name="policy"),
+    path("projects/<slug:slug>/roll-back/", actions.roll_back, name="roll-back"),
     path("projects/<slug:slug>/advance/", actions.advance, name="advance"),
     path("projects/<slug:slug>/back/", actions.back, name="back"),
     path("projects/<slug:slug>/promote/", actions.promote, name="promote"),

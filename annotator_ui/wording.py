@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine.domain.criteria import Verdict, Way
 from engine.domain.jobs import JobKind
 from engine.domain.roles import Scope
+from engine.domain.schedule import RoundSize
 from engine.domain.stages import SPECS, StageKind
 from engine.domain.states import (
     ExportFormat,
@@ -40,6 +42,31 @@ STAGES: Mapping[str, StageWords] = {
         SPECS[StageKind.FULLY_AUTOMATIC].title,
         "A grid of clicks over every photo; nobody has to label.",
     ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ToneWords:
+    title: str
+    tone: str
+
+
+VERDICTS: Mapping[str, ToneWords] = {
+    Verdict.MET: ToneWords("met", "good"),
+    Verdict.NOT_MET: ToneWords("not met", "warn"),
+    Verdict.UNKNOWN: ToneWords("not enough data", ""),
+}
+
+WAYS: Mapping[str, ToneWords] = {
+    Way.STAY: ToneWords("Recommended: stay", ""),
+    Way.ADVANCE: ToneWords("Recommended: advance", "success"),
+    Way.BACK: ToneWords("Recommended: go back", "warning"),
+}
+
+TRAINS: Mapping[str, str] = {
+    RoundSize.DECODER: "Decoder only",
+    RoundSize.LOW_RANK: "Decoder and low-rank encoder",
+    RoundSize.FULL: "Whole model",
 }
 
 

@@ -134,11 +134,13 @@ def prepare(num_annotators: int, num_images: int) -> dict[str, Any]:
     from engine import storage
     from engine.domain.states import Role
     from engine.models import Image
-    from engine.services import members, projects, users
+    from engine.services import members, policies, projects, users
     from tests.faults.steps import session_of
 
     lead = users.create_user("lead", role=Role.LEAD)
     project = projects.create_project("Load", actor=lead)
+    # Saves are timed, not trainings: the schedule stays off.
+    policies.change_policy(project, changes={"retrain_growth": 0}, actor=lead)
     for place in range(num_images):
         pixels = np.full((HEIGHT_PX, WIDTH_PX, 3), place % 250, dtype=np.uint8)
         buffer = io.BytesIO()

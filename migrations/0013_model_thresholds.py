@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("engine", "0009_instructions_and_job_kinds")]
+    dependencies = [("engine", "0011_retraining_rounds")]
 
     operations = [
         migrations.AddField(

@@ -71,13 +71,13 @@ class TokenImageAttention(Attention):
 
     Projecting the cells costs HW x C x D for each prompt set. Two exact forms avoid that.
     *Absorbed*: the projection moves to the token side of the product, (W x) . t = x . (W' t), once
-    for each of heads x T rows; cheaper while heads x T < D. *Shared*: an image that is the same
+    for each of heads x T rows; cheaper while heads x T <= D. *Shared*: an image that is the same
     for many prompt sets is projected once for all of them (`ImageSide.keys` and so on).
     """
 
     def is_absorbed(self, num_tokens: int) -> bool:
         """Say whether moving the projection to the tokens is the cheaper form."""
-        return num_tokens * self.num_heads < self.q_proj.out_features
+        return num_tokens * self.num_heads <= self.q_proj.out_features
 
     def absorb(self, rows: Tensor, weight: Tensor) -> Tensor:
         """Multiply each head's rows (N, heads, T, d) by its part of a weight (D, C).

@@ -54,7 +54,7 @@ class DecoderConfig:
     upscale_channels: channels at stride 8 and at stride 4 (where masks are read out).
     token_features: add encoder features sampled at the prompt to its token.
     prompt_maps: which dense per-prompt maps join the stride-4 mix, from PROMPT_MAPS; with "box",
-    boxes also bound the masks (`sam.prompt_maps.box_bounds`).
+    boxes also bound the masks, and answer for objects too small to see (`sam.box_rules`).
     mask_aware_iou: predict a mask's IoU from the mask itself too, not from a token alone.
     """
 

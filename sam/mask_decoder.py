@@ -12,11 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam.attention import ImageSide
+from sam.box_rules import BoxRules
 from sam.click_maps import NUM_HYPOTHESES
 from sam.config import SamConfig
-from sam.layers import MLP, LayerNorm2d, is_tracing
+from sam.layers import MLP, LayerNorm2d, gelu, is_tracing
 from sam.prompt_maps import map_offset, num_map_channels
 from sam.prompts import Decoded
+from sam.readout import ConvReadout, Readout
 from sam.transformer import TwoWayTransformer
 
 NUM_MASKS = 4  # one single mask and three for an ambiguous prompt
@@ -39,7 +41,7 @@ class MaskDecoder(nn.Module):
         )
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(NUM_MASKS, dim)
-        self.output_upscaling = Upscaling(dim, middle, fine)
+        self.output_upscaling = Upscaling(dim, middle, fine, is_rough=config.high_res_channels > 0)
         num_maps = num_map_channels(decoder.prompt_maps)
         self.output_hypernetworks_mlps = nn.ModuleList(
             MLP([dim, dim, dim, fine + num_maps]) for _ in range(NUM_MASKS)
@@ -91,14 +93,13 @@ class MaskDecoder(nn.Module):
         image_hw: tuple[int, int],
         high_res: Tensor | None = None,
         maps: Tensor | None = None,
-        bounds: Tensor | None = None,
+        rules: BoxRules | None = None,
         min_iou: float | None = None,
     ) -> Decoded:
         """Return mask logits (N, 4, 4h, 4w) and predicted IoU (N, 4).
 
         image_pe: (1, h * w, C). image_hw: (h, w). high_res: (1, Ch, 4h, 4w), maps (N, M, 4h, 4w)
-        and bounds, which no logit may exceed (N, 4h, 4w), in the starter only. min_iou: see
-        `Sam.decode`.
+        and the rules of boxes in the starter only. min_iou: see `Sam.decode`.
         """
         num_prompts = prompt_tokens.shape[0]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
@@ -110,13 +111,13 @@ class MaskDecoder(nn.Module):
             rows = (iou[:, 1:] > min_iou).any(1).nonzero().flatten()
             tokens, cells, iou = tokens[rows], cells[rows], iou[rows]
             maps = None if maps is None else maps[rows]
-            bounds = None if bounds is None else bounds[rows]
+            rules = None if rules is None else rules.rows(rows)
             if not len(rows):
                 height, width = image_hw
                 return Decoded(iou.new_zeros(0, NUM_MASKS, 4 * height, 4 * width), iou, rows)
         logits, fine = self._paint(tokens[:, 1:], cells, image_hw, high_res, maps)
-        if bounds is not None:
-            logits = torch.minimum(logits, bounds.unsqueeze(1).to(logits.dtype))
+        if rules is not None:
+            logits = rules.apply(logits)
         if self.iou_from_masks is not None:
             iou = iou + self.iou_from_masks(tokens, logits, fine)
             if min_iou is not None:
@@ -131,22 +132,19 @@ class MaskDecoder(nn.Module):
         image_hw: tuple[int, int],
         high_res: Tensor | None,
         maps: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return logits (N, 4, 4h, 4w) and what they are read from (N, F, 4h, 4w or flat)."""
+    ) -> tuple[Tensor, Readout | ConvReadout]:
+        """Return logits (N, 4, 4h, 4w) and what they are read from."""
         weights = torch.stack(
             [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
         fine: Tensor = self.output_upscaling(cells)
         if self.high_res_mix is None:  # masks are put in order, not their many channels
+            flat = Readout(fine.transpose(1, 2).unsqueeze(-1))
             logits = weights @ fine.transpose(1, 2)
-            return in_rows(logits.unsqueeze(-1), image_hw).squeeze(-1), fine.transpose(1, 2)
-        mixed: Tensor = self.high_res_mix(
-            in_rows(fine, image_hw).permute(0, 3, 1, 2), high_res, maps
-        )
-        if maps is not None:  # also read out as they are
-            mixed = torch.cat([mixed, maps.to(mixed.dtype)], dim=1)
-        logits = (weights @ mixed.flatten(2)).reshape(*weights.shape[:2], *mixed.shape[-2:])
-        return logits, mixed
+            return in_rows(logits.unsqueeze(-1), image_hw).squeeze(-1), flat
+        rows = in_rows(fine, image_hw).permute(0, 3, 1, 2)
+        readout: Readout | ConvReadout = self.high_res_mix(rows, high_res, maps)
+        return readout.read(weights), readout
 
 
 class Upscaling(nn.Sequential):
@@ -154,9 +152,10 @@ class Upscaling(nn.Sequential):
 
     With kernel and stride equal, each cell becomes four by itself: (N, L, C) to (N, 16 L, F), the
     new ones of a cell side by side. `in_rows` puts them in the picture's order.
+    is_rough: see `sam.layers.gelu`; official models are exported exactly.
     """
 
-    def __init__(self, dim: int, middle: int, fine: int) -> None:
+    def __init__(self, dim: int, middle: int, fine: int, *, is_rough: bool) -> None:
         super().__init__(
             nn.ConvTranspose2d(dim, middle, kernel_size=2, stride=2),
             LayerNorm2d(middle),
@@ -164,21 +163,14 @@ class Upscaling(nn.Sequential):
             nn.ConvTranspose2d(middle, fine, kernel_size=2, stride=2),
             nn.GELU(),
         )
+        self.is_rough = is_rough
 
     def forward(self, cells: Tensor) -> Tensor:
         """(N, L, C) to (N, 16 L, F)."""
         first, norm, _, second, _ = self
         x = _quadruple(cells, cast(nn.ConvTranspose2d, first))
-        x = _gelu(cast(LayerNorm2d, norm).last(x))
-        return _gelu(_quadruple(x, cast(nn.ConvTranspose2d, second)))
-
-
-def _gelu(x: Tensor) -> Tensor:
-    """Apply GELU, in place where no gradient needs the input: these are the largest arrays."""
-    if torch.is_grad_enabled() or is_tracing():
-        return F.gelu(x)
-    out: Tensor = torch.ops.aten.gelu_(x)
-    return out
+        x = gelu(cast(LayerNorm2d, norm).last(x), is_rough=self.is_rough)
+        return gelu(_quadruple(x, cast(nn.ConvTranspose2d, second)), is_rough=self.is_rough)
 
 
 def _quadruple(cells: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
@@ -207,27 +199,27 @@ class IouFromMasks(nn.Module):
         super().__init__()
         self.mlp = MLP([2 * dim + 2 * fine_channels + 3, hidden_dim, hidden_dim, 1])
 
-    def forward(self, tokens: Tensor, logits: Tensor, fine: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, logits: Tensor, fine: Readout | ConvReadout) -> Tensor:
         """Return what to add to the predicted IoU (N, 4).
 
-        tokens: (N, 5, C), IoU token first. logits: (N, 4, h, w). fine: (N, F, h, w).
+        tokens: (N, 5, C), IoU token first. logits: (N, 4, h, w).
         """
         out: Tensor = self.mlp(self.seen(tokens, logits, fine))
         return out.squeeze(-1)
 
-    def seen(self, tokens: Tensor, logits: Tensor, fine: Tensor) -> Tensor:
+    def seen(self, tokens: Tensor, logits: Tensor, fine: Readout | ConvReadout) -> Tensor:
         """Return what each mask is judged by (N, 4, D), the IoU token first."""
         with torch.autocast(device_type=logits.device.type, enabled=False):
             masks = logits.detach().float().flatten(2).clamp(-20.0, 20.0)
-            cells = fine.detach().float().flatten(2).transpose(1, 2)
             inside = masks.sigmoid()
             total = inside.sum(-1, keepdim=True) + 1e-3
             area = inside.mean(-1, keepdim=True)
             certainty = inside.square().sum(-1, keepdim=True) / total
             core = (4.0 * (masks - 1.0)).sigmoid().sum(-1, keepdim=True)
             reach = (4.0 * (masks + 1.0)).sigmoid().sum(-1, keepdim=True) + 1e-3
-            covered = inside @ cells / total
-            rest = (cells.sum(1, keepdim=True) - inside @ cells) / (inside.shape[-1] - total + 1.0)
+            under, everywhere = fine.gather(inside)
+            covered = under / total
+            rest = (everywhere - under) / (inside.shape[-1] - total + 1.0)
         shared = tokens[:, :1].expand(-1, NUM_MASKS, -1)
         stats = [(area + 1e-4).log() * 0.2, certainty, core / reach]
         return torch.cat([shared, tokens[:, 1:], covered, rest, *stats], dim=-1)
@@ -247,10 +239,16 @@ class HighResMix(nn.Module):
         self.from_maps = nn.Conv2d(map_channels, channels, 1, bias=False) if map_channels else None
         self.mix = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, fine: Tensor, high_res: Tensor, maps: Tensor | None) -> Tensor:
-        """Return (N, channels, h, w)."""
+    def forward(
+        self, fine: Tensor, high_res: Tensor | None, maps: Tensor | None
+    ) -> Readout | ConvReadout:
+        """Return what masks are read from: the mixed channels, and the maps as they are."""
         mixed = self.from_upscaled(fine) + self.from_high_res(high_res)
         if self.from_maps is not None:
             mixed = mixed + self.from_maps(maps)
-        out: Tensor = fine + self.mix(F.gelu(mixed))
-        return out
+        mixed = gelu(mixed, is_rough=True)
+        plain = [fine] if maps is None else [fine, maps.to(fine.dtype)]
+        if is_tracing():  # exported: browsers convolve slowly
+            return ConvReadout(torch.cat(plain, dim=1), mixed, self.mix)
+        plain[0] = fine + self.mix(mixed)
+        return Readout(torch.cat(plain, dim=1))

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sam.attention import ImageSide
+from sam.box_rules import BoxRules
 from sam.click_maps import ClickMaps
 from sam.config import PRESETS, SamConfig, VitConfig
 from sam.coordinates import Frame
@@ -25,7 +26,7 @@ from sam.image_encoder import ImageEncoderVit
 from sam.layers import is_cpu_inference
 from sam.mask_decoder import MaskDecoder
 from sam.prompt_encoder import PromptEncoder
-from sam.prompt_maps import box_bounds, prompt_maps
+from sam.prompt_maps import prompt_maps
 from sam.prompts import Decoded, PromptError, Prompts
 from sam.pyramid_encoder import PyramidEncoder
 
@@ -200,10 +201,10 @@ class Sam(nn.Module):
                     sigma_px=config.decoder.nearness_sigma_px,
                     click_maps=self.click_maps,
                 )
-            bounds = None
+            rules = None
             if "box" in config.decoder.prompt_maps:
                 size_px = config.image_size_px
-                bounds = box_bounds(prompts, size=config.low_res_size, image_size_px=size_px)
+                rules = BoxRules.of(prompts, size=config.low_res_size, image_size_px=size_px)
             decoded: Decoded = self.mask_decoder(
                 side,
                 image_pe,
@@ -211,7 +212,7 @@ class Sam(nn.Module):
                 image_hw=features.image_embeddings.shape[-2:],
                 high_res=features.high_res_features,
                 maps=maps,
-                bounds=bounds,
+                rules=rules,
                 min_iou=min_iou,
             )
         return decoded if self.inference_dtype is None else decoded.float()

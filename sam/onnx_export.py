@@ -22,10 +22,11 @@ from sam.checkpoints import write_atomically
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
 from sam.model import Sam
+from sam.onnx_tidy import tidy
 from sam.onnx_weights import quantize_weights
 from sam.prompts import Prompts
 
-OPSET = 17
+OPSET = 20
 TOLERANCE = 1e-3
 MIN_QUANTIZED_IOU = 0.98
 
@@ -189,7 +190,12 @@ def _export(decoder: _ExportedDecoder) -> bytes:
                 **({"masks": {2: "height", 3: "width"}} if full else {}),
             },
         )
-    return buffer.getvalue()
+    names = input_names(decoder.model, full)
+    probes = [
+        dict(zip(names, [tensor.cpu().numpy() for tensor in row], strict=False))
+        for row in _check_inputs(decoder.model)
+    ]
+    return tidy(buffer.getvalue(), probes)
 
 
 def _check_inputs(model: Sam) -> list[tuple[Tensor, ...]]:

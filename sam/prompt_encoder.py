@@ -145,7 +145,7 @@ def mean_in_boxes(feature_map: Tensor, boxes_xyxy: Tensor, image_size_px: int) -
     _, _, height, width = feature_map.shape
     in_x = _cell_shares(boxes_xyxy[:, 0], boxes_xyxy[:, 2], width, image_size_px)
     in_y = _cell_shares(boxes_xyxy[:, 1], boxes_xyxy[:, 3], height, image_size_px)
-    by_row = feature_map[0].float() @ in_x.t()  # (C, h, N)
+    by_row = (feature_map.float() @ in_x.t())[0]  # (C, h, N)
     total = (by_row * in_y.t()).sum(1)  # (C, N)
     weight = in_x.sum(-1) * in_y.sum(-1)
     return (total / weight.clamp(min=1e-6)).t()

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sam.box_rules import cell_centres
 from sam.click_maps import ClickMaps
 from sam.features import ImageFeatures
 from sam.prompt_encoder import boxes_of, sample_at
@@ -24,12 +25,6 @@ NUM_CHANNELS = {
     "oval": 1,
 }
 _FAR_PX2 = 1e6
-BOUND_SLOPE = 4.0
-"""Logits a mask may gain per cell on its way from the edge of its box inwards."""
-NARROW_CELLS = 3.0
-NARROW_MARGIN = 0.5
-"""Cells of margin for each cell that a box is narrower than NARROW_CELLS."""
-_UNBOUNDED = 1e4
 
 
 def num_map_channels(names: Sequence[str]) -> int:
@@ -78,41 +73,8 @@ def prompt_maps(
     return torch.cat(maps, dim=1)
 
 
-def box_bounds(prompts: Prompts, *, size: int, image_size_px: int) -> Tensor:
-    """Return what logits may not exceed (N, S/4, S/4), so that a mask ends where its box does.
-
-    The bound is zero on the box's edges and falls by BOUND_SLOPE a cell beyond them, so upscaled
-    masks end there to a fraction of a cell. Boxes under NARROW_CELLS get a margin, or no cell
-    would be left to hold their mask. A foreground click outside the box lifts it: the box was
-    drawn too small. Boxes end as people draw them: at x0 + width.
-    """
-    coords, labels = prompts.point_coords, prompts.point_labels
-    cell_px = image_size_px / size
-    centres = _cell_centres(size, cell_px, coords)
-    x0, y0, x1, y1 = (side.unsqueeze(-1) for side in boxes_of(coords, labels).unbind(-1))
-    in_x = _depth(centres, x0, x1, cell_px)
-    in_y = _depth(centres, y0, y1, cell_px)
-    depth = torch.minimum(in_y.unsqueeze(2), in_x.unsqueeze(1))
-    x, y = coords.unbind(-1)
-    is_outside = (x < x0) | (x > x1) | (y < y0) | (y > y1)
-    is_lifted = ((labels == 1) & is_outside).any(1)
-    is_bounded = (labels == BOX_LABELS[0]).any(1) & ~is_lifted
-    free = torch.full_like(depth, _UNBOUNDED)
-    return torch.where(is_bounded[:, None, None], BOUND_SLOPE * depth, free)
-
-
-def _depth(centres: Tensor, low: Tensor, high: Tensor, cell_px: float) -> Tensor:
-    """Return how many cells each centre lies inside of (N, 1) edges, negative outside."""
-    margin = (NARROW_MARGIN * (NARROW_CELLS - (high - low) / cell_px)).clamp(min=0.0)
-    return torch.minimum(centres - low, high - centres) / cell_px + margin
-
-
-def _cell_centres(size: int, cell_px: float, like: Tensor) -> Tensor:
-    return (torch.arange(size, device=like.device, dtype=torch.float32) + 0.5) * cell_px
-
-
 def _nearness(prompts: Prompts, size: int, cell_px: float, sigma_px: float) -> Tensor:
-    centres = _cell_centres(size, cell_px, prompts.point_coords)
+    centres = cell_centres(size, cell_px, prompts.point_coords)
     offsets = (prompts.point_coords + 0.5).unsqueeze(-1) - centres  # (N, P, 2, size)
     squared = offsets.square()
     channels = []
@@ -125,7 +87,7 @@ def _nearness(prompts: Prompts, size: int, cell_px: float, sigma_px: float) -> T
 
 
 def _inside_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
-    centres = _cell_centres(size, cell_px, prompts.point_coords)
+    centres = cell_centres(size, cell_px, prompts.point_coords)
     x0, y0, x1, y1 = (boxes_of(prompts.point_coords, prompts.point_labels) + 0.5).unbind(-1)
     in_x = _between(centres, x0, x1)
     in_y = _between(centres, y0, y1)
@@ -138,7 +100,7 @@ def _oval_in_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
     Boxes are drawn tight around objects, and an ellipse is the shape to expect in one: measured on
     photos and nuclei it agrees better with their masks than the filled box.
     """
-    centres = _cell_centres(size, cell_px, prompts.point_coords)
+    centres = cell_centres(size, cell_px, prompts.point_coords)
     x0, y0, x1, y1 = boxes_of(prompts.point_coords, prompts.point_labels).unbind(-1)
     in_x, in_y = (_squared_off(centres, *side, cell_px) for side in ((x0, x1), (y0, y1)))
     oval = (1.0 - in_y.unsqueeze(2) - in_x.unsqueeze(1)).clamp(min=-1.0)

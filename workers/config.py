@@ -15,11 +15,13 @@ class WorkerConfig:
     """Seconds that rule a worker.
 
     A job of a killed worker is queued again after at most its lease + `sweep_s`.
+    schedule_s: how often a worker looks whether a training is due.
     lease_s: for every job; None leaves it to the job's kind (engine.domain.jobs).
     """
 
     lease_s: float | None = None
     sweep_s: float = 5.0
+    schedule_s: float = 20.0
     idle_min_s: float = 0.2
     idle_max_s: float = 1.0
     deaf_after_s: float = 60.0  # a Celery worker that hears no bell for work that waits ends itself

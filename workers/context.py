@@ -44,6 +44,10 @@ class JobContext:
         if not jobs.publish(self.job, effects=effects):
             raise JobStopped
 
+    def publish_quietly(self, effects: Effects) -> None:
+        """Do as `publish`, for what only shows how the work goes: a lost job is told elsewhere."""
+        jobs.publish(self.job, effects=effects)
+
     def checkpoint(self, fraction: float, text: str = "") -> None:
         """Report progress, and leave by JobStopped when the job should stop."""
         self.report(fraction, text)

@@ -33,7 +33,7 @@ def run_lane(
     Returns how many jobs were run.
     """
     worker = worker_name("+".join(queues))
-    sweeper = Sweeper(every_s=config.sweep_s)
+    sweeper = Sweeper(every_s=config.sweep_s, schedule_s=config.schedule_s)
     sweeper.start()
     num_run = 0
     idle_s = config.idle_min_s

@@ -21,6 +21,7 @@ RESTART_MIN_S = 0.5
 RESTART_MAX_S = 30.0
 STEADY_AFTER_S = 60.0  # a child that lived this long restarts without delay again
 HEAVY_NICENESS = 10
+FILES_NICENESS = 5
 
 
 def runner_command(queue: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 A worker that has lost its broker connection without noticing hears no bell any more: while jobs
 of its queues wait and it does nothing, it ends itself, and whoever started it starts another.
-Start workers with `celery -A workers.app worker --pool solo --queues cpu` (or gpu).
+Start workers with `celery -A workers.app worker --pool solo --queues cpu`
+(or files, or gpu).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django.db import DatabaseError, close_old_connections, connection
 
 from engine.domain.jobs import QUEUES
 from engine.services import jobs
+from workers import tasks
 from workers.app import app
 from workers.config import from_environment, worker_name
 from workers.dispatch import ring
@@ -85,8 +87,12 @@ def _take_turn(queue: str) -> None:
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _start_sweeping(sender: Any, **_: Any) -> None:
     _hearing.queues = tuple(q for q in sender.app.amqp.queues.consume_from if q in QUEUES)
+    tasks.load(_hearing.queues)
     _hearing.heard_at_s = time.monotonic()
-    sweeper = Sweeper(every_s=from_environment().sweep_s, then=_ring_for_what_waits)
+    config = from_environment()
+    sweeper = Sweeper(
+        every_s=config.sweep_s, schedule_s=config.schedule_s, then=_ring_for_what_waits
+    )
     sweeper.start()
     _sweepers.append(sweeper)
 

@@ -15,6 +15,7 @@ from annotator_ui.api import (
     images,
     imports,
     jobs,
+    loop,
     masks,
     models,
     projects,
@@ -45,5 +46,5 @@ api = NinjaAPI(
     parser=JsonParser(),
 )
 errors.install(api)
-for part in (projects, assignments, masks, images, suggestions, models, jobs, imports):
+for part in (projects, assignments, masks, images, suggestions, models, loop, jobs, imports):
     api.add_router("", part.router)

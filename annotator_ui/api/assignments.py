@@ -52,12 +52,16 @@ def extend(request: HttpRequest, assignment_id: UUID) -> schemas.AssignmentOut:
 
 
 @router.post(
-    "/assignments/{uuid:assignment_id}/submit", response=answers(schemas.AssignmentOut, 404, 409)
+    "/assignments/{uuid:assignment_id}/submit",
+    response=answers(schemas.AssignmentOut, 404, 409, 413, 422),
 )
-def submit(request: HttpRequest, assignment_id: UUID) -> schemas.AssignmentOut:
+def submit(
+    request: HttpRequest, assignment_id: UUID, body: schemas.SubmitIn | None = None
+) -> schemas.AssignmentOut:
     """Say that the image is done."""
     assignment = assignment_by_id(actor_of(request), assignment_id, to=Permission.LABEL)
-    assignments.submit(assignment, actor=user_of(request))
+    num_left_out = body.num_left_out if body else 0
+    assignments.submit(assignment, actor=user_of(request), num_left_out=num_left_out)
     return present.assignment_out(assignment)
 
 
@@ -68,5 +72,7 @@ def submit(request: HttpRequest, assignment_id: UUID) -> schemas.AssignmentOut:
 def skip(request: HttpRequest, assignment_id: UUID, body: schemas.SkipIn) -> schemas.AssignmentOut:
     """Leave the image to somebody else."""
     assignment = assignment_by_id(actor_of(request), assignment_id, to=Permission.LABEL)
-    assignments.skip(assignment, actor=user_of(request), reason=body.reason)
+    assignments.skip(
+        assignment, actor=user_of(request), reason=body.reason, num_left_out=body.num_left_out
+    )
     return present.assignment_out(assignment)

@@ -38,7 +38,9 @@ def retrain(request: HttpRequest, slug: str, body: schemas.RetrainIn) -> Status[
     """Freeze what is labelled and queue a training on it."""
     actor = actor_of(request)
     project = project_by_slug(actor, slug, to=Permission.TRAIN)
-    version, job = model_versions.request_retrain(project, family=body.family, actor=actor.user)
+    version, job = model_versions.request_retrain(
+        project, family=body.family, actor=actor.user, trains=body.trains
+    )
     answer = schemas.RetrainOut(
         model_version=present.version_out(version), job=present.job_out(job)
     )

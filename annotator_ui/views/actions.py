@@ -14,11 +14,13 @@ from annotator_ui import uploads
 from annotator_ui.lookups import job_by_id, project_by_slug, version_by_id
 from annotator_ui.permissions import actor_of, signed_in_page, user_of
 from annotator_ui.views.guard import domain_errors_as_pages, told_as_message
-from annotator_ui.wording import FAMILIES, FORMATS, STAGES
+from annotator_ui.wording import FAMILIES, FORMATS, STAGES, TRAINS
 from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.policy_fields import FIELDS
 from engine.domain.roles import Permission
+from engine.domain.schedule import RoundSize
 from engine.models import Job, Project
-from engine.services import exports, jobs, model_versions, projects, stages
+from engine.services import exports, jobs, model_versions, policies, projects, stages
 
 MAX_REASON_CHARACTERS = 500
 
@@ -26,8 +28,12 @@ Action = Callable[[HttpRequest, Project], None]
 Page = Callable[..., HttpResponse]
 
 
-def project_action(permission: Permission) -> Callable[[Action], Page]:
-    """A POST on a project that ends on its page, refusals told as messages."""
+def project_action(permission: Permission, *, page: str = "") -> Callable[[Action], Page]:
+    """A POST on a project that ends on its page, refusals told as messages.
+
+    page: by name; the one whose button was pressed when empty.
+    """
+    to_page = page
 
     def decorate(action: Action) -> Page:
         @require_POST
@@ -37,11 +43,16 @@ def project_action(permission: Permission) -> Callable[[Action], Page]:
             project = project_by_slug(actor_of(request), slug, to=permission)
             with told_as_message(request):
                 action(request, project)
-            return redirect("project", slug=project.slug)
+            return redirect(to_page or _page_of(request), slug=project.slug)
 
         return page
 
     return decorate
+
+
+def _page_of(request: HttpRequest) -> str:
+    """The page whose button was pressed."""
+    return "loop" if request.POST.get("to_page") == "loop" else "project"
 
 
 def reason_of(request: HttpRequest) -> str:
@@ -82,7 +93,15 @@ def retrain(request: HttpRequest, project: Project) -> None:
     family = request.POST.get("family", "")
     if family not in FAMILIES:
         raise InvalidInput("there is no such model family")
-    version, _ = model_versions.request_retrain(project, family=family, actor=user_of(request))
+    trains = request.POST.get("trains", "")
+    if trains and trains not in TRAINS:
+        raise InvalidInput("there is no such size of a training")
+    version, _ = model_versions.request_retrain(
+        project,
+        family=family,
+        actor=user_of(request),
+        trains=RoundSize(trains) if trains else None,
+    )
     messages.success(request, f"{FAMILIES[family].title} v{version.number} is being trained.")
 
 
@@ -109,6 +128,27 @@ def promote(request: HttpRequest, project: Project) -> None:
         raise NotFound("there is no such model version in this project")
     model_versions.promote(version, actor=user_of(request), reason=reason_of(request))
     messages.success(request, f"{FAMILIES[version.family].title} v{version.number} serves now.")
+
+
+@project_action(Permission.PROMOTE, page="loop")
+def roll_back(request: HttpRequest, project: Project) -> None:
+    family = request.POST.get("family", "")
+    if family not in FAMILIES:
+        raise InvalidInput("there is no such model family")
+    version = model_versions.roll_back(
+        project, family=family, actor=user_of(request), reason=reason_of(request)
+    )
+    messages.success(request, f"{FAMILIES[family].title} v{version.number} serves again.")
+
+
+@project_action(Permission.CHANGE_POLICY, page="loop")
+def policy(request: HttpRequest, project: Project) -> None:
+    """Set the numbers that the form names; a browser sends all that are not fixed."""
+    changes = {name: request.POST[name] for name in FIELDS if name in request.POST}
+    policies.change_policy(
+        project, changes=changes, actor=user_of(request), reason=reason_of(request)
+    )
+    messages.success(request, "The numbers are saved.")
 
 
 @project_action(Permission.EXPORT)

@@ -29,10 +29,13 @@ class CostRow:
 
 def project_tiles(figures: Figures) -> Sequence[Figure]:
     """The row of large figures of a whole project."""
-    sources = (
-        f"{figures.num_human_masks} by people, {figures.num_prefilled_masks} prefilled, "
-        f"{figures.num_automatic_masks} automatic, {figures.num_imported_masks} imported"
+    by_source = (
+        (figures.num_human_masks, "by people"),
+        (figures.num_prefilled_masks, "prefilled"),
+        (figures.num_automatic_masks, "automatic"),
+        (figures.num_imported_masks, "imported"),
     )
+    sources = ", ".join(f"{number} {origin}" for number, origin in by_source if number)
     return [
         Figure(
             label="Images",

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+from segloop_client.archives import FileForm, archive_of
 from segloop_client.errors import ApiError, ChecksumError, JobFailed, SegloopError, WaitedTooLong
 from segloop_client.http import Http
 from segloop_client.operations import Operation, OperationResult, Save
@@ -18,6 +19,7 @@ from segloop_client.shapes import (
     Decoded,
     Export,
     Image,
+    Import,
     Job,
     Mask,
     Me,
@@ -145,14 +147,16 @@ class Client:
         """Start the lease anew."""
         self._http.json("POST", f"/assignments/{assignment_id}/extend", may_repeat=True)
 
-    def submit(self, assignment_id: UUID) -> None:
-        """Say that the image is done."""
-        self._http.json("POST", f"/assignments/{assignment_id}/submit", may_repeat=True)
+    def submit(self, assignment_id: UUID, *, num_left_out: int = 0) -> None:
+        """Say that the image is done, and how many of its objects were too hard to outline."""
+        path = f"/assignments/{assignment_id}/submit"
+        self._http.json("POST", path, body={"num_left_out": num_left_out}, may_repeat=True)
 
-    def skip(self, assignment_id: UUID, *, reason: str = "") -> None:
-        """Leave the image to somebody else."""
+    def skip(self, assignment_id: UUID, *, reason: str = "", num_left_out: int = 0) -> None:
+        """Leave the image to somebody else; `num_left_out` as in `submit`."""
         path = f"/assignments/{assignment_id}/skip"
-        self._http.json("POST", path, body={"reason": reason}, may_repeat=True)
+        body = {"reason": reason, "num_left_out": num_left_out}
+        self._http.json("POST", path, body=body, may_repeat=True)
 
     def save_mask(self, assignment_id: UUID, save: Save) -> SavedMask:
         """Store one revision; the same `save` again changes nothing."""
@@ -190,6 +194,52 @@ class Client:
         }
         path = f"/images/{image.id}/decode"
         return Decoded.of(self._http.json("POST", path, body=body, may_repeat=True))
+
+    # --- datasets in -----------------------------------------------------------------------
+
+    def request_import(self, slug: str, path: str | Path) -> Import:
+        """Send a zip archive or a folder, with COCO or SA-1B annotations or without, and queue it.
+
+        Not repeated. Sending the same dataset again is harmless: nothing is taken twice.
+        """
+        with archive_of(Path(path)) as archive:
+            answer = self._http.send_file(f"/projects/{slug}/imports", FileForm(archive))
+        return Import.of(answer)
+
+    def imports(self, slug: str) -> list[Import]:
+        """The last imports of a project, newest first."""
+        answer = self._http.json("GET", f"/projects/{slug}/imports", may_repeat=True)
+        return [Import.of(one) for one in answer]
+
+    def import_(self, import_id: UUID) -> Import:
+        return Import.of(self._http.json("GET", f"/imports/{import_id}", may_repeat=True))
+
+    def wait_for_import(
+        self,
+        import_id: UUID,
+        *,
+        on_progress: OnProgress | None = None,
+        poll_s: float = 1.0,
+        timeout_s: float | None = None,
+    ) -> Import:
+        """Wait until an import is done; see wait_for_job."""
+        job = self.import_(import_id).job
+        if job is None:
+            raise SegloopError("this import has no job")
+        self.wait_for_job(job.id, on_progress=on_progress, poll_s=poll_s, timeout_s=timeout_s)
+        return self.import_(import_id)
+
+    def refused_by_import(self, import_id: UUID, *, page_size: int = 1000) -> Iterator[RefusedFile]:
+        """What a finished import did not take, and why, in the order of the dataset's files."""
+        offset = 0
+        while True:
+            query = {"limit": str(page_size), "offset": str(offset)}
+            path = f"/imports/{import_id}/refused"
+            page = self._http.json("GET", path, query=query, may_repeat=True)["refused"]
+            yield from (RefusedFile(one["file_name"], one["message"]) for one in page)
+            if len(page) < page_size:
+                return
+            offset += page_size
 
     # --- jobs and exports ------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from segloop_client.archives import FileForm
 from segloop_client.errors import ApiError, Unreachable
 
 TRY_AGAIN_STATUS = {429, 502, 503, 504}
@@ -52,6 +53,12 @@ class Http:
         """Send files. The server takes the same bytes once, so a lost answer is asked for again."""
         url = f"{self._root}/api/v1{path}"
         return _decoded(self._send("POST", url, may_repeat=True, files=files))
+
+    def send_file(self, path: str, form: FileForm) -> Any:
+        """Send one large file, once: what the server began with it must not begin twice."""
+        url = f"{self._root}/api/v1{path}"
+        headers = {"Content-Type": form.content_type}
+        return _decoded(self._send("POST", url, may_repeat=False, data=form, headers=headers))
 
     def stream(self, url_path: str) -> requests.Response:
         """Open the bytes behind an address the server gave; the caller reads and closes."""

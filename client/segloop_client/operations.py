@@ -14,14 +14,17 @@ from segloop_client.shapes import Json, Rle, SavedMask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Save:
-    """A new mask, or with `base_revision_id` a change of one. Keep the object to send it again."""
+    """A new mask, or with `base_revision_id` a change of one. Keep the object to send it again.
+
+    label: None leaves the label of a changed mask as it is, an empty one takes it off.
+    """
 
     mask_id: UUID
     rle: Rle
     revision_id: UUID = field(default_factory=new_id)
     base_revision_id: UUID | None = None
     prompts: Sequence[Prompt] = ()
-    label: str = ""
+    label: str | None = None
     annotate_ms: int | None = None
     model_version_id: UUID | None = None
 
@@ -35,7 +38,7 @@ class Save:
             "revision_id": str(self.revision_id),
             "rle": self.rle.to_json(),
             "prompts": [prompt.to_json() for prompt in self.prompts],
-            "label": self.label,
+            **({} if self.label is None else {"label": self.label}),
             "annotate_ms": self.annotate_ms,
             **{name: str(value) for name, value in optional.items() if value is not None},
         }

@@ -232,6 +232,35 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Import:
+    """The counts are those of a finished import; `known` is what the project had already."""
+
+    id: UUID
+    name: str
+    status: str
+    num_images: int
+    num_known_images: int
+    num_masks: int
+    num_known_masks: int
+    num_refused: int
+    job: Job | None
+
+    @classmethod
+    def of(cls, body: Json) -> Import:
+        return cls(
+            id=UUID(body["id"]),
+            name=body["name"],
+            status=body["status"],
+            num_images=body["num_images"],
+            num_known_images=body["num_known_images"],
+            num_masks=body["num_masks"],
+            num_known_masks=body["num_known_masks"],
+            num_refused=body["num_refused"],
+            job=Job.of(body["job"]) if body["job"] else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """`sha256`, `file_url` and `num_masks` are there once `status` is ready."""
 

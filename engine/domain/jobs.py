@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 CPU = "cpu"
+FILES = "files"
 GPU = "gpu"
-QUEUES = (CPU, GPU)
-"""Two lanes: a person may be waiting for what is in `cpu` (seconds a job), nobody for `gpu`
-(minutes to hours). One queue for both would make an annotator's embedding wait for a training."""
+QUEUES = (CPU, FILES, GPU)
+"""Three lanes. A person may be waiting for what is in `cpu` (seconds a job). `files` moves whole
+datasets in and out and needs no model, `gpu` trains and searches; both take minutes to hours. In
+one queue an annotator's embedding would wait for an import or a training."""
 
 
 URGENT = 1
@@ -69,11 +71,10 @@ SPECS: Mapping[JobKind, JobSpec] = {
     # Asked for by an annotator who watches; behind embeddings, for which somebody cannot go on.
     JobKind.SUGGEST_MASKS: JobSpec(queue=CPU, priority=15, args=frozenset({"image", "stage"})),
     JobKind.EXPORT: JobSpec(
-        queue=CPU, priority=20, args=frozenset({"export"}), deadline_s=6 * HOUR_S
+        queue=FILES, priority=20, args=frozenset({"export"}), deadline_s=6 * HOUR_S
     ),
-    # Behind embeddings: what an import brings can be labelled while the rest still comes in.
     JobKind.IMPORT: JobSpec(
-        queue=CPU, priority=25, args=frozenset({"import"}), deadline_s=24 * HOUR_S
+        queue=FILES, priority=25, args=frozenset({"import"}), deadline_s=24 * HOUR_S
     ),
     JobKind.PRELABEL_IMAGE: JobSpec(queue=CPU, priority=30, args=frozenset({"image", "stage"})),
     JobKind.EVALUATE_SAM: JobSpec(

@@ -5,13 +5,16 @@ Thresholds of the automatic pipeline inside the model library live in sam/automa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from engine.domain.errors import InvalidInput
+from engine.domain.policy_fields import FIELDS
 
-_FRACTIONS = ("_iou", "_score", "_fraction", "_tolerance")
+MIN_GROWTH = 1.05
+"""Growth of masks that is worth a round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,21 +55,54 @@ class Policy:
     """First clicks that give no mask, and masks that contain the click: broken models, not bad
     ones. The starter, far from good, measures 0.0 and above 0.95."""
 
+    retrain_first_masks: int = 20
+    """A decoder learns something from about this many masks in about a minute."""
+    retrain_every_masks: int = 0
+    retrain_growth: float = 1.5
+    """Rounds at 20, 30, 45, 68, ... masks: often while a round is cheap and each mask tells much.
+    The paper retrained "once enough new masks were there" and gives no number."""
+    retrain_every_hours: float = 0
+    low_rank_min_masks: int = 2_000
+    full_min_masks: int = 20_000
+    """What a round trains: the decoder alone, low-rank adapters in the encoder too, everything.
+    Another encoder means that every image is embedded anew and the detector trained anew."""
+
+    exit_min_masks: int = 8
+    exit_min_images: int = 2
+    """Small, so that a demonstration can turn the whole loop; two images give both sides."""
+    exit_min_promoted: int = 1
+    exit_min_masks_per_image: float = 0
+    exit_max_seconds_fall_fraction: float = 1
+    exit_min_accept_fraction: float = 0
+    exit_min_audit_fraction: float = 0
+    audit_min_iou: float = 0.9
+    """The paper's audit (section 5): 94 % of automatic masks reach it against corrected ones."""
+    plateau_window_masks: int = 20
+    min_judged_masks: int = 20
+    back_max_accept_fraction: float = 0.3
+    """People who throw away two of three masks would draw faster by themselves."""
+
     holdout_every: int = 5
     holdout_first: int = 2
     """The 2nd, 7th, 12th, ... labelled image measures models and is never trained on."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name, field in FIELDS.items():
+            value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InvalidInput(f"policy: {field.name} must be a number, not {value!r}")
-        for field in fields(self):
-            if field.name.endswith(_FRACTIONS) and not 0 <= getattr(self, field.name) <= 1:
-                raise InvalidInput(f"policy: {field.name} must lie between 0 and 1")
-        if not 30 <= self.lease_s <= 86_400:
-            raise InvalidInput("policy: lease_s must lie between 30 and 86400")
-        if not 1 <= self.holdout_first <= self.holdout_every:
+                raise InvalidInput(f"policy: {name} must be a number, not {value!r}")
+            if not field.low <= value <= field.high:  # NaN lies nowhere
+                raise InvalidInput(
+                    f"policy: {name} must lie between {field.low:g} and {field.high:g}"
+                )
+            if field.is_whole and value != int(value):
+                raise InvalidInput(f"policy: {name} must be a whole number, not {value}")
+        if 0 < self.retrain_growth < MIN_GROWTH:
+            raise InvalidInput(
+                f"policy: retrain_growth must be 0 or at least {MIN_GROWTH}: "
+                "less would train without end"
+            )
+        if self.holdout_first > self.holdout_every:
             raise InvalidInput("policy: holdout_first must lie between 1 and holdout_every")
 
     @classmethod
@@ -88,9 +124,35 @@ class Policy:
         """Return the snapshot to store."""
         return asdict(self)
 
+    def with_changes(self, changes: Mapping[str, object]) -> Policy:
+        """Return the policy with other numbers, given as numbers or as text.
+
+        InvalidInput names what is unknown, fixed for good, or out of its bounds.
+        """
+        unknown = sorted(set(changes) - set(FIELDS))
+        if unknown:
+            raise InvalidInput(f"policy: there is no {', '.join(unknown)}")
+        numbers = {name: _number(name, value) for name, value in changes.items()}
+        for name, value in numbers.items():
+            if FIELDS[name].is_fixed and value != getattr(self, name):
+                raise InvalidInput(
+                    f"policy: {name} is fixed: which images are held out never changes"
+                )
+        return replace(self, **numbers)  # type: ignore[arg-type]  # checked by __post_init__
+
     def is_holdout(self, position: int) -> bool:
         """Tell whether the image labelled at this position (from 1) of a project is held out."""
         return position % self.holdout_every == self.holdout_first % self.holdout_every
+
+
+def _number(name: str, value: object) -> int | float:
+    try:
+        number = float(value) if isinstance(value, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number) or isinstance(value, bool):
+        raise InvalidInput(f"policy: {name} must be a number, not {str(value)[:40]!r}")
+    return int(number) if FIELDS[name].is_whole and number == int(number) else number
 
 
 DEFAULT_POLICY = Policy()

@@ -50,6 +50,7 @@ class Permission(StrEnum):
     ADD_IMAGES = "add_images"
     JUDGE_IMAGES = "judge_images"
     MOVE_STAGE = "move_stage"
+    CHANGE_POLICY = "change_policy"
     WRITE_INSTRUCTIONS = "write_instructions"
     TRAIN = "train"
     PROMOTE = "promote"
@@ -80,6 +81,9 @@ RULES: Mapping[Permission, Rule] = {
         least=Role.LEAD, scope=Scope.LEAD, phrase="reject or reopen images"
     ),
     Permission.MOVE_STAGE: Rule(least=Role.LEAD, scope=Scope.LEAD, phrase="change the stage"),
+    Permission.CHANGE_POLICY: Rule(
+        least=Role.LEAD, scope=Scope.LEAD, phrase="change the numbers of a stage"
+    ),
     Permission.WRITE_INSTRUCTIONS: Rule(
         least=Role.LEAD, scope=Scope.LEAD, phrase="write the instructions"
     ),

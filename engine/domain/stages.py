@@ -1,12 +1,19 @@
-"""The three stages of the data engine (paper section 4) as a table, and when to leave each."""
+"""The three stages of the data engine (paper section 4) as a table.
+
+Numbers in which a stage differs from the policy's defaults stand here; when to leave one is
+decided in criteria.py, when a model is retrained in schedule.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from engine.domain.errors import Conflict
+from engine.domain.policy import DEFAULT_POLICY, Policy
+from engine.domain.policy_fields import FIELDS, Group
 
 
 class StageKind(StrEnum):
@@ -15,18 +22,31 @@ class StageKind(StrEnum):
     FULLY_AUTOMATIC = "fully_automatic"
 
 
+class QueueOrder(StrEnum):
+    """Which image the next annotator gets; within each, the oldest first."""
+
+    UNLABELLED_FIRST = "unlabelled_first"
+    PREFILLED_FIRST = "prefilled_first"  # a person's look turns proposals into masks
+
+
+class Prefill(StrEnum):
+    """Who proposes masks before a person looks."""
+
+    NOBODY = "nobody"
+    DETECTOR = "detector"
+    GRID = "grid"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec:
-    """What happens in a stage and what a lead should have before leaving it."""
+    """What happens in a stage. `own`: its numbers where they are not the policy's defaults."""
 
     title: str
     proposes: str
     confirms: str
-    min_masks: int
-    """Confirmed masks of the project; small, so that a demonstration can turn the whole loop."""
-    min_images: int
-    """Images with at least one confirmed mask; two are the least that give both sides."""
-    needs_retrained_sam: bool = False
+    queue_order: QueueOrder
+    prefill: Prefill
+    own: Mapping[str, float] = field(default_factory=dict)
 
 
 SPECS: Mapping[StageKind, StageSpec] = {
@@ -34,24 +54,32 @@ SPECS: Mapping[StageKind, StageSpec] = {
         title="Assisted manual",
         proposes="the annotator's clicks",
         confirms="the annotator",
-        min_masks=8,
-        min_images=2,
-        needs_retrained_sam=True,
+        queue_order=QueueOrder.UNLABELLED_FIRST,
+        prefill=Prefill.NOBODY,
+        # The paper left when a mask took 14 s instead of 34: when the model had stopped saving.
+        own={"exit_max_seconds_fall_fraction": 0.1},
     ),
     StageKind.SEMI_AUTOMATIC: StageSpec(
         title="Semi-automatic",
         proposes="the object detector's boxes, and the annotator's clicks",
         confirms="the annotator",
-        min_masks=16,
-        min_images=4,
-        needs_retrained_sam=True,
+        queue_order=QueueOrder.PREFILLED_FIRST,
+        prefill=Prefill.DETECTOR,
+        own={"exit_min_masks": 16, "exit_min_images": 4, "exit_min_accept_fraction": 0.7},
     ),
     StageKind.FULLY_AUTOMATIC: StageSpec(
         title="Fully automatic",
         proposes="a grid of clicks over every image",
         confirms="nobody",
-        min_masks=0,
-        min_images=0,
+        queue_order=QueueOrder.UNLABELLED_FIRST,
+        prefill=Prefill.GRID,
+        own={
+            "exit_min_masks": 0,
+            "exit_min_images": 0,
+            "exit_min_promoted": 0,
+            "exit_min_audit_fraction": 0.9,
+            "retrain_growth": 0,  # nobody adds masks to learn from
+        },
     ),
 }
 ORDER = tuple(SPECS)
@@ -59,14 +87,31 @@ ORDER = tuple(SPECS)
 MIN_MASKS_FOR_DETECTOR = 8
 """Fewer confirmed masks than this teach a detector nothing; the starter detector serves on."""
 
+OF_A_STAGE = frozenset(
+    name for name, one in FIELDS.items() if one.group in (Group.RETRAINING, Group.LEAVING)
+)
+"""Numbers that belong to one stage; the others go along into the next one."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageReadiness:
-    """What a project has when its lead wants to leave a stage."""
 
-    num_confirmed_masks: int
-    num_labelled_images: int
-    num_promoted_retrains: int
+def default_policy(kind: StageKind) -> Policy:
+    """Return the numbers a stage begins with in a new project."""
+    return DEFAULT_POLICY.with_changes(SPECS[kind].own)
+
+
+def policy_of(kind: StageKind, stored: Mapping[str, Any]) -> Policy:
+    """Read a stage's stored numbers; those it does not name are the ones the stage begins with."""
+    return Policy.from_json({**default_policy(kind).to_json(), **stored})
+
+
+def policy_on_entry(kind: StageKind, *, leaving: Policy, last_stay: Policy | None) -> Policy:
+    """Return the numbers of a stage that is entered from another one.
+
+    leaving: of the stage that is left; its numbers go along, but for those of one stage alone.
+    last_stay: of the last stay in this stage; what its lead chose then holds again.
+    """
+    own = (last_stay or default_policy(kind)).to_json()
+    carried = {name: value for name, value in leaving.to_json().items() if name not in OF_A_STAGE}
+    return Policy.from_json({**own, **carried})
 
 
 def following(kind: StageKind) -> StageKind:
@@ -81,20 +126,3 @@ def preceding(kind: StageKind) -> StageKind:
     if kind == ORDER[0]:
         raise Conflict("the assisted manual stage is the first one", code="first_stage")
     return ORDER[ORDER.index(kind) - 1]
-
-
-def exit_blockers(kind: StageKind, readiness: StageReadiness) -> list[str]:
-    """Say what is still missing before leaving the stage; a lead may overrule with a reason."""
-    spec = SPECS[kind]
-    blockers = []
-    if readiness.num_confirmed_masks < spec.min_masks:
-        blockers.append(
-            f"{readiness.num_confirmed_masks} of {spec.min_masks} confirmed masks are there"
-        )
-    if readiness.num_labelled_images < spec.min_images:
-        blockers.append(
-            f"{readiness.num_labelled_images} of {spec.min_images} images have a confirmed mask"
-        )
-    if spec.needs_retrained_sam and readiness.num_promoted_retrains == 0:
-        blockers.append("no retrained model has been promoted yet")
-    return blockers

@@ -8,7 +8,7 @@ from engine.models.image import Embedding, Image
 from engine.models.job import Job, JobAttempt
 from engine.models.mask import Mask, MaskRevision
 from engine.models.membership import ApiToken, Invitation, Membership
-from engine.models.model_version import Evaluation, ModelVersion, Snapshot
+from engine.models.model_version import Evaluation, ModelVersion, Snapshot, TrainingCurve
 from engine.models.project import EngineStage, Project
 from engine.models.state_change import StateChange
 from engine.models.user import SignInFailure, SignInToken, User
@@ -36,5 +36,6 @@ __all__ = [
     "SignInToken",
     "Snapshot",
     "StateChange",
+    "TrainingCurve",
     "User",
 ]

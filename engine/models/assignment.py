@@ -15,6 +15,8 @@ _LEASED = Q(status=AssignmentStatus.LEASED.value)
 
 
 class Assignment(StatefulRow):
+    """`num_left_out`: objects the annotator called too hard, so that the image is not complete."""
+
     STATES = AssignmentStatus
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="assignments")
     stage = models.ForeignKey(EngineStage, on_delete=models.PROTECT, related_name="assignments")
@@ -23,6 +25,7 @@ class Assignment(StatefulRow):
     leased_at = models.DateTimeField()
     lease_expires_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
+    num_left_out = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [

@@ -5,10 +5,17 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
+from engine.domain.schedule import RoundSize
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models.base import KEY_CHARACTERS, SHA256_CHARACTERS, Row, StatefulRow, one_of
 from engine.models.project import Project
+from engine.models.user import User
 
+IN_WORK = (
+    ModelVersionStatus.PENDING.value,
+    ModelVersionStatus.TRAINING.value,
+    ModelVersionStatus.TRAINED.value,
+)
 _WITHOUT_CHECKPOINT = [
     ModelVersionStatus.PENDING.value,
     ModelVersionStatus.TRAINING.value,
@@ -35,6 +42,9 @@ class Snapshot(Row):
 
 
 class ModelVersion(StatefulRow):
+    """One set of weights. `trains`: how much of a SAM learns in its round. `requested_by` is None
+    when the schedule asked; `because` says in words why the round was asked for."""
+
     STATES = ModelVersionStatus
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="model_versions")
     family = models.CharField(max_length=16)
@@ -54,6 +64,9 @@ class ModelVersion(StatefulRow):
     decoder_key = models.CharField(max_length=KEY_CHARACTERS, default="", blank=True)
     decoder_sha256 = models.CharField(max_length=SHA256_CHARACTERS, default="", blank=True)
     config = models.JSONField(default=dict)
+    trains = models.CharField(max_length=8, default=RoundSize.DECODER.value)
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    because = models.TextField(default="", blank=True)
     error = models.TextField(default="", blank=True)
 
     class Meta:
@@ -68,6 +81,12 @@ class ModelVersion(StatefulRow):
                 fields=["project", "family"],
                 condition=Q(status=ModelVersionStatus.SERVING.value),
                 name="model_one_serving_per_family",
+            ),
+            one_of("trains", RoundSize, name="model_trains_known"),
+            models.UniqueConstraint(
+                fields=["project", "family"],
+                condition=Q(status__in=IN_WORK),
+                name="model_one_in_work_per_family",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=_WITHOUT_CHECKPOINT)
@@ -85,6 +104,15 @@ class ModelVersion(StatefulRow):
                 name="model_not_its_own_parent",
             ),
         ]
+
+
+class TrainingCurve(Row):
+    """How a training goes, while it goes: [{"step", "loss", ...}], thinned to a page's width."""
+
+    model_version = models.OneToOneField(
+        ModelVersion, on_delete=models.CASCADE, related_name="curve"
+    )
+    points = models.JSONField(default=list)
 
 
 class Evaluation(Row):

@@ -7,13 +7,9 @@ from uuid import UUID
 
 from django.db.models import Case, Count, Q, QuerySet, Value, When
 
+from engine.domain.states import JobStatus
 from engine.models import Job, JobAttempt, Project
 from engine.models.job import LIVE
-
-
-def for_project(project: Project) -> QuerySet[Job]:
-    """All jobs, newest first."""
-    return project.jobs.order_by("-created_at", "-id")
 
 
 def live(project: Project) -> QuerySet[Job]:
@@ -37,8 +33,9 @@ def live_first(project: Project) -> QuerySet[Job]:
 def history(
     project: Project, *, statuses: Sequence[str] = (), kinds: Sequence[str] = ()
 ) -> QuerySet[Job]:
-    """Jobs newest first, of some states and kinds; empty means all."""
-    jobs = for_project(project)
+    """Jobs of some states and kinds; empty means all. What runs comes first, then newest first."""
+    is_at_work = Q(status__in=[JobStatus.RUNNING.value, JobStatus.WAITING.value])
+    jobs = project.jobs.order_by(Case(When(is_at_work, then=0), default=1), "-created_at", "-id")
     if statuses:
         jobs = jobs.filter(status__in=statuses)
     return jobs.filter(kind__in=kinds) if kinds else jobs

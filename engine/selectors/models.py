@@ -20,6 +20,17 @@ def serving_version(project: Project, *, family: ModelFamily) -> ModelVersion | 
     ).first()
 
 
+def previous_version(project: Project, *, family: ModelFamily) -> ModelVersion | None:
+    """What a roll back would let serve: the newest retired version older than the serving one."""
+    serving = serving_version(project, family=family)
+    retired = project.model_versions.filter(
+        family=family.value, status=ModelVersionStatus.RETIRED.value
+    )
+    if serving is not None:
+        retired = retired.filter(number__lt=serving.number)
+    return retired.order_by("-number").first()
+
+
 def missing_parts(project: Project) -> list[str]:
     """Say in sentences what keeps people from labelling with a model."""
     sam = serving_version(project, family=ModelFamily.SAM)

@@ -9,12 +9,13 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
+from engine.domain.criteria import exit_blockers
 from engine.domain.prompts import num_clicks
-from engine.domain.stages import StageKind, exit_blockers
 from engine.domain.states import ImageStatus, MaskSource, MaskStatus
 from engine.models import AutomaticRun, EngineStage, Mask, MaskRevision, Project
+from engine.selectors.criteria import Standing, standing
 from engine.selectors.packed import kept_runs, num_packed
-from engine.selectors.stages import active_stage, readiness
+from engine.selectors.stages import active_stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class VersionFigures:
 
     number: int | None
     num_masks: int
+    num_images: int
+    masks_per_image: float | None
     seconds_per_mask: float | None
     clicks_per_mask: float | None
 
@@ -56,24 +59,27 @@ class StageFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectFigures:
-    """A project, its stages in order, and what is missing before the next stage."""
+    """A project, its stages in order, and how the present one stands; None without one."""
 
     figures: Figures
     stages: list[StageFigures]
-    exit_blockers: list[str]
+    standing: Standing | None
+
+    @property
+    def exit_blockers(self) -> list[str]:
+        return exit_blockers(self.standing.criteria) if self.standing else []
 
 
 def project_figures(project: Project) -> ProjectFigures:
     """Compute the figures of a project and of each of its stages."""
     stage = active_stage(project)
-    blockers = exit_blockers(StageKind(stage.kind), readiness(project)) if stage else []
     masks = Mask.objects.filter(image__project=project)
     return ProjectFigures(
         figures=_figures(project, masks=masks, packed=kept_runs(image__project=project)),
         stages=[
             StageFigures(stage=one, figures=stage_figures(one)) for one in project.stages.all()
         ],
-        exit_blockers=blockers,
+        standing=standing(stage) if stage else None,
     )
 
 
@@ -117,6 +123,7 @@ class _Work:
     """What a person did for one revision of a mask."""
 
     mask_id: UUID
+    image_id: UUID
     number: int | None
     milliseconds: int | None
     clicks: int
@@ -124,11 +131,11 @@ class _Work:
 
 def _human_work(accepted: QuerySet[Mask]) -> list[_Work]:
     rows = MaskRevision.objects.filter(mask__in=accepted, author__isnull=False).values_list(
-        "mask_id", "model_version__number", "annotate_ms", "prompts"
+        "mask_id", "mask__image_id", "model_version__number", "annotate_ms", "prompts"
     )
     return [
-        _Work(mask_id, number, milliseconds, num_clicks(prompts))
-        for mask_id, number, milliseconds, prompts in rows
+        _Work(mask_id, image_id, number, milliseconds, num_clicks(prompts))
+        for mask_id, image_id, number, milliseconds, prompts in rows
     ]
 
 
@@ -149,11 +156,19 @@ def _by_version(work: Iterable[_Work]) -> list[VersionFigures]:
     for one in work:
         groups[one.number].append(one)
     return [
-        VersionFigures(
-            number=number,
-            num_masks=len({one.mask_id for one in group}),
-            seconds_per_mask=_seconds_per_mask(group),
-            clicks_per_mask=_clicks_per_mask(group),
-        )
+        _version_figures(number, group)
         for number, group in sorted(groups.items(), key=lambda item: item[0] or 0)
     ]
+
+
+def _version_figures(number: int | None, work: list[_Work]) -> VersionFigures:
+    num_masks = len({one.mask_id for one in work})
+    num_images = len({one.image_id for one in work})
+    return VersionFigures(
+        number=number,
+        num_masks=num_masks,
+        num_images=num_images,
+        masks_per_image=num_masks / num_images if num_images else None,
+        seconds_per_mask=_seconds_per_mask(work),
+        clicks_per_mask=_clicks_per_mask(work),
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.db.models import Case, Exists, OuterRef, QuerySet, When
 
-from engine.domain.states import AssignmentStatus, ImageStatus
-from engine.models import Assignment, Image, Project, User
+from engine.domain.stages import SPECS, QueueOrder, StageKind
+from engine.domain.states import AssignmentStatus, ImageStatus, MaskStatus
+from engine.models import Assignment, EngineStage, Image, Mask, Project, User
 from engine.selectors.packed import has_accepted_masks
 from engine.selectors.stages import active_stage
 
@@ -18,22 +19,35 @@ def next_images(project: Project, annotator: User, limit: int) -> list[Image]:
 def waiting_images(project: Project, *, annotator: User) -> QuerySet[Image]:
     """Ready images nobody holds and this annotator has not finished or skipped in this stage.
 
-    Images without an accepted mask come first, then the oldest.
+    The order is the stage's own (domain/stages.py).
     """
+    stage = active_stage(project)
     held = Assignment.objects.filter(image=OuterRef("pk"), status=AssignmentStatus.LEASED.value)
     finished = Assignment.objects.filter(
         image=OuterRef("pk"),
         annotator=annotator,
-        stage=active_stage(project),
+        stage=stage,
         status__in=[AssignmentStatus.SUBMITTED.value, AssignmentStatus.SKIPPED.value],
     )
-    return in_queue_order(
-        project.images.filter(~Exists(held), ~Exists(finished), status=ImageStatus.READY.value)
+    waiting = project.images.filter(
+        ~Exists(held), ~Exists(finished), status=ImageStatus.READY.value
     )
+    return in_queue_order(waiting, order=_order_of(stage))
 
 
-def in_queue_order(images: QuerySet[Image]) -> QuerySet[Image]:
-    """Order images as they are handed out: those without an accepted mask, then the oldest."""
+def _order_of(stage: EngineStage | None) -> QueueOrder:
+    return SPECS[StageKind(stage.kind)].queue_order if stage else QueueOrder.UNLABELLED_FIRST
+
+
+def in_queue_order(
+    images: QuerySet[Image], *, order: QueueOrder = QueueOrder.UNLABELLED_FIRST
+) -> QuerySet[Image]:
+    """Order images as they are handed out: by the stage's rule, then the oldest."""
+    if order == QueueOrder.PREFILLED_FIRST:
+        proposed = Mask.objects.filter(image=OuterRef("pk"), status=MaskStatus.PROPOSED.value)
+        return images.annotate(
+            has_no_proposals=Case(When(Exists(proposed), then=False), default=True)
+        ).order_by("has_no_proposals", "created_at", "id")
     return images.annotate(
         has_masks=Case(When(has_accepted_masks(), then=True), default=False)
     ).order_by("has_masks", "created_at", "id")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from engine.domain.stages import StageReadiness
-from engine.domain.states import ModelFamily, StageStatus
-from engine.models import EngineStage, ModelVersion, Project, StateChange
-from engine.selectors.masks import confirmed_masks
+from engine.domain.policy import DEFAULT_POLICY, Policy
+from engine.domain.stages import StageKind, policy_of
+from engine.domain.states import StageStatus
+from engine.models import EngineStage, Project
 
 
 def active_stage(project: Project) -> EngineStage | None:
@@ -13,27 +13,12 @@ def active_stage(project: Project) -> EngineStage | None:
     return project.stages.exclude(status=StageStatus.CLOSED.value).first()
 
 
-def readiness(project: Project) -> StageReadiness:
-    """What the project has towards leaving its stage. Three queries."""
-    confirmed = confirmed_masks(project)
-    return StageReadiness(
-        num_confirmed_masks=confirmed.count(),
-        num_labelled_images=confirmed.values("image").distinct().count(),
-        num_promoted_retrains=_num_promoted_retrains(project),
-    )
+def stage_policy(stage: EngineStage) -> Policy:
+    """The numbers of a stage, as its lead left them."""
+    return policy_of(StageKind(stage.kind), stage.policy)
 
 
-def _num_promoted_retrains(project: Project) -> int:
-    """Count trained (not shipped) SAM versions that serve or once served, in the active stage."""
+def active_policy(project: Project) -> Policy:
+    """The numbers of the project's present stage."""
     stage = active_stage(project)
-    if stage is None:
-        return 0
-    trained = ModelVersion.objects.filter(
-        project=project, family=ModelFamily.SAM.value, snapshot__isnull=False
-    )
-    return StateChange.objects.filter(
-        subject_type="modelversion",
-        subject_id__in=trained.values("pk"),
-        to_state="serving",
-        created_at__gte=stage.opened_at,
-    ).count()
+    return stage_policy(stage) if stage else DEFAULT_POLICY

@@ -69,14 +69,14 @@ def extend_lease(assignment: Assignment, *, actor: User) -> Assignment:
 
 
 @transaction.atomic
-def submit(assignment: Assignment, *, actor: User) -> Assignment:
-    """Say that the image is done."""
+def submit(assignment: Assignment, *, actor: User, num_left_out: int = 0) -> Assignment:
+    """Say that the image is done, and how many of its objects were too hard to outline."""
     _require_own(assignment, actor=actor)
     stage = _lock_stage(assignment.image.project)
     assignment.refresh_from_db()
     if assignment.status == AssignmentStatus.SUBMITTED:
         return assignment  # the answer to the first request was lost
-    _end(assignment, AssignmentStatus.SUBMITTED, actor=actor)
+    _end(assignment, AssignmentStatus.SUBMITTED, actor=actor, num_left_out=num_left_out)
     image = Image.objects.get(pk=assignment.image_id)
     if image.status == ImageStatus.READY:
         move(image, ImageStatus.DONE, actor=actor, reason="submitted")
@@ -85,15 +85,23 @@ def submit(assignment: Assignment, *, actor: User) -> Assignment:
 
 
 @transaction.atomic
-def skip(assignment: Assignment, *, actor: User, reason: str = "") -> Assignment:
-    """Leave the image to somebody else."""
+def skip(
+    assignment: Assignment, *, actor: User, reason: str = "", num_left_out: int = 0
+) -> Assignment:
+    """Leave the image to somebody else; `num_left_out` as in `submit`."""
     _require_own(assignment, actor=actor)
     reason = clean_line(reason, what="the reason", max_characters=1000)
     stage = _lock_stage(assignment.image.project)
     assignment.refresh_from_db()
     if assignment.status == AssignmentStatus.SKIPPED:
         return assignment
-    _end(assignment, AssignmentStatus.SKIPPED, actor=actor, reason=reason)
+    _end(
+        assignment,
+        AssignmentStatus.SKIPPED,
+        actor=actor,
+        reason=reason,
+        num_left_out=num_left_out,
+    )
     stages.advance_if_drained(stage)
     return assignment
 
@@ -169,10 +177,16 @@ def _expiry(stage: EngineStage) -> datetime:
 
 
 def _end(
-    assignment: Assignment, to: AssignmentStatus, *, actor: User | None = None, reason: str = ""
+    assignment: Assignment,
+    to: AssignmentStatus,
+    *,
+    actor: User | None = None,
+    reason: str = "",
+    num_left_out: int = 0,
 ) -> None:
+    changes = {"finished_at": database_now(), "num_left_out": num_left_out}
     try:
-        move(assignment, to, actor=actor, reason=reason, changes={"finished_at": database_now()})
+        move(assignment, to, actor=actor, reason=reason, changes=changes)
     except StaleState:
         raise Conflict("this assignment is over already", code="lease_over") from None
 

@@ -10,10 +10,11 @@ from django.db import transaction
 from engine.domain.errors import Conflict
 from engine.domain.roles import Permission
 from engine.domain.states import AttemptOutcome, JobStatus
-from engine.models import Job, User
+from engine.models import EngineStage, Job, User
 from engine.models.job import LIVE
 from engine.services.clock import database_now
 from engine.services.job_rows import (
+    NO_LEASE,
     fail_attempt,
     give_up,
     ring_after_commit,
@@ -21,7 +22,7 @@ from engine.services.job_rows import (
     tried_again,
 )
 from engine.services.roles import require
-from engine.services.transitions import move
+from engine.services.transitions import move, move_many
 
 ENDINGS = {
     JobStatus.SUCCEEDED: "succeeded",
@@ -61,6 +62,29 @@ def stop(job: Job, *, actor: User) -> Job:
     settle(job.pk)
     job.refresh_from_db()
     return job
+
+
+def stop_those_of_stage(stage: EngineStage, *, actor: User) -> int:
+    """Cancel what is queued for a stage that is over and ask what runs to stop; return how many.
+
+    In the caller's transaction. A job whose row is locked is being claimed or finished at this
+    very moment and goes on to its end: waiting for it could wait for ourselves.
+    """
+    of_stage = stage.project.jobs.filter(args__stage=str(stage.pk))
+    locked = of_stage.select_for_update(skip_locked=True)
+    queued = list(locked.filter(status=JobStatus.QUEUED.value))
+    move_many(
+        queued,
+        JobStatus.CANCELLED,
+        actor=actor,
+        reason="its stage is over",
+        changes={**NO_LEASE, "finished_at": database_now()},
+    )
+    running = [job.pk for job in locked.filter(status=JobStatus.RUNNING.value)]
+    Job.objects.filter(pk__in=running, cancel_requested_at__isnull=True).update(
+        cancel_requested_at=database_now()
+    )
+    return len(queued) + len(running)
 
 
 def retry(job: Job, *, actor: User) -> Job:

@@ -33,7 +33,8 @@ class SaveOperation:
     base_revision_id: UUID | None
     rle: Rle
     prompts: Sequence[Mapping[str, Any]]
-    label: str
+    label: str | None
+    """None keeps the mask's own."""
     annotate_ms: int | None
     model_version_id: UUID | None
 

@@ -59,7 +59,7 @@ def save_mask(
     base_revision_id: UUID | None = None,
     rle: Rle,
     prompts: Sequence[Mapping[str, Any]],
-    label: str = "",
+    label: str | None = None,
     annotate_ms: int | None = None,
     model_version_id: UUID | None = None,
 ) -> SavedMask:
@@ -68,6 +68,7 @@ def save_mask(
     The same revision id again answers the same (Conflict when its content differs). A base that
     is not the mask's head is stored as a sibling revision with conflict=True. An assignment that
     is over still takes its annotator's masks. InvalidInput: empty mask, other size, bad prompts.
+    label: None keeps the mask's own, an empty one takes it off.
     """
     if assignment.annotator_id != actor.pk:
         raise NotAllowed("this assignment belongs to somebody else")
@@ -85,7 +86,8 @@ def save_mask(
         annotate_ms=_checked_ms(annotate_ms),
         **shape_columns(rle),
     )
-    label = clean_line(label, what="the label", max_characters=MAX_LABEL_CHARACTERS)
+    if label is not None:
+        label = clean_line(label, what="the label", max_characters=MAX_LABEL_CHARACTERS)
     try:
         with transaction.atomic():
             _lock(image)
@@ -145,7 +147,7 @@ def _is_in_history(revision: MaskRevision, *, mask: Mask) -> bool:
     return current == revision.pk
 
 
-def _store(revision: MaskRevision, *, image: Image, label: str) -> SavedMask:
+def _store(revision: MaskRevision, *, image: Image, label: str | None) -> SavedMask:
     mask = Mask.objects.filter(pk=revision.mask_id).first()
     conflict = False
     if mask is None:
@@ -158,7 +160,7 @@ def _store(revision: MaskRevision, *, image: Image, label: str) -> SavedMask:
     return SavedMask(mask=mask, revision=revision, duplicate=False, conflict=conflict)
 
 
-def _create(revision: MaskRevision, *, image: Image, label: str) -> Mask:
+def _create(revision: MaskRevision, *, image: Image, label: str | None) -> Mask:
     """Store a new mask with its first revision, whatever base the client thought it had."""
     num_masks = image.masks.count()
     if num_masks >= MAX_MASKS_PER_IMAGE:
@@ -171,7 +173,7 @@ def _create(revision: MaskRevision, *, image: Image, label: str) -> Mask:
         source=MaskSource.HUMAN.value,
         status=MaskStatus.ACCEPTED.value,
         head_id=revision.pk,
-        label=label,
+        label=label or "",
         order=num_masks,
     )
     revision.parent = None
@@ -180,7 +182,7 @@ def _create(revision: MaskRevision, *, image: Image, label: str) -> Mask:
     return mask
 
 
-def _append(revision: MaskRevision, *, mask: Mask, label: str) -> bool:
+def _append(revision: MaskRevision, *, mask: Mask, label: str | None) -> bool:
     """Add a revision to a mask; True when it became the head, False when it lies beside it."""
     base_id = revision.parent_id
     if base_id is not None and not mask.revisions.filter(pk=base_id).exists():
@@ -189,9 +191,8 @@ def _append(revision: MaskRevision, *, mask: Mask, label: str) -> bool:
     revision.save(force_insert=True)
     if base_id != mask.head_id:
         return False
-    Mask.objects.filter(pk=mask.pk).update(
-        head=revision, label=label or mask.label, reviewed_by=None
-    )
+    label = mask.label if label is None else label
+    Mask.objects.filter(pk=mask.pk).update(head=revision, label=label, reviewed_by=None)
     mask.refresh_from_db()
     if mask.status != MaskStatus.ACCEPTED:
         move(mask, MaskStatus.ACCEPTED, actor=revision.author, reason="drawn over")

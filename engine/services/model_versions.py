@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ from django.db.models import Max
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotReady
 from engine.domain.jobs import JobKind
-from engine.domain.policy import Policy
 from engine.domain.promotion import Candidate, missing_parts
 from engine.domain.promotion import promotion_blockers as blockers_of
 from engine.domain.roles import Permission
+from engine.domain.schedule import RoundSize, round_size
 from engine.domain.states import ModelFamily, ModelVersionStatus
-from engine.models import Evaluation, Job, ModelVersion, Project, Snapshot, User
-from engine.selectors.models import serving_version
-from engine.selectors.stages import active_stage
+from engine.models import Evaluation, Job, ModelVersion, Project, Snapshot, TrainingCurve, User
+from engine.models.model_version import IN_WORK
+from engine.selectors.models import previous_version, serving_version
+from engine.selectors.stages import active_policy
 from engine.services import embeddings, jobs, proposals, snapshots
 from engine.services.json_values import json_safe
 from engine.services.roles import require
@@ -29,7 +30,9 @@ from engine.services.transitions import move
 
 __all__ = [
     "attach_decoder",
+    "curve_of",
     "fail",
+    "keep_curve",
     "mark_training",
     "note_thresholds",
     "promote",
@@ -39,29 +42,35 @@ __all__ = [
     "register_starters",
     "reject",
     "request_retrain",
+    "roll_back",
 ]
 
 TRAIN_JOB = {
     ModelFamily.SAM: JobKind.TRAIN_SAM,
     ModelFamily.OBJECT_DETECTOR: JobKind.TRAIN_DETECTOR,
 }
-IN_WORK = (
-    ModelVersionStatus.PENDING.value,
-    ModelVersionStatus.TRAINING.value,
-    ModelVersionStatus.TRAINED.value,
-)
 CHECKPOINT_KIND = "checkpoints"
 DECODER_KIND = "decoders"
 
 
 @transaction.atomic
-def request_retrain(project: Project, *, family: str, actor: User) -> tuple[ModelVersion, Job]:
+def request_retrain(
+    project: Project,
+    *,
+    family: str,
+    actor: User | None,
+    trains: RoundSize | None = None,
+    because: str = "asked for by hand",
+) -> tuple[ModelVersion, Job]:
     """Freeze what is labelled and queue a training that starts from the serving version.
 
+    actor None: the schedule asks. trains: how much of a SAM learns; None leaves it to the number
+    of masks (low_rank_min_masks, full_min_masks of the policy). because: in words, for the page.
     Conflict while one of the family is in work; InvalidInput says what to label first; NotReady
     when no SAM serves (a detector may start from nothing, but reads a serving SAM's features).
     """
-    require(actor, Permission.TRAIN, project)
+    if actor is not None:
+        require(actor, Permission.TRAIN, project)
     if family not in list(ModelFamily):
         raise InvalidInput(f"family must be one of {', '.join(ModelFamily)}, not {family!r}")
     family = ModelFamily(family)
@@ -73,12 +82,20 @@ def request_retrain(project: Project, *, family: str, actor: User) -> tuple[Mode
         raise Conflict(
             f"version {running.number} is {running.status} already", code="already_training"
         )
+    snapshot = snapshots.freeze_snapshot(project)
+    if family == ModelFamily.OBJECT_DETECTOR:
+        trains = RoundSize.DECODER  # its head; the encoder under it is the serving SAM's
+    elif trains is None:
+        trains = round_size(snapshot.num_masks, policy=active_policy(project))
     version = ModelVersion.objects.create(
         project=project,
         family=family.value,
         number=next_number(project, family=family),
         parent=serving_version(project, family=family),
-        snapshot=snapshots.freeze_snapshot(project),
+        snapshot=snapshot,
+        trains=trains.value,
+        requested_by=actor,
+        because=because,
     )
     job = jobs.enqueue(
         TRAIN_JOB[family],
@@ -136,6 +153,19 @@ def attach_decoder(version: ModelVersion, *, decoder: Path) -> ModelVersion:
     return version
 
 
+def keep_curve(version: ModelVersion, *, points: Sequence[Mapping[str, float]]) -> None:
+    """Keep the figures of a training's steps so far; the last call counts."""
+    TrainingCurve.objects.update_or_create(
+        model_version=version, defaults={"points": json_safe(list(points))}
+    )
+
+
+def curve_of(version: ModelVersion) -> list[dict[str, float]]:
+    """Return the figures of a training's steps so far, first to last."""
+    kept = TrainingCurve.objects.filter(model_version=version).first()
+    return list(kept.points) if kept else []
+
+
 @transaction.atomic
 def record_evaluation(
     version: ModelVersion, *, snapshot: Snapshot, metrics: Mapping[str, Any]
@@ -186,9 +216,48 @@ def promote(version: ModelVersion, *, actor: User | None, reason: str = "") -> M
         move(before, ModelVersionStatus.RETIRED, actor=actor, reason=reason)
     move(version, ModelVersionStatus.SERVING, actor=actor, reason=reason)
     if family == ModelFamily.SAM:
+        _let_a_fitting_detector_serve(version, actor=actor)
         embeddings.request_all(version.project)
     proposals.request_for_project(version.project)
     return version
+
+
+@transaction.atomic
+def roll_back(project: Project, *, family: str, actor: User, reason: str = "") -> ModelVersion:
+    """Let the version serve again that served before; what was better then needs no new figures.
+
+    Rolled back twice, the one before that. Conflict when there is none.
+    """
+    require(actor, Permission.PROMOTE, project)
+    if family not in list(ModelFamily):
+        raise InvalidInput(f"family must be one of {', '.join(ModelFamily)}, not {family!r}")
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    earlier = previous_version(project, family=ModelFamily(family))
+    if earlier is None:
+        raise Conflict("no earlier version has served", code="nothing_to_roll_back_to")
+    return promote(earlier, actor=actor, reason=reason or "rolled back")
+
+
+def _let_a_fitting_detector_serve(sam: ModelVersion, *, actor: User | None) -> None:
+    """Bring back the last detector of this SAM's encoder when the serving one reads another.
+
+    Without one nothing is prefilled until a detector has been trained; the schedule sees to that.
+    """
+    family = ModelFamily.OBJECT_DETECTOR
+    serving = serving_version(sam.project, family=family)
+    if serving is not None and serving.encoder_sha256 == sam.encoder_sha256:
+        return
+    fitting = sam.project.model_versions.filter(
+        family=family.value,
+        status=ModelVersionStatus.RETIRED.value,
+        encoder_sha256=sam.encoder_sha256,
+    ).last()
+    if fitting is None:
+        return
+    reason = f"reads the encoder of version {sam.number}, which serves now"
+    if serving is not None:
+        move(serving, ModelVersionStatus.RETIRED, actor=actor, reason=reason)
+    move(fitting, ModelVersionStatus.SERVING, actor=actor, reason=reason)
 
 
 @transaction.atomic
@@ -206,12 +275,6 @@ def fail(version: ModelVersion, error: str) -> ModelVersion:
         text = error.replace("\x00", "")[: jobs.MAX_ERROR_CHARACTERS]
         move(version, ModelVersionStatus.FAILED, reason="training", changes={"error": text})
     return version
-
-
-def active_policy(project: Project) -> Policy:
-    """Return the thresholds of the project's present stage."""
-    stage = active_stage(project)
-    return Policy.from_json(stage.policy if stage else {})
 
 
 def _require_promotable(version: ModelVersion, *, is_overruled: bool) -> None:

@@ -5,9 +5,11 @@ Loaded once by the app's configuration; jobs.py itself knows no other table.
 
 from __future__ import annotations
 
+from engine.domain.errors import Conflict
 from engine.domain.jobs import JobKind
 from engine.domain.states import ExportStatus, ImportStatus, ModelVersionStatus
-from engine.models import DatasetImport, Export, Job, ModelVersion
+from engine.models import DatasetImport, Export, Job, ModelVersion, Project
+from engine.models.model_version import IN_WORK
 from engine.services import jobs, model_versions
 from engine.services.transitions import move
 
@@ -28,15 +30,22 @@ def _fail_version(job: Job) -> None:
 
 
 def _reopen_version(job: Job) -> None:
-    version = ModelVersion.objects.filter(pk=job.args["model_version"]).first()
-    if version is not None and version.status == ModelVersionStatus.FAILED:
-        move(version, ModelVersionStatus.PENDING, reason="retried", changes={"error": ""})
+    _try_again(job, ModelVersionStatus.PENDING)
 
 
 def _measure_again(job: Job) -> None:
+    _try_again(job, ModelVersionStatus.TRAINED)
+
+
+def _try_again(job: Job, to: ModelVersionStatus) -> None:
     version = ModelVersion.objects.filter(pk=job.args["model_version"]).first()
-    if version is not None and version.status == ModelVersionStatus.FAILED:
-        move(version, ModelVersionStatus.TRAINED, reason="retried", changes={"error": ""})
+    if version is None or version.status != ModelVersionStatus.FAILED:
+        return
+    Project.objects.select_for_update(no_key=True).get(pk=version.project_id)
+    in_work = version.project.model_versions.filter(family=version.family, status__in=IN_WORK)
+    if other := in_work.first():
+        raise Conflict(f"version {other.number} is {other.status} already", code="already_training")
+    move(version, to, reason="retried", changes={"error": ""})
 
 
 def _fail_export(job: Job) -> None:

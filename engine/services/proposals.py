@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.domain.jobs import JobKind
-from engine.domain.stages import StageKind
+from engine.domain.stages import SPECS, Prefill, StageKind
 from engine.domain.states import ImageStatus, ModelFamily, StageStatus
 from engine.models import EngineStage, Image, ModelVersion, Project
 from engine.selectors.models import serving_version
@@ -23,7 +23,7 @@ def request_for_project(project: Project) -> int:
     """
     stage = active_stage(project)
     statuses = [ImageStatus.READY.value]
-    if stage is not None and stage.kind == StageKind.FULLY_AUTOMATIC:
+    if stage is not None and _prefill(stage) == Prefill.GRID:
         statuses.append(ImageStatus.DONE.value)
     return _request(project, images=list(project.images.filter(status__in=statuses)))
 
@@ -33,14 +33,18 @@ def _request(project: Project, *, images: list[Image]) -> int:
     sam = serving_version(project, family=ModelFamily.SAM)
     if stage is None or sam is None or stage.status != StageStatus.OPEN:
         return 0
-    if stage.kind == StageKind.FULLY_AUTOMATIC:
+    if _prefill(stage) == Prefill.GRID:
         return _enqueue(JobKind.AUTOMASK_IMAGE, stage=stage, images=images, models=[sam])
     detector = serving_version(project, family=ModelFamily.OBJECT_DETECTOR)
     # A detector reads the features of one encoder; after another took over it must be retrained.
     fits = detector is not None and detector.encoder_sha256 == sam.encoder_sha256
-    if stage.kind == StageKind.SEMI_AUTOMATIC and detector is not None and fits:
+    if _prefill(stage) == Prefill.DETECTOR and detector is not None and fits:
         return _enqueue(JobKind.PRELABEL_IMAGE, stage=stage, images=images, models=[sam, detector])
     return 0
+
+
+def _prefill(stage: EngineStage) -> Prefill:
+    return SPECS[StageKind(stage.kind)].prefill
 
 
 def _enqueue(

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 
 from engine import storage
-from engine.domain.errors import InvalidInput
+from engine.domain.schedule import data_obstacle
 from engine.domain.states import ModelFamily, Side
 from engine.models import Embedding, Image, Mask, Project, Snapshot
 from engine.selectors.masks import confirmed_masks
@@ -50,18 +50,9 @@ def _masks_by_image(project: Project) -> dict[UUID, list[Mask]]:
 
 
 def _require_both_sides(images: Iterable[Image]) -> None:
-    num_on = Counter(image.side for image in images)
-    if not num_on:
-        raise InvalidInput(
-            "nothing is labelled yet: label at least one object on each of two images",
-            code="nothing_labelled",
-        )
-    for side, purpose in ((Side.TRAIN, "to learn from"), (Side.HOLDOUT, "to be measured on")):
-        if num_on[side] == 0:
-            raise InvalidInput(
-                f"no labelled image is left {purpose}: label at least one object on a second image",
-                code="side_empty",
-            )
+    missing = data_obstacle(Counter(image.side for image in images))
+    if missing is not None:
+        raise missing
 
 
 def _lines(

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.db import transaction
 
-from engine.domain.errors import Conflict, InvalidInput
-from engine.domain.policy import DEFAULT_POLICY
+from engine.domain.criteria import exit_blockers
+from engine.domain.errors import Conflict, InvalidInput, NotReady
+from engine.domain.policy import Policy
 from engine.domain.roles import Permission
 from engine.domain.stages import (
     MIN_MASKS_FOR_DETECTOR,
+    SPECS,
+    Prefill,
     StageKind,
-    exit_blockers,
+    default_policy,
     following,
+    policy_of,
+    policy_on_entry,
     preceding,
 )
 from engine.domain.states import AssignmentStatus, ModelFamily, StageStatus
 from engine.models import EngineStage, Project, StateChange, User
-from engine.selectors.stages import readiness
-from engine.services import model_versions, proposals
+from engine.selectors.criteria import standing
+from engine.selectors.masks import confirmed_masks
+from engine.selectors.stages import stage_policy
+from engine.services import job_orders, model_versions, proposals
 from engine.services.clock import database_now
 from engine.services.roles import require
 from engine.services.text import clean_line
 from engine.services.transitions import move
+
+logger = logging.getLogger(__name__)
 
 MAX_REASON_CHARACTERS = 1_000
 
 
 def open_first(project: Project, *, kind: StageKind, actor: User) -> EngineStage:
     """Open the first stage of a new project."""
-    return _open(project, kind=kind, ordinal=1, actor=actor, policy=DEFAULT_POLICY.to_json())
+    return _open(project, kind=kind, ordinal=1, actor=actor, policy=default_policy(kind))
 
 
 def lock_active(project: Project) -> EngineStage | None:
@@ -48,7 +59,7 @@ def advance_stage(project: Project, *, actor: User, reason: str = "") -> EngineS
     reason = clean_line(reason, what="the reason", max_characters=MAX_REASON_CHARACTERS)
     stage = _lock_open(project)
     to = following(StageKind(stage.kind))
-    blockers = exit_blockers(StageKind(stage.kind), readiness(project))
+    blockers = exit_blockers(standing(stage).criteria)
     if blockers and not reason:
         raise InvalidInput(
             f"not yet: {'; '.join(blockers)}. Give a reason to advance all the same.",
@@ -77,7 +88,8 @@ def go_back(project: Project, *, actor: User, reason: str) -> EngineStage:
 def advance_if_drained(stage: EngineStage) -> EngineStage:
     """Close a draining stage nobody labels in any more and open the next; else change nothing.
 
-    The caller holds the lock of `lock_active`.
+    What machines still had to do in the closed stage is cancelled in the same transaction. The
+    caller holds the lock of `lock_active`.
     """
     if stage.status != StageStatus.DRAINING or _is_held(stage):
         return stage
@@ -88,12 +100,16 @@ def advance_if_drained(stage: EngineStage) -> EngineStage:
     )
     actor = asked.actor or stage.opened_by
     move(stage, StageStatus.CLOSED, actor=actor, changes={"closed_at": database_now()})
+    job_orders.stop_those_of_stage(stage, actor=actor)
+    kind = StageKind(stage.next_kind)
     return _open(
         stage.project,
-        kind=StageKind(stage.next_kind),
+        kind=kind,
         ordinal=stage.ordinal + 1,
         actor=actor,
-        policy=stage.policy,
+        policy=policy_on_entry(
+            kind, leaving=stage_policy(stage), last_stay=_last_policy(stage.project, kind=kind)
+        ),
     )
 
 
@@ -132,28 +148,39 @@ def _is_held(stage: EngineStage) -> bool:
     ).exists()
 
 
+def _last_policy(project: Project, *, kind: StageKind) -> Policy | None:
+    last = project.stages.filter(kind=kind.value).order_by("-ordinal").first()
+    return policy_of(kind, last.policy) if last else None
+
+
 def _open(
-    project: Project, *, kind: StageKind, ordinal: int, actor: User, policy: dict[str, object]
+    project: Project, *, kind: StageKind, ordinal: int, actor: User, policy: Policy
 ) -> EngineStage:
     stage = EngineStage.objects.create(
         project=project,
         kind=kind.value,
         ordinal=ordinal,
-        policy=policy,
+        policy=policy.to_json(),
         opened_at=database_now(),
         opened_by=actor,
     )
-    if kind == StageKind.SEMI_AUTOMATIC:
+    if SPECS[kind].prefill == Prefill.DETECTOR:
         _train_detector_if_worthwhile(project, actor=actor)
     proposals.request_for_project(project)
     return stage
 
 
 def _train_detector_if_worthwhile(project: Project, *, actor: User) -> None:
-    if readiness(project).num_confirmed_masks < MIN_MASKS_FOR_DETECTOR:
+    if confirmed_masks(project).count() < MIN_MASKS_FOR_DETECTOR:
         return
     try:
         with transaction.atomic():
-            model_versions.request_retrain(project, family=ModelFamily.OBJECT_DETECTOR, actor=actor)
-    except (Conflict, InvalidInput):
-        return  # one is being trained already, or a side is empty: the serving one prefills
+            model_versions.request_retrain(
+                project,
+                family=ModelFamily.OBJECT_DETECTOR,
+                actor=actor,
+                because=f"the {SPECS[StageKind.SEMI_AUTOMATIC].title.lower()} stage opened",
+            )
+    except (Conflict, InvalidInput, NotReady) as refusal:
+        # The serving one prefills; the page says under the detector's schedule what is missing.
+        logger.info("no detector is trained for %s: %s", project.slug, refusal.message)

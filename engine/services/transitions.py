@@ -5,7 +5,7 @@ Rows are created with their first state; every later state goes through `move`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -54,3 +54,37 @@ def move(
         )
     for column, value in written.items():
         setattr(row, column, value)
+
+
+def move_many(
+    rows: Sequence[StatefulRow],
+    to: StrEnum,
+    *,
+    actor: User | None = None,
+    reason: str = "",
+    changes: Columns | None = None,
+) -> None:
+    """Move rows of one table, all in the same state, in two statements.
+
+    The caller has locked them in its transaction; StaleState when a row has moved all the same.
+    """
+    if not rows:
+        return
+    kind, seen = type(rows[0]), rows[0].state
+    if any(row.state != seen for row in rows) or not is_allowed(seen, to):
+        raise StaleState(f"not every row is {seen.value} and may become {to.value}")
+    found = kind._default_manager.filter(pk__in=[row.pk for row in rows], status=seen.value)
+    with transaction.atomic():
+        if found.update(**{**(changes or {}), "status": to.value}) != len(rows):
+            raise StaleState(f"a row is no longer {seen.value}: somebody else was faster")
+        StateChange.objects.bulk_create(
+            StateChange(
+                subject_type=kind._meta.model_name or "",
+                subject_id=row.pk,
+                from_state=seen.value,
+                to_state=to.value,
+                actor=actor,
+                reason=reason,
+            )
+            for row in rows
+        )

@@ -16,9 +16,10 @@ from engine.domain.states import MaskSource
 from engine.models import Assignment, DatasetImport, Image, Mask, Project
 from engine.services import assignments, imports, masks
 from masks.rle import Rle
-from tests.annotator_ui.conftest import AddImage, content_of, save_mask, square
+from tests.annotator_ui.conftest import AddImage, content_of, post, save_mask, square
 from tests.engine import archives
 
+NEXT = "/api/v1/projects/roof-tiles/assignments/next"
 SQUARE = np.zeros((32, 48), bool)
 SQUARE[5:15, 10:20] = True
 
@@ -151,6 +152,33 @@ def test_the_browser_shows_filters_and_pages(
     assert names("?status=done").count('data-testid="image-card"') == 0
     for odd in ("?page=99", "?page=x", "?status=<b>", "?source=%00", "?q=%25"):
         assert as_lead.get(f"/projects/roof-tiles/images/{odd}").status_code == 200
+
+
+def test_the_browser_finds_what_annotators_could_not_finish(
+    as_annotator: Client, add_image: AddImage
+) -> None:
+    images = [add_image(seed) for seed in range(3)]
+    first = post(as_annotator, NEXT, {"image_id": str(images[0].pk)}).json()
+    submitted = post(
+        as_annotator,
+        f"/api/v1/assignments/{first['assignment_id']}/submit",
+        {"num_left_out": 2},
+    )
+    second = post(as_annotator, NEXT, {"image_id": str(images[1].pk)}).json()
+    post(as_annotator, f"/api/v1/assignments/{second['assignment_id']}/skip", {"reason": "Fog <b>"})
+
+    def page(query: str) -> str:
+        return as_annotator.get(f"/projects/roof-tiles/images/{query}").content.decode()
+
+    assert submitted.status_code == 200
+    left_out, skipped = page("?remark=left_out"), page("?remark=skipped")
+    assert left_out.count('data-testid="image-card"') == 1
+    assert str(images[0].pk) in left_out
+    assert "2 left out" in left_out
+    assert skipped.count('data-testid="image-card"') == 1
+    assert str(images[1].pk) in skipped
+    assert "Fog &lt;b&gt;" in skipped
+    assert page("?remark=x").count('data-testid="image-card"') == 3
 
 
 def test_an_overlay_shows_the_masks_and_changes_with_them(

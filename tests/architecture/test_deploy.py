@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
+
+from engine.domain.jobs import QUEUES
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -16,7 +19,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 
 def test_the_compose_file_names_files_and_services_that_exist() -> None:
     services = COMPOSE["services"]
-    assert set(services) == {"postgres", "redis", "web", "worker-cpu", "worker-gpu"}
+    assert set(services) == {"postgres", "redis", "web", *(f"worker-{queue}" for queue in QUEUES)}
     for service in services.values():
         if "build" in service:
             assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
@@ -32,13 +35,13 @@ def test_redis_evicts_nothing_and_keeps_its_file() -> None:
     assert "--appendonly yes --appendfsync everysec" in command
 
 
-def test_both_lanes_have_a_worker_kept_alive() -> None:
-    worker = (DEPLOY / "Dockerfile.worker").read_text()
+def test_every_lane_has_a_worker_kept_alive() -> None:
+    usual = re.search(r"^CMD (.+)$", (DEPLOY / "Dockerfile.worker").read_text(), re.M)
+    assert usual is not None
 
-    assert '"runner", "--celery", "--queues", "cpu"' in worker
-    assert COMPOSE["services"]["worker-gpu"]["command"][1:] == (
-        ["manage.py", "runner", "--celery", "--queues", "gpu"]
-    )
+    for queue in QUEUES:
+        command = COMPOSE["services"][f"worker-{queue}"].get("command", json.loads(usual[1]))
+        assert command == ["python", "manage.py", "runner", "--celery", "--queues", queue]
 
 
 def test_the_web_image_installs_no_torch_and_everything_else_the_web_process_imports() -> None:
@@ -54,6 +57,11 @@ def test_the_web_image_installs_no_torch_and_everything_else_the_web_process_imp
 
     assert "torch" not in names
     assert {"django", "django-ninja", "gunicorn", "onnxruntime", "psycopg2-binary"} <= names
+
+
+def test_no_secret_gets_into_an_image() -> None:
+    for ignored in DEPLOY.glob("*.dockerignore"):
+        assert "**/.env" in ignored.read_text().splitlines()
 
 
 def test_every_setting_of_the_environment_is_in_the_example() -> None:

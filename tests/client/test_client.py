@@ -37,6 +37,7 @@ from segloop_client import (
 from masks.rle import Rle as EngineRle
 from tests.client.dropping_proxy import DroppingProxy, dropping_proxy
 from tests.e2e.product import ROOT, Product, free_port, running_product
+from tests.engine import archives
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 WAIT_S = 180.0
@@ -258,6 +259,66 @@ def test_an_export_is_waited_for_and_checked(
     with pytest.raises(ChecksumError):
         segloop.download_export(lying, tmp_path / "other.zip")
     assert [one.name for one in tmp_path.iterdir()] == ["blocks.zip"]
+
+
+def dataset(folder: Path) -> Path:
+    """Two pictures, one with a mask, a text that is no picture, and a hidden file."""
+    polygon = [[10, 5, 20, 5, 20, 15, 10, 15]]
+    coco = archives.coco([archives.image_entry(1, "pets/a.png")], [archives.entry(1, 1, polygon)])
+    pictures = {"pets/a.png": archives.photo(1), "pets/b.png": archives.photo(2)}
+    files = {"coco.json": coco, **pictures, "notes.txt": b"x", ".hidden/c.png": b"x"}
+    return archives.write_folder(folder, files)
+
+
+def test_a_folder_and_its_zip_are_imported_once(segloop: Client, tmp_path: Path) -> None:
+    project = segloop.create_project("Pets")
+    folder = dataset(tmp_path / 'old "masks"')
+    packed = tmp_path / "same.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("coco.json", "pets/a.png", "pets/b.png"):
+            archive.write(folder / name, name)
+    seen: list[Job] = []
+
+    asked = segloop.request_import(project.slug, folder)
+    first = segloop.wait_for_import(asked.id, on_progress=seen.append, poll_s=0.1, timeout_s=WAIT_S)
+    asked = segloop.request_import(project.slug, packed)
+    second = segloop.wait_for_import(asked.id, poll_s=0.1, timeout_s=WAIT_S)
+
+    assert seen[-1].status == "succeeded"
+    assert first.name == "old 'masks'.zip"
+    assert (first.status, first.num_images, first.num_masks, first.num_refused) == ("done", 2, 1, 1)
+    assert [one.file_name for one in segloop.refused_by_import(first.id)] == ["notes.txt"]
+    assert (second.num_images, second.num_known_images, second.num_known_masks) == (0, 2, 1)
+    assert list(segloop.refused_by_import(second.id)) == []
+    assert [one.id for one in segloop.imports(project.slug)] == [second.id, first.id]
+
+
+def test_what_is_no_archive_is_refused_at_once(
+    segloop: Client, project: Project, tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.zip"
+    text.write_text("no archive")
+
+    with pytest.raises(ApiError, match=r"notes\.zip") as refused:
+        segloop.request_import(project.slug, text)
+
+    assert (refused.value.status, refused.value.code) == (422, "not_an_archive")
+
+
+def test_a_label_stays_changes_and_goes(segloop: Client, session: Session) -> None:
+    mask_id = new_id()
+    saves = [
+        Save(mask_id=mask_id, rle=block(session, left_px=left), label=label)
+        for left, label in ((42, "brick"), (43, None), (44, ""))
+    ]
+    labels = []
+    for before, save in zip([None, *saves], saves, strict=False):
+        base = before.revision_id if before else None
+        segloop.save_mask(session.assignment_id, replace(save, base_revision_id=base))
+        (mask,) = (one for one in segloop.masks(session.image.id) if one.id == mask_id)
+        labels.append(mask.label)
+
+    assert labels == ["brick", "brick", ""]
 
 
 def test_a_photo_comes_down_as_it_is_stored(

@@ -84,6 +84,15 @@ def test_an_edit_of_the_head_becomes_the_head(assignment: Assignment) -> None:
     assert second.mask.label == "cup"
 
 
+def test_an_empty_label_takes_the_label_off(assignment: Assignment) -> None:
+    first = save(assignment, label="cup")
+
+    second = save(assignment, mask_id=first.mask.pk, base_revision_id=first.revision.pk, label=" ")
+
+    assert second.conflict is False
+    assert second.mask.label == ""
+
+
 def test_an_edit_of_an_old_revision_is_kept_beside_the_head(assignment: Assignment) -> None:
     first = save(assignment)
     second = save(assignment, mask_id=first.mask.pk, base_revision_id=first.revision.pk)

@@ -16,23 +16,24 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import close_old_connections, connection, connections
+from django.db import IntegrityError, close_old_connections, connection, connections
 
 from engine.domain.errors import DomainError
 from engine.domain.ids import uuid7
 from engine.domain.jobs import QUEUES, JobKind
-from engine.domain.states import ImageStatus
+from engine.domain.states import ImageStatus, ModelVersionStatus
 from engine.models import (
     Assignment,
     Image,
     Job,
     JobAttempt,
     MaskRevision,
+    ModelVersion,
     Project,
     StateChange,
     User,
 )
-from engine.services import assignments, jobs
+from engine.services import assignments, jobs, policies, schedules
 from engine.services.transitions import move
 from tests import factories
 
@@ -209,3 +210,25 @@ def test_a_save_sent_twice_at_once_is_stored_once() -> None:
 
     assert sorted(one.duplicate for one in results) == [False, True, True, True]  # type: ignore[attr-defined]
     assert MaskRevision.objects.count() == 1
+
+
+def test_of_many_sweepers_one_starts_a_due_training() -> None:
+    project = factories.make_project()
+    factories.make_version(project)
+    policies.change_policy(project, changes={"retrain_first_masks": 2}, actor=project.created_by)
+    factories.label_images(project, num_images=2)
+
+    results = in_threads(*[schedules.run_due] * 6)
+
+    started = [version for found in results if isinstance(found, list) for version in found]
+    assert [version.number for version in started] == [2], results
+    assert project.jobs.filter(kind="train_sam").count() == 1
+
+
+def test_the_database_itself_keeps_two_open_rounds_of_a_family_apart() -> None:
+    project = factories.make_project()
+    pending = ModelVersionStatus.PENDING.value
+    ModelVersion.objects.create(project=project, family="sam", number=1, status=pending)
+
+    with pytest.raises(IntegrityError, match=r"model_one_in_work_per_family|family"):
+        ModelVersion.objects.create(project=project, family="sam", number=2, status=pending)

@@ -83,7 +83,14 @@ class Site:
         else:
             arguments = [
                 *("-m", "celery", "-A", "tests.faults.celery_app", "worker", "--pool", "solo"),
-                *("--queues", "cpu,gpu", "--hostname", f"{name}@test", "--loglevel", "WARNING"),
+                *(
+                    "--queues",
+                    "cpu,files,gpu",
+                    "--hostname",
+                    f"{name}@test",
+                    "--loglevel",
+                    "WARNING",
+                ),
                 *("--without-mingle", "--without-gossip"),
             ]
         self.processes[name] = self.platform.start(*arguments)

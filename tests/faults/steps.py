@@ -33,11 +33,13 @@ def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
     from engine.domain.jobs import JobKind
     from engine.domain.states import Role
     from engine.models import Job
-    from engine.services import images, jobs, members, projects, users
+    from engine.services import images, jobs, members, policies, projects, users
     from tests.workers.photos import disc_photo
 
     lead = users.create_user("lead", role=Role.LEAD)
     project = projects.create_project("Faults", actor=lead)
+    # Jobs are counted here: no training of the schedule's own comes among them.
+    policies.change_policy(project, changes={"retrain_growth": 0}, actor=lead)
     people = [
         users.create_user(f"annotator-{place}", role=Role.ANNOTATOR)
         for place in range(int(num_annotators))

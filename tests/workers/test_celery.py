@@ -77,3 +77,20 @@ def test_lost_bells_wait_for_the_next_sweep_and_a_killed_worker_is_started_again
     assert [job["status"] for job in of_kind(state, "embed_image")] == ["succeeded"] * 2
     assert any("cpu lane ended with status -9" in line for line in runner.lines)
     assert runner.terminate() == 0
+
+
+def test_celery_workers_start_a_due_training_by_themselves_and_only_one(
+    platform: Platform,
+) -> None:
+    """Four sweepers look for what is due; one starts it, a worker of the gpu queue runs it."""
+    platform.step("seed", "3", "7")
+
+    for queue in ("cpu", "cpu", "gpu", "gpu"):
+        platform.start_celery(queue)
+    state = platform.wait_until(
+        lambda state: of_kind(state, "evaluate_sam") and all_over(state), what="a measured version"
+    )
+
+    assert len(of_kind(state, "train_sam")) == 1
+    lanes = {attempt["job__kind"]: attempt["worker"] for attempt in state["attempts"]}
+    assert lanes["train_sam"].startswith("celery-gpu@")

@@ -124,3 +124,18 @@ def test_a_long_job_holds_up_no_embedding_and_lanes_outlive_a_kill_but_not_their
         timeout_s=30,
     )
     assert {job["attempts"] for job in of_kind({"jobs": platform.jobs()}, "automask_image")} == {0}
+
+
+def test_a_runner_starts_a_due_training_by_itself_and_only_one(platform: Platform) -> None:
+    platform.step("seed", "3", "7")
+
+    platform.start_runner()
+    platform.wait_until(lambda state: of_kind(state, "train_sam"), what="a scheduled training")
+    state = platform.wait_until(
+        lambda state: of_kind(state, "evaluate_sam") and all_over(state), what="a measured version"
+    )
+
+    assert len(of_kind(state, "train_sam")) == 1
+    assert {job["status"] for job in state["jobs"]} == {"succeeded"}
+    sams = [version for version in state["versions"] if version["family"] == "sam"]
+    assert [version["number"] for version in sams] == [1, 2]

@@ -1,42 +1,46 @@
-"""The task of every job kind, as a table."""
+"""The task of every job kind, as a table. Its module is imported when it is first needed.
+
+Most tasks load torch; a worker of imports and exports must not pay for that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from types import ModuleType
 
-from engine.domain.jobs import JobKind
+from engine.domain.jobs import SPECS, JobKind
 from workers.context import Effects, JobContext
-from workers.tasks import (
-    automask_image,
-    embed_image,
-    embed_project,
-    evaluate_sam,
-    export,
-    export_decoder,
-    import_dataset,
-    prelabel_image,
-    suggest_masks,
-    train_detector,
-    train_sam,
-)
 
 Task = Callable[[JobContext], Effects]
 
-TASKS: Mapping[JobKind, Task] = {
-    JobKind.EMBED_PROJECT: embed_project.run,
-    JobKind.EMBED_IMAGE: embed_image.run,
-    JobKind.TRAIN_SAM: train_sam.run,
-    JobKind.EVALUATE_SAM: evaluate_sam.run,
-    JobKind.TRAIN_DETECTOR: train_detector.run,
-    JobKind.PRELABEL_IMAGE: prelabel_image.run,
-    JobKind.AUTOMASK_IMAGE: automask_image.run,
-    JobKind.SUGGEST_MASKS: suggest_masks.run,
-    JobKind.EXPORT: export.run,
-    JobKind.IMPORT: import_dataset.run,
-    JobKind.EXPORT_DECODER: export_decoder.run,
+MODULE_NAMES: Mapping[JobKind, str] = {
+    kind: {JobKind.IMPORT: "import_dataset"}.get(kind, kind.value) for kind in JobKind
 }
+
+
+def _module_of(kind: JobKind) -> ModuleType:
+    return import_module(f"workers.tasks.{MODULE_NAMES[kind]}")
+
+
+def _task_in_module_of(kind: JobKind) -> Task:
+    def run(context: JobContext) -> Effects:
+        effects: Effects = _module_of(kind).run(context)
+        return effects
+
+    return run
+
+
+TASKS: Mapping[JobKind, Task] = {kind: _task_in_module_of(kind) for kind in JobKind}
 
 
 def task_of(kind: JobKind | str) -> Task:
     """Return the function that runs a job of this kind."""
     return TASKS[JobKind(kind)]
+
+
+def load(queues: Sequence[str]) -> None:
+    """Import what the jobs of these queues need, before anybody waits for one."""
+    for kind, spec in SPECS.items():
+        if spec.queue in queues:
+            _module_of(kind)

@@ -21,6 +21,7 @@ from training.loop import TrainStopped
 from training.manifest import open_dataset
 from training.train_detector import train_detector
 from workers.context import Effects, JobContext, JobStopped
+from workers.curves import Curve
 from workers.inference.registry import device, sam_of, serving
 from workers.inference.thresholds import fit_prefill, prefill_entry
 from workers.tasks.evaluate_sam import promote_or_reject
@@ -40,6 +41,7 @@ def run(context: JobContext) -> Effects:
     model_versions.mark_training(version)
     # Another serving SAM makes another run: features of two encoders do not mix.
     folder = work_dir(f"{version.pk}-{sam.checkpoint_sha256[:12]}")
+    curve = Curve(context, version)
     try:
         result = train_detector(
             DetectorTrainConfig(),
@@ -47,7 +49,7 @@ def run(context: JobContext) -> Effects:
             storage.path_of(sam.checkpoint_key),
             None if start is None else storage.path_of(start.checkpoint_key),
             folder,
-            on_progress=lambda fraction, message, **_: context.report(fraction, message),
+            on_progress=curve,
             should_stop=context.should_stop,
         )
     except TrainStopped:
@@ -56,6 +58,7 @@ def run(context: JobContext) -> Effects:
     prefill = _fit_prefill(context, version, sam=sam, checkpoint=result.checkpoint_path)
 
     def effects() -> dict[str, Any]:
+        curve.keep()
         model_versions.note_thresholds(version, prefill)
         _register(version, checkpoint=result.checkpoint_path, sam=sam)
         _record(version, start=start, snapshot=snapshot, metrics=result.metrics)

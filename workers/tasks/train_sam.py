@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.db import transaction
 
@@ -17,10 +17,11 @@ from engine.domain.jobs import JobKind
 from engine.models import ModelVersion, Snapshot
 from engine.services import jobs, model_versions
 from sam.checkpoints import read_header
-from training.config import TrainConfig
+from training.config import Trainable, TrainConfig
 from training.loop import TrainStopped
 from training.train import train
 from workers.context import Effects, JobContext, JobStopped
+from workers.curves import Curve
 from workers.work_dir import work_dir
 
 
@@ -33,19 +34,21 @@ def run(context: JobContext) -> Effects:
         raise InvalidInput("this model version has no parent to start from")
     model_versions.mark_training(version)
     folder = work_dir(version.pk)
+    curve = Curve(context, version)
     try:
         result = train(
-            TrainConfig(),
+            TrainConfig(trainable=cast("Trainable", version.trains)),
             manifest,
             storage.path_of(version.parent.checkpoint_key),
             folder,
-            on_progress=lambda fraction, message, **_: context.report(fraction, message),
+            on_progress=curve,
             should_stop=context.should_stop,
         )
     except TrainStopped:
         raise JobStopped from None
 
     def effects() -> dict[str, Any]:
+        curve.keep()
         model_versions.register_checkpoint(
             version,
             checkpoint=result.checkpoint_path,

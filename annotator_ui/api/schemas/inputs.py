@@ -12,10 +12,12 @@ from engine.domain.jobs import JobKind
 from engine.domain.policy import (
     MAX_ANNOTATE_MS,
     MAX_LABEL_CHARACTERS,
+    MAX_MASKS_PER_IMAGE,
     MAX_OPERATIONS_PER_BATCH,
     MAX_PROMPTS_PER_MASK,
     MAX_RLE_CHARACTERS,
 )
+from engine.domain.schedule import RoundSize
 from engine.domain.states import (
     JobStatus,
 )
@@ -93,9 +95,11 @@ class MaskIn(StrictIn):
     base_revision_id: UUID | None = None
     rle: RleIn
     prompts: Annotated[list[Prompt], Field(max_length=MAX_PROMPTS_PER_MASK)]
-    label: Annotated[
-        str, StringConstraints(strip_whitespace=True, max_length=MAX_LABEL_CHARACTERS)
-    ] = ""
+    label: (
+        Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_LABEL_CHARACTERS)]
+        | None
+    ) = None
+    """Left out or null: the mask keeps its own. Empty: it has none any more."""
     annotate_ms: Annotated[int, Field(ge=0, le=MAX_ANNOTATE_MS)] | None = None
     model_version_id: UUID | None = None
 
@@ -154,12 +158,20 @@ class NextIn(StrictIn):
     image_id: UUID | None = None
 
 
-class SkipIn(StrictIn):
+class SubmitIn(StrictIn):
+    num_left_out: Annotated[int, Field(ge=0, le=MAX_MASKS_PER_IMAGE)] = 0
+    """Objects that were too hard to outline."""
+
+
+class SkipIn(SubmitIn):
     reason: Reason = ""
 
 
 class RetrainIn(StrictIn):
+    """`trains`: how much of a SAM learns; by default what the policy says for so many masks."""
+
     family: Literal["sam", "object_detector"]
+    trains: RoundSize | None = None
 
 
 class ReasonIn(StrictIn):

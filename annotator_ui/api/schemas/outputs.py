@@ -221,6 +221,8 @@ class ModelCostOut(Schema):
 
     number: int | None
     num_masks: int
+    num_images: int
+    masks_per_image: float | None
     seconds_per_mask: float | None
     clicks_per_mask: float | None
 

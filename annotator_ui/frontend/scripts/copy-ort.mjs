@@ -10,6 +10,7 @@ const source = dirname(createRequire(import.meta.url).resolve("onnxruntime-web/w
 const target = join(here, "..", "public", "ort");
 
 mkdirSync(target, { recursive: true });
-for (const name of ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"]) {
-  copyFileSync(join(source, name), join(target, name));
+// The second pair drives graphics cards; browsers without one never ask for it.
+for (const build of ["ort-wasm-simd-threaded", "ort-wasm-simd-threaded.asyncify"]) {
+  for (const type of ["mjs", "wasm"]) copyFileSync(join(source, `${build}.${type}`), join(target, `${build}.${type}`));
 }

@@ -11,13 +11,15 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from types import FrameType
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from engine.parent import PIPE_VARIABLE
 
 STOP_GRACE_S = 20.0
 MAX_RESTARTS = 5
@@ -102,25 +104,35 @@ def require_free_port(host: str, port: int) -> None:
 
 
 def start_web(host: str, port: int, *, threads: int) -> subprocess.Popen[bytes]:
+    """Start gunicorn; it ends with this process, see engine.parent."""
+    arguments = {
+        "--config": "python:engine.parent",
+        "--bind": f"{host}:{port}",
+        "--workers": "1",
+        "--worker-class": "gthread",
+        "--threads": str(threads),
+        "--timeout": "120",
+        "--keep-alive": "75",
+        "--log-level": "warning",
+    }
+    own = {"DJANGO_SETTINGS_MODULE": "engine.settings", PIPE_VARIABLE: str(lifeline())}
     return subprocess.Popen(  # noqa: S603 - a fixed command
         [
             *(sys.executable, "-m", "gunicorn", "annotator_ui.wsgi:application"),
-            *("--bind", f"{host}:{port}", "--workers", "1", "--threads", str(threads)),
-            *(
-                "--worker-class",
-                "gthread",
-                "--timeout",
-                "120",
-                "--keep-alive",
-                "75",
-                "--log-level",
-                "warning",
-            ),
+            *(part for argument in arguments.items() for part in argument),
         ],
         cwd=settings.BASE_DIR,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "engine.settings"},
+        env={**os.environ, **own},
+        pass_fds=(lifeline(),),
         start_new_session=True,  # Ctrl-C reaches the parent alone, which stops both in order
     )
+
+
+@cache
+def lifeline() -> int:
+    """The reading end of a pipe that stays open for as long as this process lives."""
+    read_fd, _write_fd = os.pipe()  # neither is inherited unless named
+    return read_fd
 
 
 def start_runner() -> subprocess.Popen[bytes]:
@@ -145,14 +157,14 @@ def wait_until_up(url: str, web: subprocess.Popen[bytes], *, timeout_s: float = 
 
 
 def install_stop_signals() -> list[int]:
-    """Return a list that becomes non-empty once SIGINT or SIGTERM arrived."""
+    """Return a list that becomes non-empty at Ctrl-C, SIGTERM or a closed terminal."""
     received: list[int] = []
 
     def remember(signum: int, _frame: FrameType | None) -> None:
         received.append(signum)
 
-    signal.signal(signal.SIGINT, remember)
-    signal.signal(signal.SIGTERM, remember)
+    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(asked, remember)
     return received
 
 

@@ -14,6 +14,7 @@ from engine.domain.states import ExportFormat
 from engine.models import Export
 from engine.selectors.named import project_named, user_named
 from engine.services import exports
+from workers.run_here import queue_and_run
 from workers.run_job import Outcome
 from workers.stopping import stop_on_signals
 
@@ -37,8 +38,6 @@ class Command(BaseCommand):
             raise CommandError(error.message) from None
 
     def _export(self, options: dict[str, Any]) -> None:
-        from workers.run_here import queue_and_run  # loads torch with the other tasks
-
         project = project_named(options["project"])
         user = user_named(options["user"]) if options["user"] else project.created_by
         output: Path = options["output"]

@@ -11,6 +11,7 @@ from engine.domain.errors import DomainError
 from engine.models import DatasetImport
 from engine.selectors.named import project_named, user_named
 from engine.services import imports
+from workers.run_here import queue_and_run
 from workers.run_job import Outcome
 from workers.stopping import stop_on_signals
 
@@ -40,8 +41,6 @@ class Command(BaseCommand):
             raise CommandError(error.message) from None
 
     def _import(self, options: dict[str, Any]) -> None:
-        from workers.run_here import queue_and_run  # loads torch with the other tasks
-
         project = project_named(options["project"])
         user = user_named(options["user"]) if options["user"] else project.created_by
         queued: list[DatasetImport] = []

@@ -7,17 +7,18 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from engine.domain.jobs import QUEUES
-from workers import config, supervisor
+from engine.domain.jobs import FILES, GPU, QUEUES
+from workers import config, supervisor, tasks
+from workers.runner import run_lane
 from workers.stopping import stop_on_signals, watch_parent
 
-NICENESS = {"gpu": supervisor.HEAVY_NICENESS}
+NICENESS = {FILES: supervisor.FILES_NICENESS, GPU: supervisor.HEAVY_NICENESS}
 
 
 class Command(BaseCommand):
     help = (
-        "Run queued jobs. By default one process a queue, so that quick jobs (embeddings, "
-        "exports) never wait for a training."
+        "Run queued jobs. By default one process a queue, so that quick jobs (embeddings) "
+        "never wait for an import or a training."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -57,10 +58,10 @@ class Command(BaseCommand):
         if options["queues"] is None and not options["once"]:
             supervisor.supervise(QUEUES, niceness=NICENESS, stopping=stopping, emit=self._emit)
             return
-        from workers.runner import run_lane  # loads torch; the supervisor must not
-
+        queues = _queues(options["queues"])
+        tasks.load(queues)  # torch, for most; the supervisor above must not
         run_lane(
-            _queues(options["queues"]),
+            queues,
             config=worker_config,
             stopping=stopping,
             emit=self._emit,

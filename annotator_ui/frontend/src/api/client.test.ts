@@ -48,7 +48,7 @@ it.each([
 ] as const)("takes %i %s as %s", async (status, code, kind) => {
   const { client } = clientFor(() => Response.json({ code, message: "why" }, { status, headers: { "Retry-After": "7" } }));
 
-  const error = await failure(client.submit("a"));
+  const error = await failure(client.submit("a", 0));
 
   expect([error.kind, error.details.code, error.message, error.details.retryAfterS]).toEqual([kind, code, "why", 7]);
 });
@@ -57,8 +57,8 @@ it("takes a dead network and a page that is not JSON as something to try again",
   const dead = clientFor(() => Promise.reject(new TypeError("Failed to fetch")));
   const html = clientFor(() => new Response("<h1>Bad gateway</h1>", { status: 502 }));
 
-  expect((await failure(dead.client.submit("a"))).kind).toBe("network");
-  expect(await failure(html.client.submit("a"))).toMatchObject({ kind: "server", message: "The server answered 502." });
+  expect((await failure(dead.client.submit("a", 0))).kind).toBe("network");
+  expect(await failure(html.client.submit("a", 0))).toMatchObject({ kind: "server", message: "The server answered 502." });
 });
 
 it("passes bytes through", async () => {

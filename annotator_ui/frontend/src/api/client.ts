@@ -46,12 +46,12 @@ export class ApiClient {
     await this.#json("POST", `/assignments/${assignmentId}/extend`, {});
   }
 
-  async submit(assignmentId: string): Promise<void> {
-    await this.#json("POST", `/assignments/${assignmentId}/submit`, {});
+  async submit(assignmentId: string, numLeftOut: number): Promise<void> {
+    await this.#json("POST", `/assignments/${assignmentId}/submit`, { num_left_out: numLeftOut });
   }
 
-  async skip(assignmentId: string, reason: string): Promise<void> {
-    await this.#json("POST", `/assignments/${assignmentId}/skip`, { reason });
+  async skip(assignmentId: string, reason: string, numLeftOut: number): Promise<void> {
+    await this.#json("POST", `/assignments/${assignmentId}/skip`, { reason, num_left_out: numLeftOut });
   }
 
   saveMask(assignmentId: string, mask: MaskIn): Promise<SavedMaskOut> {

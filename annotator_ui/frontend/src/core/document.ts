@@ -57,6 +57,8 @@ export interface Draft {
 export interface Document {
   readonly masks: readonly MaskItem[];
   readonly draft: Draft;
+  /** Objects of this image that were too hard to outline. */
+  readonly numLeftOut: number;
 }
 
 export const EMPTY_DRAFT: Draft = {

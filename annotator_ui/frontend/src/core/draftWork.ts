@@ -132,7 +132,7 @@ export class DraftWork {
 
   /** The object is too hard: drop what there is of it and go on (the paper's 30 s rule). */
   leaveOut(): void {
-    if (!isEmptyDraft(this.#desk.document.draft)) this.#desk.record("leave out", { draft: EMPTY_DRAFT });
+    this.#desk.record("leave out", { draft: EMPTY_DRAFT, numLeftOut: this.#desk.document.numLeftOut + 1 });
     this.#desk.restartClock();
     this.#desk.select(null);
     this.#desk.say("Left out. Go on with the next object.");

@@ -67,7 +67,7 @@ export class Editor {
     this.image = start.image;
     this.#author = start.author;
     this.#ports = ports;
-    this.#history = new History<Document>({ masks: start.masks, draft: EMPTY_DRAFT });
+    this.#history = new History<Document>({ masks: start.masks, draft: EMPTY_DRAFT, numLeftOut: 0 });
     this.#told = new ToldServer(start.told);
     this.#state = initialState(this.#history.present, start);
     this.#context = this.#makeContext();

@@ -29,39 +29,123 @@ export function modelFrame(image: Size, imageSizePx: number): ModelFrame {
  *
  * logits: (side, side) row-major, frame of the padded square. As in the reference the square is
  * enlarged to the model's size, its padding cut off, and the rest resized to the photo, bilinear
- * both times. Both steps are separable, so each output pixel mixes at most three logit columns,
- * stretched along the photo's height beforehand. Goes down the columns, as the runs do.
+ * both times. Both steps are separable, so each output pixel mixes at most three by three logits
+ * with weights that are never negative: where all nine lie on one side of zero the pixel does too,
+ * and only pixels near an outline are worked out. Goes down the columns, as the runs do.
  */
 export function logitsToRle(logits: Float32Array, side: number, frame: ModelFrame): Rle {
   const { image } = frame;
-  const positive = positiveBounds(logits, side);
-  if (positive === null) return rleFromStretches(image, []);
-  const columns = axisWeights(side, frame.imageSizePx, frame.input.widthPx, image.widthPx);
-  const rows = axisWeights(side, frame.imageSizePx, frame.input.heightPx, image.heightPx);
-  const [left, right] = reach(columns, positive.x0, positive.x1);
-  const [top, bottom] = reach(rows, positive.y0, positive.y1);
-  const height = bottom - top;
-  const tall = stretched(logits, side, rows, top, bottom);
+  const { columns, rows } = axesOf(frame, side);
+  const sides = sidesOf(logits, side);
+  const tall = [0, 1, 2].map(() => new Float32Array(image.heightPx)) as [Float32Array, Float32Array, Float32Array];
   const stretches: Stretch[] = [];
-  for (let x = left; x < right; x += 1) {
-    const [a, b, c] = tap(columns, x);
-    const base = Math.min(at(columns.first, x), side - 1);
-    const [i0, i1, i2] = [base, Math.min(base + 1, side - 1), Math.min(base + 2, side - 1)].map((i) => i * height) as [number, number, number];
-    const start = x * image.heightPx + top;
-    let since = -1;
-    for (let y = 0; y < height; y += 1) {
-      const isIn = a * at(tall, i0 + y) + b * at(tall, i1 + y) + c * at(tall, i2 + y) > 0;
-      if (isIn === since >= 0) continue;
-      if (isIn) {
-        since = y;
-      } else {
-        stretches.push([start + since, start + y]);
-        since = -1;
-      }
+  for (const { index, from, to } of columns.bands) {
+    const parts = partsOf(sides, side, index, rows.bands);
+    if (parts.length === 0) continue;
+    for (const part of parts) {
+      if (part.isMixed) stretch(logits, side, index, rows, part, tall);
     }
-    if (since >= 0) stretches.push([start + since, start + height]);
+    for (let x = from; x < to; x += 1) followColumn(tap(columns, x), x * image.heightPx, parts, tall, stretches);
   }
   return rleFromStretches(image, stretches);
+}
+
+/** Add one column's stretches of ones. */
+function followColumn(
+  [a, b, c]: readonly [number, number, number],
+  start: number,
+  parts: readonly Part[],
+  [left, middle, right]: readonly [Float32Array, Float32Array, Float32Array],
+  stretches: Stretch[],
+): void {
+  let since = -1;
+  let end = 0;
+  for (const { from, to, isMixed } of parts) {
+    if (from !== end && since >= 0) {
+      stretches.push([start + since, start + end]);
+      since = -1;
+    }
+    end = to;
+    if (!isMixed) {
+      if (since < 0) since = from;
+      continue;
+    }
+    for (let y = from; y < to; y += 1) {
+      const isIn = a * at(left, y) + b * at(middle, y) + c * at(right, y) > 0;
+      if (isIn === since >= 0) continue;
+      if (!isIn) stretches.push([start + since, start + y]);
+      since = isIn ? y : -1;
+    }
+  }
+  if (since >= 0) stretches.push([start + since, start + end]);
+}
+
+/** Rows [from, to) of the photo: all of them inside, or to be worked out. Rows outside have no part. */
+interface Part {
+  readonly from: number;
+  readonly to: number;
+  readonly isMixed: boolean;
+}
+
+/** What lies under logit column `column` and the two after it, top down. */
+function partsOf(sides: Uint8Array, side: number, column: number, bands: readonly Band[]): readonly Part[] {
+  const parts: Part[] = [];
+  for (const { index, from, to } of bands) {
+    const kind = sides[index * side + column];
+    if (kind === OUTSIDE) continue;
+    const isMixed = kind === MIXED;
+    const last = parts.at(-1);
+    if (last?.to === from && last.isMixed === isMixed) parts[parts.length - 1] = { ...last, to };
+    else parts.push({ from, to, isMixed });
+  }
+  return parts;
+}
+
+/** Three columns of logits over the photo's rows of one part, each into its array. */
+function stretch(logits: Float32Array, side: number, column: number, rows: AxisWeights, { from, to }: Part, tall: readonly Float32Array[]): void {
+  tall.forEach((values, i) => {
+    const x = Math.min(column + i, side - 1);
+    for (let y = from; y < to; y += 1) {
+      const [a, b, c] = tap(rows, y);
+      const base = at(rows.first, y);
+      const [low, high] = [Math.min(base + 1, side - 1), Math.min(base + 2, side - 1)];
+      values[y] = a * at(logits, base * side + x) + b * at(logits, low * side + x) + c * at(logits, high * side + x);
+    }
+  });
+}
+
+const OUTSIDE = 0;
+const INSIDE = 1;
+const MIXED = 2;
+
+/** For each logit, where it and its neighbours up to two further right and down lie; at the far
+ * edges the last one stands in for those beyond. */
+function sidesOf(logits: Float32Array, side: number): Uint8Array {
+  const sides = new Uint8Array(side * side);
+  for (let i = 0; i < sides.length; i += 1) sides[i] = at(logits, i) > 0 ? 1 : 0;
+  addAhead(sides, side, 1);
+  addAhead(sides, side, side);
+  for (let i = 0; i < sides.length; i += 1) sides[i] = sides[i] === 0 ? OUTSIDE : sides[i] === 9 ? INSIDE : MIXED;
+  return sides;
+}
+
+/** Add to every count the two after it along one axis; `step` is the axis's stride. */
+function addAhead(counts: Uint8Array, side: number, step: number): void {
+  for (let line = 0; line < side; line += 1) {
+    const start = step === 1 ? line * side : line;
+    for (let i = 0; i < side; i += 1) {
+      const next = start + Math.min(i + 1, side - 1) * step;
+      const last = start + Math.min(i + 2, side - 1) * step;
+      counts[start + i * step] = at(counts, start + i * step) + at(counts, next) + at(counts, last);
+    }
+  }
+}
+
+/** Output pixels [from, to) that mix the same three logits, from `index` on. */
+interface Band {
+  readonly index: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 interface AxisWeights {
@@ -69,6 +153,29 @@ interface AxisWeights {
   readonly first: Int32Array;
   /** Weights of that index and the two after it. */
   readonly weights: Float32Array;
+  readonly bands: readonly Band[];
+}
+
+interface Axes {
+  readonly side: number;
+  readonly columns: AxisWeights;
+  readonly rows: AxisWeights;
+}
+
+/** Every answer about a photo is enlarged alike. */
+const axesCache = new WeakMap<ModelFrame, Axes>();
+
+function axesOf(frame: ModelFrame, side: number): Axes {
+  const known = axesCache.get(frame);
+  if (known?.side === side) return known;
+  const { image, imageSizePx, input } = frame;
+  const axes = {
+    side,
+    columns: axisWeights(side, imageSizePx, input.widthPx, image.widthPx),
+    rows: axisWeights(side, imageSizePx, input.heightPx, image.heightPx),
+  };
+  axesCache.set(frame, axes);
+  return axes;
 }
 
 /** The two bilinear steps along one axis, as one sparse row of weights for every output pixel. */
@@ -89,7 +196,19 @@ function axisWeights(side: number, square: number, input: number, output: number
     add(upper.index, outer.share * (1 - upper.share));
     add(upper.next, outer.share * upper.share);
   }
-  return { first, weights };
+  return { first, weights, bands: bandsOf(first) };
+}
+
+function bandsOf(first: Int32Array): readonly Band[] {
+  const bands: Band[] = [];
+  for (let from = 0; from < first.length; ) {
+    const index = at(first, from);
+    let to = from + 1;
+    while (to < first.length && first[to] === index) to += 1;
+    bands.push({ index, from, to });
+    from = to;
+  }
+  return bands;
 }
 
 /** Where output pixel i samples its source: half-pixel centres, clamped at the edges. */
@@ -99,53 +218,10 @@ function linearTap(i: number, from: number, to: number): { index: number; next: 
   return { index, next: Math.min(index + 1, from - 1), share: Math.min(source - index, 1) };
 }
 
-/** Each logit column over the photo's rows [top, bottom), one after the other. */
-function stretched(logits: Float32Array, side: number, rows: AxisWeights, top: number, bottom: number): Float32Array {
-  const height = bottom - top;
-  const tall = new Float32Array(side * height);
-  for (let y = top; y < bottom; y += 1) {
-    const [a, b, c] = tap(rows, y);
-    const base = Math.min(at(rows.first, y), side - 1);
-    const [i0, i1, i2] = [base * side, Math.min(base + 1, side - 1) * side, Math.min(base + 2, side - 1) * side];
-    for (let column = 0; column < side; column += 1) {
-      tall[column * height + y - top] =
-        a * at(logits, i0 + column) + b * at(logits, i1 + column) + c * at(logits, i2 + column);
-    }
-  }
-  return tall;
-}
-
-/** The logits above zero lie in these rows and columns; nothing outside their reach can be set. */
-function positiveBounds(logits: Float32Array, side: number): { x0: number; y0: number; x1: number; y1: number } | null {
-  let [x0, y0, x1, y1] = [side, side, -1, -1];
-  for (let y = 0; y < side; y += 1) {
-    for (let x = 0; x < side; x += 1) {
-      if (at(logits, y * side + x) <= 0) continue;
-      x0 = Math.min(x0, x);
-      x1 = Math.max(x1, x);
-      y0 = Math.min(y0, y);
-      y1 = Math.max(y1, y);
-    }
-  }
-  return x1 < 0 ? null : { x0, y0, x1, y1 };
-}
-
-/** Output pixels [from, to) that mix any logit index in [low, high]. */
-function reach(axis: AxisWeights, low: number, high: number): [number, number] {
-  let from = axis.first.length;
-  let to = 0;
-  axis.first.forEach((first, i) => {
-    if (first > high || first + 2 < low) return;
-    from = Math.min(from, i);
-    to = i + 1;
-  });
-  return [from, to];
-}
-
 function tap(axis: AxisWeights, i: number): [number, number, number] {
   return [at(axis.weights, i * 3), at(axis.weights, i * 3 + 1), at(axis.weights, i * 3 + 2)];
 }
 
-function at(values: Float32Array | Int32Array, index: number): number {
+function at(values: Float32Array | Int32Array | Uint8Array, index: number): number {
   return values[index] ?? 0;
 }

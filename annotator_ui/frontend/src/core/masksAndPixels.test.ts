@@ -203,7 +203,7 @@ it("hides, isolates and shows again without touching the masks", () => {
   expect(test.document).toBe(before);
 });
 
-it("leaves a hard object out: the draft goes, the clock starts anew", () => {
+it("leaves a hard object out: the draft goes, the clock starts anew, the image remembers how many", () => {
   const test = new TestEditor().click(15, 15).answer(candidate(rectangle(0, 0, 9, 9), 0.4));
   test.nowMs += 9_000;
   expect(test.editor.activeMs()).toBe(9_000);
@@ -212,6 +212,9 @@ it("leaves a hard object out: the draft goes, the clock starts anew", () => {
   expect(test.editor.draftRle()).toBeNull();
   expect(test.editor.activeMs()).toBe(0);
   expect(test.editor.imageActiveMs()).toBe(9_000);
+  expect(test.document.numLeftOut).toBe(1);
+  expect(test.send({ type: "too_hard" }).document.numLeftOut).toBe(2);
+  expect(test.send({ type: "undo" }).document.numLeftOut).toBe(1);
 });
 
 it("zooms with two fingers around the point between them", () => {

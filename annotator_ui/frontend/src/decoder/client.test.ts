@@ -20,7 +20,7 @@ class FakeWorker implements WorkerPort {
   }
 
   answer(request: Request, predictedIou = 0.5): void {
-    const candidates = [{ rle: { widthPx: 1, heightPx: 1, counts: "01" }, predictedIou, lowResLogits: null }];
+    const candidates = [{ kind: "mask", rle: { widthPx: 1, heightPx: 1, counts: "01" }, predictedIou, lowResLogits: null }];
     this.onmessage?.({ data: { id: request.id, ok: true, candidates, tookMs: 1 } } as unknown as MessageEvent<Reply>);
   }
 }

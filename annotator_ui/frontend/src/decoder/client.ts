@@ -3,6 +3,7 @@
 
 import type { Size } from "../core/geometry";
 import type { Candidate, DecodeRequest } from "../core/prompts";
+import { fromSent } from "./candidates";
 import type { Question, Reply, Request } from "./protocol";
 
 export const TIME_LIMITS = { openMs: 20_000, imageMs: 20_000, decodeMs: 20_000 } as const;
@@ -95,7 +96,7 @@ export class DecoderClient {
       ({ candidates, tookMs }) => {
         this.#isDecoding = false;
         const isLatest = this.#pending === null;
-        pending.resolve(isLatest ? { kind: "answer", candidates, tookMs } : { kind: "superseded" });
+        pending.resolve(isLatest ? { kind: "answer", candidates: fromSent(candidates), tookMs } : { kind: "superseded" });
         this.#pump();
       },
       (failure: unknown) => {

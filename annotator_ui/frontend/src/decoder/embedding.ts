@@ -23,6 +23,13 @@ interface TensorEntry {
 }
 
 const HEADER_LENGTH_BYTES = 8;
+/** Strides 16 and 4 of the contract (docs/architecture.md, sam/config.py). */
+const LOW_RES_PER_EMBEDDING_CELL = 4;
+
+/** Side of the square of logits that the decoder makes of this embedding. */
+export function lowResSideOf({ imageEmbeddings }: Embedding): number {
+  return (imageEmbeddings.dims.at(-1) ?? 0) * LOW_RES_PER_EMBEDDING_CELL;
+}
 
 export function parseEmbedding(bytes: ArrayBuffer): Embedding {
   if (bytes.byteLength < HEADER_LENGTH_BYTES) {

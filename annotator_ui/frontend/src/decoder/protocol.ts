@@ -1,7 +1,8 @@
 /** What the page and the decoder's worker say to each other. Every question has an id, every id one reply. */
 
 import type { Size } from "../core/geometry";
-import type { Candidate, DecodeRequest } from "../core/prompts";
+import type { DecodeRequest } from "../core/prompts";
+import type { SentCandidate } from "./candidates";
 
 export type Question =
   | { readonly type: "open"; readonly decoder: ArrayBuffer; readonly ortUrl: string; readonly numThreads: number }
@@ -17,5 +18,5 @@ export type Question =
 export type Request = Question & { readonly id: number };
 
 export type Reply =
-  | { readonly id: number; readonly ok: true; readonly candidates: readonly Candidate[]; readonly tookMs: number }
+  | { readonly id: number; readonly ok: true; readonly candidates: readonly SentCandidate[]; readonly tookMs: number }
   | { readonly id: number; readonly ok: false; readonly message: string };

@@ -7,10 +7,7 @@ import { decodePrompts } from "./session";
 
 const SIDE = 8;
 const frame = modelFrame({ widthPx: 32, heightPx: 32 }, 32);
-const embedding = {
-  imageEmbeddings: { data: new Float32Array(3 * 4), dims: [1, 3, 2, 2] },
-  highResFeatures: null,
-};
+const photo = { frame, lowResSidePx: SIDE };
 
 /** Mask k is on in k + 1 rows of the low-resolution square. */
 function fakeNetwork(seen: Readonly<Record<string, FloatTensor>>[]) {
@@ -31,13 +28,12 @@ it("offers the three ambiguity masks for one click, best first, in the photo's f
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
   const prompts = [{ kind: "point", at: imagePoint(5, 5), label: 1 }] as const;
 
-  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback: null, under: null });
+  const candidates = await decodePrompts(fakeNetwork(seen), photo, { prompts, feedback: null, under: null });
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([0.8, 0.5, 0.2].map(Math.fround));
   // Mask 2 is on in 3 of 8 rows: 3 * 4 px of 32 rows, each 32 px wide; the edge lies between two cells.
   expect(areaPx(candidates[0]!.rle)).toBe(3 * 4 * 32);
   expect(candidates[0]!.lowResLogits).toHaveLength(SIDE * SIDE);
-  expect(Object.keys(seen[0]!)).not.toContain("high_res_features");
 });
 
 it("offers the single mask once a second prompt says what is meant, and feeds the shown mask back", async () => {
@@ -48,7 +44,7 @@ it("offers the single mask once a second prompt says what is meant, and feeds th
     { kind: "point", at: imagePoint(9, 9), label: 0 },
   ] as const;
 
-  const candidates = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback, under: null });
+  const candidates = await decodePrompts(fakeNetwork(seen), photo, { prompts, feedback, under: null });
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
   expect(seen[0]!["mask_input"]?.data[0]).toBe(3);
@@ -58,7 +54,7 @@ it("offers the single mask once a second prompt says what is meant, and feeds th
 it("offers the single mask for a box, which says as much as two clicks", async () => {
   const prompts = [{ kind: "box", box: { x0: 2, y0: 2, x1: 20, y1: 20 } }] as const;
 
-  const candidates = await decodePrompts(fakeNetwork([]), { embedding, frame }, { prompts, feedback: null, under: null });
+  const candidates = await decodePrompts(fakeNetwork([]), photo, { prompts, feedback: null, under: null });
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
 });
@@ -69,7 +65,7 @@ it("changes an existing mask only where the click is, and offers the model's who
   const under = encodeRle({ widthPx: 32, heightPx: 32, data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)) });
   const prompts = [{ kind: "point", at: imagePoint(5, 1), label: 1 }] as const;
 
-  const [local, whole] = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback: null, under });
+  const [local, whole] = await decodePrompts(fakeNetwork(seen), photo, { prompts, feedback: null, under });
 
   expect(areaPx(local!.rle)).toBe(512 + areaPx(whole!.rle));
   expect(seen[0]!["point_labels"]?.data).toEqual(Float32Array.of(1, 1, 2, 3));
@@ -83,7 +79,7 @@ it("asks about the click alone when the mask talks the model out of it", async (
   const under = encodeRle({ widthPx: 32, heightPx: 32, data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)) });
   const prompts = [{ kind: "point", at: imagePoint(5, 9), label: 1 }] as const;
 
-  const [local] = await decodePrompts(fakeNetwork(seen), { embedding, frame }, { prompts, feedback: null, under });
+  const [local] = await decodePrompts(fakeNetwork(seen), photo, { prompts, feedback: null, under });
 
   expect(seen).toHaveLength(2);
   expect(seen[1]!["has_mask_input"]?.data[0]).toBe(0);

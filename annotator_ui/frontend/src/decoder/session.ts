@@ -1,31 +1,32 @@
 /** One decoder on one photo: prompts in, candidate masks in the photo's frame out. */
 
-import { logitsToRle } from "../core/mask";
 import type { ModelFrame } from "../core/mask";
 import type { Candidate, DecodeRequest, PointPrompt, Prompt } from "../core/prompts";
 import { hasPixel } from "../core/rle";
 import type { Rle } from "../core/rle";
 import { difference } from "../core/runs";
 import { contextOf, coverageOf, localEdit, seedLogits } from "../core/seeds";
-import type { Embedding, FloatTensor } from "./embedding";
+import { LogitsCandidate } from "./candidates";
+import type { FloatTensor } from "./embedding";
 import { promptFeeds } from "./feeds";
 import { chooseMasks } from "./selection";
 
-/** The network itself; the worker passes onnxruntime, tests pass arithmetic. */
+/** The network on this photo; the worker passes onnxruntime, tests pass arithmetic. */
 export type Runner = (
   feeds: Readonly<Record<string, FloatTensor>>,
 ) => Promise<{ readonly lowResMasks: FloatTensor; readonly iouPredictions: FloatTensor }>;
 
 export interface LoadedImage {
-  readonly embedding: Embedding;
   readonly frame: ModelFrame;
+  /** Side of the decoder's square of logits. */
+  readonly lowResSidePx: number;
 }
 
 export async function decodePrompts(run: Runner, image: LoadedImage, request: DecodeRequest): Promise<readonly Candidate[]> {
   const { prompts, feedback, under } = request;
   const prompt = prompts.at(-1);
   if (under === null || prompt === undefined) return answer(run, image, prompts, feedback);
-  const coverage = coverageOf(under, image.frame, lowResSideOf(image.embedding));
+  const coverage = coverageOf(under, image.frame, image.lowResSidePx);
   const seed = feedback ?? seedLogits(coverage);
   if (prompt.kind === "box") return answer(run, image, prompts, seed);
   const [whole] = await answer(run, image, [prompt, ...contextOf(under, coverage, prompt)], seed);
@@ -45,31 +46,16 @@ async function editByClickAlone(run: Runner, image: LoadedImage, under: Rle, pro
 
 async function answer(
   run: Runner,
-  { embedding, frame }: LoadedImage,
+  { frame, lowResSidePx }: LoadedImage,
   prompts: readonly Prompt[],
   feedback: Float32Array | null,
 ): Promise<readonly Candidate[]> {
-  const output = await run({
-    image_embeddings: embedding.imageEmbeddings,
-    ...(embedding.highResFeatures === null ? {} : { high_res_features: embedding.highResFeatures }),
-    ...promptFeeds(prompts, feedback, frame, lowResSideOf(embedding)),
-  });
+  const output = await run({ ...promptFeeds(prompts, feedback, frame, lowResSidePx) });
   const numBoxes = prompts.filter((prompt) => prompt.kind === "box").length;
   const numPrompts = prompts.length + numBoxes + (feedback === null ? 0 : 1); // a box counts as two
   const side = output.lowResMasks.dims.at(-1) ?? 0;
   return chooseMasks(output.iouPredictions.data, numPrompts).map((index) => {
     const lowResLogits = output.lowResMasks.data.slice(index * side * side, (index + 1) * side * side);
-    return {
-      rle: logitsToRle(lowResLogits, side, frame),
-      predictedIou: output.iouPredictions.data[index] ?? 0,
-      lowResLogits,
-    };
+    return new LogitsCandidate(lowResLogits, output.iouPredictions.data[index] ?? 0, frame);
   });
 }
-
-function lowResSideOf(embedding: Embedding): number {
-  return (embedding.imageEmbeddings.dims.at(-1) ?? 0) * LOW_RES_PER_EMBEDDING_CELL;
-}
-
-/** Strides 16 and 4 of the contract (docs/architecture.md, sam/config.py). */
-const LOW_RES_PER_EMBEDDING_CELL = 4;

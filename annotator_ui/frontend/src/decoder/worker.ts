@@ -2,16 +2,24 @@
 
 import * as ort from "onnxruntime-web/wasm";
 import { modelFrame } from "../core/mask";
-import type { ModelFrame } from "../core/mask";
-import type { Candidate } from "../core/prompts";
-import { parseEmbedding } from "./embedding";
+import { isRivalBetter } from "./backends";
+import { toSent } from "./candidates";
+import type { SentCandidate } from "./candidates";
+import { lowResSideOf, parseEmbedding } from "./embedding";
 import type { Embedding, FloatTensor } from "./embedding";
+import { promptFeeds } from "./feeds";
+import { Network } from "./network";
+import type { Feeds, OpenPart } from "./network";
 import type { Question, Reply, Request } from "./protocol";
 import { decodePrompts } from "./session";
-import type { Runner } from "./session";
+import type { LoadedImage } from "./session";
 
-let run: Runner | null = null;
-let current: { imageId: string; embedding: Embedding; frame: ModelFrame } | null = null;
+const WARM_UP_RUNS = 2;
+
+let network: Network | null = null;
+/** The model's bytes until the first photo is open: then the graphics card is tried. */
+let untried: { readonly model: Uint8Array; readonly ortUrl: string } | null = null;
+let current: (LoadedImage & { readonly imageId: string }) | null = null;
 /** onnxruntime runs one question at a time; later ones wait their turn. */
 let last: Promise<void> = Promise.resolve();
 
@@ -31,46 +39,83 @@ async function reply(request: Request): Promise<void> {
   self.postMessage(answer);
 }
 
-async function handle(question: Question): Promise<readonly Candidate[]> {
+async function handle(question: Question): Promise<readonly SentCandidate[]> {
   switch (question.type) {
     case "open":
-      run = await openSession(question.decoder, question.ortUrl, question.numThreads);
+      // Absolute, because onnxruntime resolves a bare path against its own script.
+      ort.env.wasm.wasmPaths = new URL(question.ortUrl, self.location.origin).href;
+      ort.env.wasm.numThreads = question.numThreads;
+      untried = { model: new Uint8Array(question.decoder), ortUrl: ort.env.wasm.wasmPaths };
+      network = await Network.open(untried.model, partOpener(ort, "wasm"));
       current = null;
       return [];
-    case "image":
-      current = {
-        imageId: question.imageId,
-        embedding: parseEmbedding(question.embedding),
-        frame: modelFrame(question.image, question.imageSizePx),
-      };
+    case "image": {
+      const embedding = parseEmbedding(question.embedding);
+      await opened().setPhoto(embedding);
+      const frame = modelFrame(question.image, question.imageSizePx);
+      current = { imageId: question.imageId, frame, lowResSidePx: lowResSideOf(embedding) };
+      if (untried !== null) last = last.then(warmUp);
+      if (untried !== null) void tryGraphicsCard(untried.model, untried.ortUrl, embedding);
+      untried = null;
       return [];
-    case "decode": {
-      if (run === null) throw new Error("The decoder is not open.");
-      if (current?.imageId !== question.imageId) throw new Error("The decoder holds another image.");
-      return decodePrompts(run, current, question.request);
     }
+    case "decode":
+      if (current?.imageId !== question.imageId) throw new Error("The decoder holds another image.");
+      return toSent(await decodePrompts(opened().run, current, question.request));
   }
 }
 
-async function openSession(decoder: ArrayBuffer, ortUrl: string, numThreads: number): Promise<Runner> {
-  // Absolute, because onnxruntime resolves a bare path against its own script.
-  ort.env.wasm.wasmPaths = new URL(ortUrl, self.location.origin).href;
-  ort.env.wasm.numThreads = numThreads;
-  const session = await ort.InferenceSession.create(decoder, { executionProviders: ["wasm"] });
-  const wanted = new Set(session.inputNames);
-  return async (feeds) => {
-    const tensors = Object.entries(feeds).filter(([name]) => wanted.has(name));
-    const output = await session.run(
-      Object.fromEntries(tensors.map(([name, { data, dims }]) => [name, new ort.Tensor("float32", data, dims)])),
-    );
+function opened(): Network {
+  if (network === null) throw new Error("The decoder is not open.");
+  return network;
+}
+
+/** The first runs of a WebAssembly program are slow: they should not be somebody's clicks. */
+async function warmUp(): Promise<void> {
+  // A failure will be told to whoever asks for a mask.
+  for (let i = 0; i < WARM_UP_RUNS; i += 1) await opened().run(anyPrompts()).catch(() => undefined);
+}
+
+function anyPrompts(): Feeds {
+  if (current === null) throw new Error("The decoder has no photo.");
+  return { ...promptFeeds([], null, current.frame, current.lowResSidePx) };
+}
+
+/** Meanwhile WebAssembly answers; only the trial itself waits its turn among the questions. */
+async function tryGraphicsCard(model: Uint8Array, ortUrl: string, embedding: Embedding): Promise<void> {
+  const { gpu } = navigator as { readonly gpu?: { requestAdapter(): Promise<unknown> } };
+  if ((await gpu?.requestAdapter().catch(() => null)) == null) return;
+  const photo = current;
+  try {
+    const runtime = await import("onnxruntime-web/webgpu");
+    runtime.env.wasm.wasmPaths = ortUrl;
+    const rival = await Network.open(model, partOpener(runtime, "webgpu"));
+    last = last.then(async () => {
+      if (current !== photo) return; // the next photo's embedding is not at hand here
+      await rival.setPhoto(embedding);
+      const trial = { current: opened(), rival, prompts: anyPrompts(), nowMs: () => performance.now() };
+      if (await isRivalBetter(trial)) network = rival;
+    }).catch(() => undefined);
+  } catch {
+    // A card without a driver that works: WebAssembly goes on.
+  }
+}
+
+function partOpener(runtime: Pick<typeof ort, "InferenceSession" | "Tensor">, provider: "wasm" | "webgpu"): OpenPart {
+  return async (model) => {
+    const session = await runtime.InferenceSession.create(model, { executionProviders: [provider] });
     return {
-      lowResMasks: floats(output["low_res_masks"], "low_res_masks"),
-      iouPredictions: floats(output["iou_predictions"], "iou_predictions"),
+      inputNames: session.inputNames,
+      run: async (feeds) => {
+        const tensors = Object.entries(feeds).map(([name, { data, dims }]) => [name, new runtime.Tensor("float32", data, dims)]);
+        const outputs = Object.entries(await session.run(Object.fromEntries(tensors) as Record<string, ort.Tensor>));
+        return Object.fromEntries(outputs.map(([name, tensor]) => [name, floats(tensor, name)]));
+      },
     };
   };
 }
 
-function floats(tensor: ort.Tensor | undefined, name: string): FloatTensor {
-  if (!(tensor?.data instanceof Float32Array)) throw new Error(`The decoder gave no ${name}.`);
-  return { data: tensor.data, dims: tensor.dims };
+function floats({ data, dims }: ort.Tensor, name: string): FloatTensor {
+  if (!(data instanceof Float32Array)) throw new Error(`The decoder's ${name} are not 32-bit floats.`);
+  return { data, dims };
 }

@@ -105,11 +105,11 @@ export class LabelPage extends ValueStore<PageState> {
 
   /** Submit the image once everything is saved, then take the next one. */
   async finish(): Promise<void> {
-    await this.#leave("submit", (assignmentId) => this.ports.api.submit(assignmentId));
+    await this.#leave("submit", (assignmentId, numLeftOut) => this.ports.api.submit(assignmentId, numLeftOut));
   }
 
   async skip(reason: string): Promise<void> {
-    await this.#leave("skip", (assignmentId) => this.ports.api.skip(assignmentId, reason));
+    await this.#leave("skip", (assignmentId, numLeftOut) => this.ports.api.skip(assignmentId, reason, numLeftOut));
   }
 
   /** Go back to the image before this one; everything here is saved as it is. */
@@ -173,7 +173,7 @@ export class LabelPage extends ValueStore<PageState> {
     this.update({ notice });
   }
 
-  async #leave(how: "submit" | "skip", close: (assignmentId: string) => Promise<void>): Promise<void> {
+  async #leave(how: "submit" | "skip", close: (assignmentId: string, numLeftOut: number) => Promise<void>): Promise<void> {
     const { open, isLeaving } = this.state();
     if (open === null || isLeaving || !this.#mayLeave(how, open)) return;
     this.update({ isLeaving: true, notice: "" });
@@ -184,7 +184,7 @@ export class LabelPage extends ValueStore<PageState> {
     }
     let notice = "";
     try {
-      await close(open.session.assignment_id);
+      await close(open.session.assignment_id, open.editor.state().document.numLeftOut);
     } catch (error) {
       notice = messageOf(error);
       if (!(error instanceof ApiError) || error.kind !== "refused") {

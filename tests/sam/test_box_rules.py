@@ -6,9 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sam.box_rules import EDGE_SLOPE, MIN_HALF_AXIS_CELLS, box_bounds, narrow_ovals
 from sam.features import ImageFeatures
 from sam.model import build
-from sam.prompt_maps import BOUND_SLOPE, box_bounds, prompt_maps
+from sam.prompt_maps import prompt_maps
 from sam.prompts import Prompts
 
 BOX = torch.tensor([[3.0, 4.0, 13.0, 16.0]])
@@ -30,7 +31,7 @@ def test_the_bound_rises_by_the_slope_per_cell_from_the_nearest_edge() -> None:
         [0, 2, 2, 0],  # 2 above the bottom edge
     ]
 
-    expected = BOUND_SLOPE * torch.tensor(depth_px) / 4
+    expected = EDGE_SLOPE * torch.tensor(depth_px) / 4
     assert torch.allclose(bounds(Prompts.make(boxes=BOX))[0], expected)
 
 
@@ -94,3 +95,44 @@ def test_the_oval_of_a_box_without_width_is_finite(box: list[float]) -> None:
 
 def test_a_click_alone_has_no_oval() -> None:
     assert (oval(Prompts.make(INSIDE, torch.tensor([[1]]))) == 0).all()
+
+
+def test_a_box_too_narrow_to_look_into_is_answered_by_its_oval() -> None:
+    # cells of 4 px; the box is 4 px square around (8, 8), a corner of four cells
+    box = torch.tensor([[6.0, 6.0, 10.0, 10.0]])
+
+    logits, share = narrow_ovals(Prompts.make(boxes=box), size=4, image_size_px=16)
+
+    assert share.tolist() == [1.0]
+    half_diagonal = 0.5**0.5  # cells from the corner to the nearest centres
+    expected = EDGE_SLOPE * (MIN_HALF_AXIS_CELLS - half_diagonal)
+    assert logits[0, 1:3, 1:3].tolist() == [[pytest.approx(expected, abs=1e-5)] * 2] * 2
+    assert (logits[0, 0] < 0).all()
+
+
+@pytest.mark.parametrize(("side_px", "share"), [(8.0, 1.0), (12.0, 0.5), (16.0, 0.0), (40.0, 0.0)])
+def test_the_oval_s_share_falls_between_two_and_four_cells(side_px: float, share: float) -> None:
+    box = torch.tensor([[0.0, 0.0, 60.0, side_px]])
+
+    assert narrow_ovals(Prompts.make(boxes=box), size=16, image_size_px=64)[1].item() == share
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_click_takes_over_from_the_oval(label: int) -> None:
+    clicked = Prompts.make(INSIDE, torch.tensor([[label]]), boxes=torch.tensor([[3.0, 3, 9, 9]]))
+
+    assert narrow_ovals(clicked, size=4, image_size_px=16)[1].item() == 0
+    assert narrow_ovals(Prompts.make(INSIDE, torch.tensor([[1]])), size=4, image_size_px=16)[1] == 0
+
+
+def test_a_speck_in_a_box_has_a_mask_where_it_is() -> None:
+    model = build("tiny", seed=0).eval()
+    with torch.no_grad():
+        features = model.encode(torch.rand(1, 3, 128, 128))
+        for left in (40.0, 41.0, 42.0, 43.0):
+            box = torch.tensor([[left, 50.0, left + 6, 57.0]])
+            low = model.decode(features, Prompts.make(boxes=box)).low_res_logits[:, :1]
+            mask = F.interpolate(low, (128, 128), mode="bilinear", align_corners=False)[0, 0] > 0
+            filled = torch.zeros_like(mask)
+            filled[50:57, int(left) : int(left) + 6] = True
+            assert (mask & filled).sum() / (mask | filled).sum() > 0.45

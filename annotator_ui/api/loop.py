@@ -1,0 +1,131 @@
+"""The loop, for leads: how the stage stands, its numbers, versions with figures, rolling back."""
+
+from __future__ import annotations
+
+import math
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Router
+
+from annotator_ui.api import present, schemas
+from annotator_ui.api.answers import answers
+from annotator_ui.lookups import project_by_slug, version_by_id
+from annotator_ui.permissions import actor_of
+from engine.domain.errors import NotReady
+from engine.domain.roles import Permission
+from engine.domain.schedule import RoundSize
+from engine.domain.states import ModelFamily, ModelVersionStatus
+from engine.models import ModelVersion, Project
+from engine.selectors.criteria import standing
+from engine.selectors.models import for_project, previous_version
+from engine.selectors.retraining import plan_for
+from engine.selectors.stages import active_stage, stage_policy
+from engine.services import model_versions, policies
+
+router = Router(tags=["loop"])
+
+
+@router.get("/projects/{slug:slug}/loop", response=answers(schemas.LoopOut, 404, 409))
+def loop(request: HttpRequest, slug: str) -> schemas.LoopOut:
+    """Live criteria of the present stage, a recommendation, and when models are trained next."""
+    project = project_by_slug(actor_of(request), slug, to=Permission.SEE_JOBS)
+    stage = active_stage(project)
+    if stage is None:
+        raise NotReady("this project has no open stage", code="no_stage")
+    found = standing(stage)
+    return schemas.LoopOut(
+        stage=stage.kind,
+        status=stage.status,
+        criteria=[schemas.CriterionOut.model_validate(one) for one in found.criteria],
+        advice=schemas.AdviceOut(way=found.advice.way, why=list(found.advice.why)),
+        plans=[_plan_out(project, family) for family in ModelFamily],
+        policy=stage_policy(stage).to_json(),
+    )
+
+
+@router.patch(
+    "/projects/{slug:slug}/policy", response=answers(schemas.PolicyOut, 404, 409, 413, 422)
+)
+def policy(request: HttpRequest, slug: str, body: schemas.PolicyIn) -> schemas.PolicyOut:
+    """Set numbers of the present stage; all of them or, when one is out of its bounds, none."""
+    actor = actor_of(request)
+    project = project_by_slug(actor, slug, to=Permission.CHANGE_POLICY)
+    changed = policies.change_policy(
+        project, changes=body.changes, actor=actor.user, reason=body.reason
+    )
+    return schemas.PolicyOut(policy=changed.to_json())
+
+
+@router.post(
+    "/projects/{slug:slug}/roll-back", response=answers(schemas.VersionOut, 404, 409, 413, 422)
+)
+def roll_back(request: HttpRequest, slug: str, body: schemas.RollBackIn) -> schemas.VersionOut:
+    """Let the version serve again that served before; open labelling sessions go on."""
+    actor = actor_of(request)
+    project = project_by_slug(actor, slug, to=Permission.PROMOTE)
+    version = model_versions.roll_back(
+        project, family=body.family, actor=actor.user, reason=body.reason
+    )
+    return present.version_out(version)
+
+
+@router.get(
+    "/projects/{slug:slug}/model-versions", response=answers(list[schemas.MeasuredVersionOut], 404)
+)
+def versions(request: HttpRequest, slug: str) -> list[schemas.MeasuredVersionOut]:
+    """List every version, newest first in each family, with figures and what speaks against it."""
+    project = project_by_slug(actor_of(request), slug, to=Permission.SEE_JOBS)
+    found = for_project(project).select_related("snapshot", "requested_by")
+    return [_version_out(version) for version in found]
+
+
+@router.get("/model-versions/{uuid:version_id}/curve", response=answers(schemas.CurveOut, 404))
+def curve(request: HttpRequest, version_id: UUID) -> schemas.CurveOut:
+    """Tell how a training goes, or went."""
+    version = version_by_id(actor_of(request), version_id, to=Permission.SEE_JOBS)
+    points = [schemas.CurvePointOut.model_validate(one) for one in model_versions.curve_of(version)]
+    return schemas.CurveOut(status=version.status, points=points)
+
+
+def _plan_out(project: Project, family: ModelFamily) -> schemas.PlanOut:
+    plan = plan_for(project, family=family)
+    earlier = previous_version(project, family=family)
+    return schemas.PlanOut(
+        family=family,
+        state=plan.state,
+        says=plan.says,
+        at_masks=plan.at_masks,
+        at=plan.at,
+        roll_back_to=earlier.number if earlier else None,
+    )
+
+
+def _version_out(version: ModelVersion) -> schemas.MeasuredVersionOut:
+    newest = max(version.evaluations.all(), key=lambda one: one.created_at, default=None)
+    metrics = newest.metrics if newest else {}
+    judged = version.status in (ModelVersionStatus.EVALUATED, ModelVersionStatus.REJECTED)
+    return schemas.MeasuredVersionOut(
+        id=version.pk,
+        family=ModelFamily(version.family),
+        number=version.number,
+        arch=version.arch,
+        status=version.status,
+        trains=RoundSize(version.trains),
+        because=version.because,
+        requested_by=version.requested_by.username if version.requested_by else None,
+        trained_on=version.snapshot.num_masks if version.snapshot else None,
+        error=version.error,
+        objections=model_versions.promotion_blockers(version) if judged else [],
+        metrics={name: float(value) for name, value in metrics.items() if _is_number(value)},
+        intervals={
+            name: [float(one) for one in value]
+            for name, value in metrics.items()
+            if name.endswith("_ci95") and isinstance(value, list) and all(map(_is_number, value))
+        },
+        created_at=version.created_at,
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

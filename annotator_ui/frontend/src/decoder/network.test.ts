@@ -1,0 +1,61 @@
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import type { Embedding, FloatTensor } from "./embedding";
+import { Network } from "./network";
+import type { Feeds, Part } from "./network";
+
+const tensor = (...data: number[]): FloatTensor => ({ data: Float32Array.from(data), dims: [data.length] });
+const starter = () => new Uint8Array(readFileSync(new URL("../../../../sam/starter/decoder.onnx", import.meta.url)));
+const embedding: Embedding = { imageEmbeddings: tensor(1), highResFeatures: tensor(2) };
+const ANSWER = { low_res_masks: tensor(5), iou_predictions: tensor(6) };
+
+/** Records what each part was asked; `inputNames` by the part's turn. */
+function parts(...inputNames: string[][]) {
+  const asked: Feeds[][] = [];
+  const open = (): Promise<Part> => {
+    const turn = asked.push([]) - 1;
+    return Promise.resolve({
+      inputNames: inputNames[turn] ?? [],
+      run: (feeds: Feeds) => {
+        asked[turn]!.push(feeds);
+        return Promise.resolve(turn === 0 && inputNames.length > 1 ? { shared: tensor(9) } : ANSWER);
+      },
+    });
+  };
+  return { asked, open };
+}
+
+it("does the photo's part once and hands it to every click", async () => {
+  const { asked, open } = parts(["image_embeddings", "high_res_features"], ["high_res_features", "shared", "point_coords"]);
+
+  const network = await Network.open(starter(), open);
+  await network.setPhoto(embedding);
+  await network.run({ point_coords: tensor(3), mask_input: tensor(4) });
+  const answer = await network.run({ point_coords: tensor(8) });
+
+  expect(asked[0]).toEqual([{ image_embeddings: tensor(1), high_res_features: tensor(2) }]);
+  expect(asked[1]).toEqual([3, 8].map((x) => ({ high_res_features: tensor(2), shared: tensor(9), point_coords: tensor(x) })));
+  expect(answer).toEqual({ lowResMasks: tensor(5), iouPredictions: tensor(6) });
+});
+
+it("runs a model whose parts do not open as it is", async () => {
+  const { asked, open } = parts(["image_embeddings", "point_coords"]);
+  const sizes: number[] = [];
+  const whole = starter();
+
+  const network = await Network.open(whole, (model) => {
+    sizes.push(model.length);
+    return model.length < whole.length ? Promise.reject(new Error("no kernel")) : open();
+  });
+  await network.setPhoto({ imageEmbeddings: tensor(1), highResFeatures: null });
+  await network.run({ point_coords: tensor(3) });
+
+  expect(sizes.at(-1)).toBe(whole.length);
+  expect(asked).toEqual([[{ image_embeddings: tensor(1), point_coords: tensor(3) }]]);
+});
+
+it("says so when a model has no masks to give", async () => {
+  const network = await Network.open(starter(), () => Promise.resolve({ inputNames: [], run: () => Promise.resolve({}) }));
+
+  await expect(network.run({})).rejects.toThrow("The decoder gave no masks.");
+});

@@ -1,0 +1,62 @@
+/** The decoder's network on one photo. Where the model allows it, the work that depends on the photo
+ * alone is done when the photo is opened, so that a click costs only the rest (see split.ts). */
+
+import type { Embedding, FloatTensor } from "./embedding";
+import type { Runner } from "./session";
+import { splitModel } from "./split";
+
+export type Feeds = Readonly<Record<string, FloatTensor>>;
+
+/** An ONNX graph that is ready to run; the worker passes onnxruntime's, tests their own. */
+export interface Part {
+  readonly inputNames: readonly string[];
+  run(feeds: Feeds): Promise<Feeds>;
+}
+
+export type OpenPart = (model: Uint8Array) => Promise<Part>;
+
+const PHOTO_INPUTS: ReadonlySet<string> = new Set(["image_embeddings", "high_res_features"]);
+
+export class Network {
+  readonly #early: Part | null;
+  readonly #late: Part;
+  #photo: Feeds = {};
+
+  private constructor(early: Part | null, late: Part) {
+    this.#early = early;
+    this.#late = late;
+  }
+
+  /** A model that cannot be cut, or whose parts do not run, is run as it is. */
+  static async open(model: Uint8Array, openPart: OpenPart): Promise<Network> {
+    const split = splitModel(model, PHOTO_INPUTS);
+    if (split === null) return new Network(null, await openPart(model));
+    try {
+      return new Network(await openPart(split.early), await openPart(split.late));
+    } catch {
+      return new Network(null, await openPart(model));
+    }
+  }
+
+  async setPhoto({ imageEmbeddings, highResFeatures }: Embedding): Promise<void> {
+    const features: Feeds = {
+      image_embeddings: imageEmbeddings,
+      ...(highResFeatures === null ? {} : { high_res_features: highResFeatures }),
+    };
+    const shared = this.#early === null ? {} : await this.#early.run(chosen(features, this.#early.inputNames));
+    this.#photo = { ...features, ...shared };
+  }
+
+  /** The masks and their predicted IoU for these prompts on the photo that was set. */
+  readonly run: Runner = async (prompts) => {
+    const outputs = await this.#late.run(chosen({ ...this.#photo, ...prompts }, this.#late.inputNames));
+    const [lowResMasks, iouPredictions] = [outputs["low_res_masks"], outputs["iou_predictions"]];
+    if (lowResMasks === undefined || iouPredictions === undefined) throw new Error("The decoder gave no masks.");
+    return { lowResMasks, iouPredictions };
+  };
+}
+
+/** A model without an input (official ones take no high-resolution features) is not given it. */
+function chosen(feeds: Feeds, names: readonly string[]): Feeds {
+  return Object.fromEntries(Object.entries(feeds).filter(([name]) => names.includes(name)));
+}
