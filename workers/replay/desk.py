@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.domain.jobs import QUEUES
+from engine.domain.schedule import RoundSize
 from engine.domain.states import JobStatus, ModelFamily, Role
 from engine.models import Image, Job, ModelVersion, Project, User
 from engine.selectors.models import missing_parts, serving_version
@@ -31,6 +32,7 @@ class Desk:
     journal: Journal
     say: Say
     stop: StopFlag
+    trains: RoundSize | None = None
     photos: dict[Image, Photo] = field(default_factory=dict)
 
 

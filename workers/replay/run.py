@@ -16,6 +16,7 @@ from typing import Any
 
 from engine import storage
 from engine.domain.jobs import JobKind
+from engine.domain.schedule import RoundSize
 from engine.domain.stages import StageKind
 from engine.domain.states import (
     ExportFormat,
@@ -53,7 +54,10 @@ GOOD_IOU = 0.75  # where the paper's audit starts to call masks alike (section 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySettings:
-    """What to replay. heldout: a COCO folder that no model learns from, measured every round."""
+    """What to replay. heldout: a COCO folder that no model learns from, measured every round.
+
+    trains: what of a SAM each round trains; None leaves it to the number of masks.
+    """
 
     dataset: Path
     heldout: Path | None = None
@@ -62,6 +66,7 @@ class ReplaySettings:
     masks_per_image: int = 10
     heldout_masks_per_image: int = 3
     seed: int = 0
+    trains: RoundSize | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -98,6 +103,7 @@ def run_replay(
     )
     _require_same(settings, journal=journal)
     desk = open_desk(photos, journal=journal, say=say, stop=stop)
+    desk.trains = settings.trains
     _measure(desk, settings)
     rounds = []
     for plan, following in zip(plans, [*plans[1:], None], strict=True):
@@ -262,7 +268,9 @@ def _candidate(desk: Desk, plan: RoundPlan, *, family: ModelFamily) -> ModelVers
         return ModelVersion.objects.get(pk=noted["version"])
     version = desk.project.model_versions.filter(family=family.value, status__in=IN_WORK).first()
     if version is None:
-        version, _ = model_versions.request_retrain(desk.project, family=family, actor=desk.lead)
+        version, _ = model_versions.request_retrain(
+            desk.project, family=family, actor=desk.lead, trains=desk.trains
+        )
     desk.journal.note(what, plan.number, {"version": str(version.pk)})
     return version
 

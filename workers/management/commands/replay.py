@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from engine.domain.errors import DomainError
+from engine.domain.schedule import RoundSize
 from workers.stopping import stop_on_signals
 
 JOURNAL = "replay.jsonl"
@@ -37,6 +38,12 @@ class Command(BaseCommand):
         add("--rounds", type=int, default=5, help="at least 3 (default 5)")
         add("--masks-per-image", type=int, default=10, help="drawn at most (default 10)")
         add("--heldout-masks", type=int, default=3, help="measured an image at most (default 3)")
+        add(
+            "--trains",
+            type=RoundSize,
+            choices=tuple(RoundSize),
+            help="what of the model each round trains; left out: by the number of masks",
+        )
         add("--seed", type=int, default=0)
         add("--out", type=Path, help="folder for replay.json, rounds.csv and cost.png")
         add(
@@ -94,6 +101,7 @@ class Command(BaseCommand):
             masks_per_image=options["masks_per_image"],
             heldout_masks_per_image=options["heldout_masks"],
             seed=options["seed"],
+            trains=options["trains"],
         )
         with tqdm(total=settings.num_images, unit="photo", dynamic_ncols=True) as bar:
             try:
