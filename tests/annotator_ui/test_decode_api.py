@@ -53,7 +53,7 @@ def test_the_server_decodes_what_the_model_itself_would(
         point_coords=np.array([[one["x_px"], one["y_px"]] for one in points]) if points else None,
         point_labels=np.array([one["label"] for one in points]) if points else None,
         box=np.array([8.0, 9.0, 31.0, 30.0]) if BOX in prompts else None,
-        multimask_output=len(prompts) == 1,
+        multimask_output=prompts == [POINT],
     )
 
     response = post(as_annotator, f"/api/v1/images/{image.pk}/decode", body(serving, *prompts))
@@ -64,7 +64,7 @@ def test_the_server_decodes_what_the_model_itself_would(
     assert answer["predicted_iou"] == pytest.approx(float(expected.predicted_iou[best]), abs=1e-3)
     mask = Rle.from_coco(answer["rle"], image_hw=(HEIGHT_PX, WIDTH_PX)).decode()
     assert (mask == expected.masks_nhw[best]).mean() > 0.995
-    assert len(answer["candidates"]) == (3 if len(prompts) == 1 else 1)
+    assert len(answer["candidates"]) == (3 if prompts == [POINT] else 1)
     assert answer["candidates"][0]["rle"] == answer["rle"]
 
 
