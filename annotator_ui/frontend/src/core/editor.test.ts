@@ -124,7 +124,7 @@ describe("every tool", () => {
 
       expect(test.state.preview).toBeNull();
       expect(test.editor.path()).toMatch(/\.idle$/);
-      expect(test.document).toEqual({ masks: [], draft: expect.objectContaining({ steps: [], edits: [] }) as unknown });
+      expect(test.document).toEqual({ masks: [], numLeftOut: 0, draft: expect.objectContaining({ steps: [], edits: [] }) as unknown });
     },
   );
 
