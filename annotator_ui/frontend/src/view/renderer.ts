@@ -31,8 +31,11 @@ export interface Scene {
   readonly isOutlineOnly: boolean;
 }
 
-/** Shares of the chosen opacity. `background`: kept masks step back while another one is being made. */
-const FILL = { accepted: 1, proposed: 0.4, background: 0.35, draft: 1.1, selected: 1.35, hover: 0.6 } as const;
+/** Shares of the chosen opacity. */
+const FILL = { accepted: 1, proposed: 0.4, draft: 1.1, selected: 1.35, hover: 0.6 } as const;
+/** Kept masks step back while another one is being made: as a layer, for drawing hundreds of them anew
+ * would keep every first click waiting. */
+const STEPPED_BACK = 0.5;
 const LINE_PX = { normal: 1.5, selected: 3, halo: 2 } as const;
 const DASH_PX = [7, 5] as const;
 /** How far beyond the view's edges a layer is drawn, as a share of the view's side. */
@@ -86,11 +89,12 @@ export class Renderer {
     const isDrafting = !isEmptyDraft(document.draft);
     const photoKey = [viewport, photo, devicePixelRatio];
     const masksKey = [
-      viewport, devicePixelRatio, document.masks, document.draft.base, isDrafting, state.selectedMaskId, state.markedMaskIds,
+      viewport, devicePixelRatio, document.masks, document.draft.base, state.selectedMaskId, state.markedMaskIds,
       state.areMasksHidden, state.hiddenMaskIds, state.isIsolated, scene.opacity, scene.isOutlineOnly,
     ];
     this.#photo.show(this.#layers.photo, state, photoKey, (context) => this.#paintPhoto(context, camera, photo, editor.image));
     this.#masks.show(this.#layers.masks, state, masksKey, (context) => this.#paintMasks(context, state, scene));
+    this.#layers.masks.style.opacity = isDrafting ? String(STEPPED_BACK) : "";
     this.#paintPrompts(scene, state);
     if (this.#photo.isMoved || this.#masks.isMoved) this.#sharpenLater();
     const { steps } = document.draft;
@@ -134,8 +138,7 @@ export class Renderer {
 
   #paintMask(context: CanvasRenderingContext2D, mask: MaskItem, colour: string, state: EditorState, scene: Scene): void {
     const isSelected = mask.id === state.selectedMaskId || state.markedMaskIds.includes(mask.id);
-    const isDrafting = !isEmptyDraft(state.document.draft);
-    const kind = isSelected ? "selected" : isDrafting ? "background" : mask.status === "proposed" ? "proposed" : "accepted";
+    const kind = isSelected ? "selected" : mask.status === "proposed" ? "proposed" : "accepted";
     if (!scene.isOutlineOnly) this.#fill(context, mask.rle, state, colour, FILL[kind] * scene.opacity);
     this.#outline(context, mask.rle, state, { colour, isDashed: mask.status === "proposed", isSelected });
   }
