@@ -23,7 +23,7 @@ from sam.config import PRESETS, SamConfig, VitConfig
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
 from sam.image_encoder import ImageEncoderVit
-from sam.layers import is_cpu_inference
+from sam.layers import is_cpu_inference, is_tracing
 from sam.mask_decoder import MaskDecoder
 from sam.prompt_encoder import PromptEncoder
 from sam.prompt_maps import prompt_maps
@@ -202,7 +202,7 @@ class Sam(nn.Module):
                     click_maps=self.click_maps,
                 )
             rules = None
-            if "box" in config.decoder.prompt_maps:
+            if "box" in config.decoder.prompt_maps and (is_tracing() or prompts.has_boxes()):
                 size_px = config.image_size_px
                 rules = BoxRules.of(prompts, size=config.low_res_size, image_size_px=size_px)
             decoded: Decoded = self.mask_decoder(

@@ -34,6 +34,10 @@ class Prompts:
     low_res_logits: Tensor | None = None
     has_mask: Tensor | None = None
 
+    def has_boxes(self) -> bool:
+        """Tell whether any of the sets has a box."""
+        return bool((self.point_labels == BOX_LABELS[0]).any())
+
     @classmethod
     def make(
         cls,
