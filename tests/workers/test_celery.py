@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
 
-from engine.domain.ids import uuid7
 from tests.workers.platform import Platform, all_over, of_kind
-from tests.workers.servers import private_redis, temporary_database
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
 @pytest.fixture
-def platform(tmp_path: Path, tiny_starter_dir: Path) -> Iterator[Platform]:
-    with (
-        temporary_database(f"segloop_workers_{uuid7().hex}") as database_url,
-        private_redis(tmp_path / "redis") as redis_url,
-    ):
-        running = Platform(
-            data_dir=tmp_path / "data",
-            starter_dir=tiny_starter_dir,
-            database_url=database_url,
-            redis_url=redis_url,
-        )
-        running.migrate()
-        yield running
-        running.stop()
+def platform(deployed: Platform) -> Platform:
+    return deployed
 
 
 def test_two_workers_turn_the_loop_and_survive_a_kill_and_a_wiped_redis(

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.domain.ids import uuid7
 from tests.workers.platform import Platform, Worker, all_over, of_kind
-from tests.workers.servers import private_redis, temporary_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # minutes on a busy machine
 WAIT_S = 600
@@ -23,23 +21,6 @@ def embedded(tmp_path: Path, tiny_starter_dir: Path) -> Iterator[Platform]:
     running.migrate()
     yield running
     running.stop()
-
-
-@pytest.fixture
-def deployed(tmp_path: Path, tiny_starter_dir: Path) -> Iterator[Platform]:
-    with (
-        temporary_database(f"segloop_prelabel_{uuid7().hex}") as database_url,
-        private_redis(tmp_path / "redis") as redis_url,
-    ):
-        running = Platform(
-            data_dir=tmp_path / "data",
-            starter_dir=tiny_starter_dir,
-            database_url=database_url,
-            redis_url=redis_url,
-        )
-        running.migrate()
-        yield running
-        running.stop()
 
 
 def start_workers(platform: Platform) -> list[Worker]:
