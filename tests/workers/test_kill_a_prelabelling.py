@@ -71,7 +71,9 @@ def survive_kills(platform: Platform) -> None:
     workers = kill_and_start_again(platform, workers)
     platform.wait_until(is_prefilled, what="all are prefilled", timeout_s=WAIT_S)
     for worker in workers:
-        worker.kill()  # so that nothing moves while it is looked at
+        # So that nothing moves while it is looked at. Asked, not killed: a third kill of the same
+        # training would rightly end it as dead.
+        worker.terminate()
     check_prefilled_masks(platform.step("state"))
     workers = start_workers(platform)
     platform.wait_until(
