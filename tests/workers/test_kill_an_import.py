@@ -48,7 +48,7 @@ def test_a_killed_import_is_finished_by_a_runner(platform: Platform, tmp_path: P
     command.kill()
     assert len(platform.step("state")["masks"]) < NUM_IMAGES
 
-    platform.start("manage.py", "runner", "--queues", "cpu")
+    platform.start("manage.py", "runner", "--queues", "files")
     state = platform.wait_until(all_over, what="the import done")
 
     (job,) = of_kind(state, "import")
