@@ -141,6 +141,21 @@ def test_clicks_change_an_existing_mask_where_they_are(
     assert grown[shrunk].all()
 
 
+def test_a_click_does_not_draw_the_kept_masks_anew(labelling: LabellingPage) -> None:
+    """Drawing hundreds of them takes seconds without a graphics card: no click may wait for it."""
+    polygon(labelling, (40, 300), (140, 300), (140, 380), (40, 380))
+    labelling.wait_until_saved()
+    labelling.page.keyboard.press("q")
+    labelling.click(300, 150)
+    drawn = labelling.page.evaluate("window.__segloop.paints().numMaskLayers")
+    assert drawn > 0
+    labelling.click(330, 140)
+    labelling.page.keyboard.press("Escape")
+    labelling.click(90, 340)  # on the kept mask
+    labelling.page.keyboard.press("Escape")
+    assert labelling.page.evaluate("window.__segloop.paints().numMaskLayers") == drawn
+
+
 def test_the_preview_follows_the_pointer_and_a_click_takes_it(labelling: LabellingPage) -> None:
     page = labelling.page
     page.keyboard.press("q")

@@ -58,9 +58,10 @@ export class Renderer {
     this.#layers = layers;
   }
 
-  /** For measuring: frames painted so far, and when the newest answer to a prompt was first on screen. */
-  get paints(): { readonly numFrames: number; readonly answerPaintedMs: number } {
-    return { numFrames: this.#numFrames, answerPaintedMs: this.#answerPaintedMs };
+  /** For measuring: frames painted so far, how often all masks were drawn anew, and when the newest
+   * answer to a prompt was first on screen. */
+  get paints(): { readonly numFrames: number; readonly numMaskLayers: number; readonly answerPaintedMs: number } {
+    return { numFrames: this.#numFrames, numMaskLayers: this.#masks.numDrawn, answerPaintedMs: this.#answerPaintedMs };
   }
 
   /** Paint at the next animation frame; more calls before it cost nothing. */
@@ -89,8 +90,8 @@ export class Renderer {
     const isDrafting = !isEmptyDraft(document.draft);
     const photoKey = [viewport, photo, devicePixelRatio];
     const masksKey = [
-      viewport, devicePixelRatio, document.masks, document.draft.base, state.selectedMaskId, state.markedMaskIds,
-      state.areMasksHidden, state.hiddenMaskIds, state.isIsolated, scene.opacity, scene.isOutlineOnly,
+      viewport, devicePixelRatio, document.masks, document.draft.base, state.selectedMaskId, state.areMasksHidden,
+      state.hiddenMaskIds, state.isIsolated, scene.opacity, scene.isOutlineOnly, ...state.markedMaskIds,
     ];
     this.#photo.show(this.#layers.photo, state, photoKey, (context) => this.#paintPhoto(context, camera, photo, editor.image));
     this.#masks.show(this.#layers.masks, state, masksKey, (context) => this.#paintMasks(context, state, scene));
@@ -212,6 +213,11 @@ class MovingLayer {
   #camera: Camera | null = null;
   #key: readonly unknown[] = [];
   #shownCamera: Camera | null = null;
+  #numDrawn = 0;
+
+  get numDrawn(): number {
+    return this.#numDrawn;
+  }
 
   get isMoved(): boolean {
     return this.#camera !== this.#shownCamera;
@@ -230,6 +236,7 @@ class MovingLayer {
       toImageFrame(context, camera);
       context.lineJoin = "round";
       paint(context);
+      this.#numDrawn += 1;
       this.#camera = camera;
       this.#key = key;
     }

@@ -9,7 +9,7 @@ declare global {
       /** Image pixels to CSS pixels of the browser window. */
       imageToScreen?: (x: number, y: number) => { x: number; y: number };
       state?: () => unknown;
-      paints?: () => { readonly numFrames: number; readonly answerPaintedMs: number };
+      paints?: () => { readonly numFrames: number; readonly numMaskLayers: number; readonly answerPaintedMs: number };
     };
   }
 }
