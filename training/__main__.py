@@ -322,7 +322,7 @@ def _read_metrics(path: Path) -> Metrics:
     try:
         return Metrics.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError) as error:
-        raise ManifestError(f"{path} is no evaluation with masks: {error!r}") from error
+        raise ManifestError(f"{path} is no evaluation that --json wrote") from error
 
 
 if __name__ == "__main__":

@@ -83,6 +83,18 @@ def test_evaluate_compares_with_an_earlier_evaluation(
     assert "clicks_1   +0.000  [+0.000, +0.000]" in capsys.readouterr().out
 
 
+def test_a_comparison_with_a_checkpoint_is_refused_in_one_line(
+    tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_blobs(tmp_path / "data", num_train=0, num_holdout=1)
+    code = main(
+        ["evaluate", "--checkpoint", str(sam), "--data", str(manifest), "--compare", str(sam)]
+    )
+    assert code != 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == f"error: {sam} is no evaluation that --json wrote"
+
+
 def test_training_from_the_command_line_leaves_a_model_and_its_decoder(
     tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,7 +32,21 @@ it("rests when the pointer does", async () => {
   move(5, 5);
   asked[0]!.answer([candidate(rectangle(0, 0, 5, 5), 0.7)]);
   await settle();
+  move(5, 5);
+  await settle();
   expect(asked).toHaveLength(1);
+  move(6, 5);
+  expect(asked).toHaveLength(2);
+});
+
+it("asks again for a place whose preview was taken away", async () => {
+  const { hover, asked, move, settle } = start();
+  move(5, 5);
+  asked[0]!.answer([candidate(rectangle(0, 0, 5, 5), 0.7)]);
+  await settle();
+  hover.clear();
+  move(5, 5);
+  expect(asked).toHaveLength(2);
 });
 
 it("shows nothing once a click is made, beside the photo, with another tool or when off", async () => {

@@ -23,6 +23,8 @@ export class HoverPreview extends ValueStore<HoverState> {
   #editor: Editor | null = null;
   #pointer: ScreenPoint | null = null;
   #isAsking = false;
+  /** What is shown is the answer for this place. */
+  #shownFor: ImagePoint | null = null;
 
   constructor(look: (at: ImagePoint) => Promise<readonly Candidate[] | null>, isOn: () => boolean) {
     super({ rle: null, predictedIou: 0, numShown: 0 });
@@ -39,27 +41,32 @@ export class HoverPreview extends ValueStore<HoverState> {
   }
 
   clear(): void {
+    this.#shownFor = null;
     if (this.state().rle !== null) this.update({ rle: null });
   }
 
   async #ask(): Promise<void> {
     if (this.#isAsking) return;
     this.#isAsking = true;
-    for (let asked: ImagePoint | null = null; ; ) {
+    for (let asked = this.#shownFor; ; ) {
       const at = this.#wanted();
+      // A press begins with a move on the spot: asked again, the click would wait for what is known.
       if (at === null || (asked !== null && asked.x === at.x && asked.y === at.y)) break;
       asked = at;
       const candidates = await this.#look(at);
       if (candidates === null) break;
-      this.#show(candidates[0]);
+      this.#show(candidates[0], at);
     }
     this.#isAsking = false;
   }
 
   /** The answer is about a place a moment ago, but its mask is still the one the pointer is on. */
-  #show(best: Candidate | undefined): void {
+  #show(best: Candidate | undefined, at: ImagePoint): void {
     if (best === undefined || this.#wanted() === null) this.clear();
-    else this.update({ rle: best.rle, predictedIou: best.predictedIou, numShown: this.state().numShown + 1 });
+    else {
+      this.#shownFor = at;
+      this.update({ rle: best.rle, predictedIou: best.predictedIou, numShown: this.state().numShown + 1 });
+    }
   }
 
   /** Where to look; null when a preview would be in the way. */
