@@ -27,6 +27,7 @@ MASKS_PER_SHARD = 2_000
 IMAGES_PER_SHARD = 200
 ROWS_AT_ONCE = 2_000
 PLAN = "plan.json"
+NOTHING = "there is nothing to export: no mask has been accepted yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +78,18 @@ class ExportPlan:
         ]
 
 
+def has_masks(project: Project) -> bool:
+    """Whether there is anything to export."""
+    return _with_masks(project).exists()
+
+
 def load_or_make(project: Project, folder: Path) -> ExportPlan:
     """Read the plan of an earlier attempt, or make one. InvalidInput when nothing is accepted."""
     stored = folder / PLAN
     if not stored.exists():
         facts = _make(project, folder)
         if facts["num_masks"] == 0:
-            raise InvalidInput("there is nothing to export: no mask has been accepted yet")
+            raise InvalidInput(NOTHING)
         part = stored.with_suffix(".part")
         part.write_bytes(orjson.dumps(facts))
         part.replace(stored)

@@ -34,10 +34,12 @@ class WrittenExport:
 
 @transaction.atomic
 def request_export(project: Project, *, format: str, actor: User) -> Export:
-    """Queue an export of all accepted masks. InvalidInput for an unknown format."""
+    """Queue an export of all accepted masks. InvalidInput for an unknown format or no mask."""
     require(actor, Permission.EXPORT, project)
     if format not in list(ExportFormat):
         raise InvalidInput(f"format must be one of {', '.join(ExportFormat)}, not {format!r}")
+    if not export_plan.has_masks(project):
+        raise InvalidInput(export_plan.NOTHING)
     export = Export.objects.create(project=project, format=format)
     export.job = jobs.enqueue(
         JobKind.EXPORT,

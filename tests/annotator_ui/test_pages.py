@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from engine.domain.jobs import QUEUES
 from engine.models import Assignment, EngineStage, Evaluation, Image, ModelVersion, Project, User
-from engine.services import exports, jobs, model_versions, projects
+from engine.services import assignments, exports, jobs, model_versions, projects
 from tests.annotator_ui.conftest import AddImage, client_of, photo_bytes, save_mask
 
 PAGE = "/projects/roof-tiles/"
@@ -134,16 +134,19 @@ def test_photos_upload_without_javascript(as_lead: Client, project: Project) -> 
     assert project.images.count() == 1
 
 
-def test_buttons_work_as_plain_forms(as_lead: Client, project: Project, image: Image) -> None:
-    exported = as_lead.post(f"{PAGE}export/", {"format": "coco"}, follow=True)
+def test_buttons_work_as_plain_forms(as_lead: Client, assignment: Assignment) -> None:
     refused = as_lead.post(f"{PAGE}retrain/", {"family": "sam"}, follow=True)
+    empty = as_lead.post(f"{PAGE}export/", {"format": "coco"}, follow=True)
+    save_mask(assignment)
+    exported = as_lead.post(f"{PAGE}export/", {"format": "coco"}, follow=True)
     invented = as_lead.post(f"{PAGE}export/", {"format": "pdf"}, follow=True)
 
     assert "COCO export is being written" in exported.content.decode()
     assert has(exported.content.decode(), "export-row")
     assert "nothing is labelled yet" in refused.content.decode().lower()
+    assert "there is nothing to export" in empty.content.decode().lower()
     assert "no such export format" in invented.content.decode()
-    assert project.exports.count() == 1
+    assert assignment.image.project.exports.count() == 1
 
 
 def test_advancing_early_needs_a_reason_and_says_what_is_missing(
@@ -268,7 +271,7 @@ def test_the_revision_moves_with_every_change_and_only_then(
 
     seen = [revision()]
     assert revision() == seen[0]
-    add_image(1)
+    save_mask(assignments.lease_image(add_image(1), annotator=annotator))
     seen.append(revision())
     exports.request_export(project, format="coco", actor=project.created_by)
     seen.append(revision())

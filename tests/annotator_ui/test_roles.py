@@ -7,12 +7,15 @@ import json
 from django.test import Client
 
 from engine.domain.jobs import QUEUES
-from engine.models import Image, Project, User
+from engine.models import Assignment, Image, Project, User
 from engine.services import jobs
-from tests.annotator_ui.conftest import client_of, post
+from tests.annotator_ui.conftest import client_of, post, save_mask
 
 
-def test_a_write_with_the_csrf_token_is_taken(lead: User, project: Project) -> None:
+def test_a_write_with_the_csrf_token_is_taken(
+    lead: User, project: Project, assignment: Assignment
+) -> None:
+    save_mask(assignment)
     client = Client(enforce_csrf_checks=True)
     client.force_login(lead)
     client.get(f"/projects/{project.slug}/")  # sets the cookie, as the browser would
@@ -35,9 +38,10 @@ def test_a_blocked_account_is_signed_out_at_once(as_annotator: Client, annotator
     assert as_annotator.get("/api/v1/projects/none").status_code == 401
 
 
-def test_an_admin_may_do_what_a_lead_may(project: Project) -> None:
+def test_an_admin_may_do_what_a_lead_may(project: Project, assignment: Assignment) -> None:
     from engine.services import users
 
+    save_mask(assignment)
     admin = client_of(users.create_user("ada", role="admin"))
 
     response = post(admin, f"/api/v1/projects/{project.slug}/exports", {"format": "sa1b"})

@@ -147,9 +147,19 @@ def test_provenance_says_who_made_each_mask(project: Project, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("format", ["coco", "sa1b"])
-def test_an_export_of_nothing_is_refused(tmp_path: Path, format: str) -> None:
+def test_an_export_of_nothing_is_refused_before_there_is_a_job(format: str) -> None:
     project = factories.make_project("Empty")
-    export = exports.request_export(project, format=format, actor=project.created_by)
+
+    with pytest.raises(InvalidInput, match="no mask has been accepted yet"):
+        exports.request_export(project, format=format, actor=project.created_by)
+
+    assert not project.exports.exists()
+    assert not project.jobs.exists()
+
+
+def test_an_export_whose_masks_went_before_it_ran_fails(project: Project, tmp_path: Path) -> None:
+    export = exports.request_export(project, format="coco", actor=project.created_by)
+    Mask.objects.update(status="rejected")
 
     with pytest.raises(InvalidInput, match="no mask has been accepted yet"):
         exports.write_export(export, tmp_path)
