@@ -123,6 +123,7 @@ def _version_out(version: ModelVersion) -> schemas.MeasuredVersionOut:
             for name, value in metrics.items()
             if name.endswith("_ci95") and isinstance(value, list) and all(map(_is_number, value))
         },
+        thresholds=schemas.FittedThresholdsOut.model_validate(version.thresholds),
         created_at=version.created_at,
     )
 

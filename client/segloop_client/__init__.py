@@ -10,6 +10,7 @@ from segloop_client.errors import (
     WaitedTooLong,
 )
 from segloop_client.ids import new_id
+from segloop_client.loop import Criterion, Fitted, MeasuredVersion, Plan, Standing, Version
 from segloop_client.operations import Accept, OperationResult, Reject, Save
 from segloop_client.prompts import Box, Point
 from segloop_client.shapes import (
@@ -37,16 +38,20 @@ __all__ = [
     "Candidate",
     "ChecksumError",
     "Client",
+    "Criterion",
     "Decoded",
     "Export",
+    "Fitted",
     "Image",
     "Import",
     "Job",
     "JobFailed",
     "Mask",
     "Me",
+    "MeasuredVersion",
     "Model",
     "OperationResult",
+    "Plan",
     "Point",
     "Project",
     "RefusedFile",
@@ -56,8 +61,10 @@ __all__ = [
     "SavedMask",
     "SegloopError",
     "Session",
+    "Standing",
     "Unreachable",
     "Uploaded",
+    "Version",
     "WaitedTooLong",
     "new_id",
 ]

@@ -13,6 +13,7 @@ from uuid import UUID
 from segloop_client.archives import FileForm, archive_of
 from segloop_client.errors import ApiError, ChecksumError, JobFailed, SegloopError, WaitedTooLong
 from segloop_client.http import Http
+from segloop_client.loop import LoopCalls
 from segloop_client.operations import Operation, OperationResult, Save
 from segloop_client.prompts import Prompt
 from segloop_client.shapes import (
@@ -61,6 +62,7 @@ class Client:
             num_tries=num_tries,
             first_wait_s=first_wait_s,
         )
+        self.loop = LoopCalls(self._http)
 
     def __enter__(self) -> Self:
         return self

@@ -187,6 +187,27 @@ def test_a_candidate_that_was_kept_back_says_why_with_figures(
     assert kept_back["objections"][0].startswith("one click is worse by 0.050")
 
 
+def test_fitted_thresholds_are_told_by_the_api(as_lead: Client, labelled: Project) -> None:
+    fitted = {
+        "predicted_iou": 0.8,
+        "stability_score": 0.9,
+        "precision": 0.7,
+        "recall": 0.6,
+        "num_truths": 40,
+    }
+    labelled.model_versions.filter(family="sam").update(
+        thresholds={"automatic": fitted, "prefill": {"0190": fitted}}
+    )
+
+    [told] = [
+        one["thresholds"]
+        for one in as_lead.get(f"{API}/model-versions").json()
+        if one["family"] == "sam"
+    ]
+
+    assert told == {"automatic": fitted, "prefill": {"0190": fitted}}
+
+
 def test_rolling_back_takes_one_click(as_lead: Client, labelled: Project) -> None:
     trained(labelled, is_good=True)
     html = html_of(as_lead)

@@ -344,6 +344,43 @@ def test_finishing_an_image_gives_the_next(
     segloop.skip(following.assignment_id, reason="blurred")
 
 
+def test_the_loop_stands_moves_and_explains_itself(segloop: Client, project: Project) -> None:
+    standing = segloop.loop.standing(project.slug)
+    assert (standing.stage, standing.way) == ("assisted_manual", "stay")
+    assert {one.key for one in standing.criteria} >= {"images", "masks"}
+    assert [plan.family for plan in standing.plans] == ["sam", "object_detector"]
+
+    changed = segloop.loop.set_policy(project.slug, {"exit_min_masks": 200}, reason="a real set")
+    assert changed["exit_min_masks"] == 200
+    with pytest.raises(ApiError, match="exit_min_masks") as refused:
+        segloop.loop.set_policy(project.slug, {"exit_min_masks": -1})
+    assert refused.value.status == 422
+
+    with pytest.raises(ApiError) as early:
+        segloop.loop.advance(project.slug)
+    assert early.value.status in (409, 422)
+    segloop.loop.advance(project.slug, reason="to see the next stage")
+    assert segloop.loop.standing(project.slug).stage == "semi_automatic"
+    segloop.loop.back(project.slug, reason="seen")
+    assert segloop.loop.standing(project.slug).stage == "assisted_manual"
+
+
+def test_versions_have_figures_and_roll_back_needs_an_earlier_one(
+    segloop: Client, project: Project
+) -> None:
+    serving = [one for one in segloop.loop.versions(project.slug) if one.status == "serving"]
+    assert {one.family for one in serving} == {"sam", "object_detector"}
+    (sam,) = (one for one in serving if one.family == "sam")
+    assert (sam.number, sam.trained_on, sam.automatic, dict(sam.prefill)) == (1, None, None, {})
+
+    with pytest.raises(ApiError, match="earlier version"):
+        segloop.loop.roll_back(project.slug, "sam")
+    assert segloop.loop.promote(project.slug, sam.id).status == "serving"
+    with pytest.raises(ApiError) as refused:
+        segloop.loop.retrain(project.slug, "sam", trains="decoder")
+    assert refused.value.status in (409, 422)
+
+
 def test_the_client_needs_nothing_of_the_platform() -> None:
     allowed = {*sys.stdlib_module_names, "requests", "segloop_client"}
     for path in (ROOT / "client" / "segloop_client").glob("*.py"):

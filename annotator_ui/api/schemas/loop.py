@@ -74,6 +74,23 @@ class RollBackIn(StrictIn):
     reason: Reason = ""
 
 
+class FittedOut(Schema):
+    """What a mask has to score, and what that kept of a held-out set of `num_truths` objects."""
+
+    predicted_iou: float
+    stability_score: float
+    precision: float
+    recall: float
+    num_truths: int
+
+
+class FittedThresholdsOut(Schema):
+    """Fitted on held-out images. `prefill`: by the id of the other model, SAM or detector."""
+
+    automatic: FittedOut | None = None
+    prefill: dict[str, FittedOut] = {}
+
+
 class MeasuredVersionOut(Schema):
     """A model version, what it measured on the held-out side, and what speaks against it.
 
@@ -95,6 +112,7 @@ class MeasuredVersionOut(Schema):
     objections: list[str]
     metrics: dict[str, float]
     intervals: dict[str, list[float]]
+    thresholds: FittedThresholdsOut
     created_at: datetime
 
 

@@ -1,0 +1,203 @@
+"""The loop, for scripts of leads: how a stage stands, moving it, retraining, versions.
+
+`segloop.loop` of a Client; every call raises as the client's own do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+from uuid import UUID
+
+from segloop_client.http import Http
+from segloop_client.shapes import Job, Json
+
+Family = Literal["sam", "object_detector"]
+Trains = Literal["decoder", "lora", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A target and its figure, `current` None while it cannot be known (`missing` says why)."""
+
+    key: str
+    title: str
+    current: float | None
+    target: float
+    verdict: str
+    missing: str
+
+    @classmethod
+    def of(cls, body: Json) -> Criterion:
+        return cls(**{field.name: body[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When a family's next round is; `roll_back_to` is the number of the version before."""
+
+    family: str
+    state: str
+    says: str
+    roll_back_to: int | None
+
+    @classmethod
+    def of(cls, body: Json) -> Plan:
+        return cls(**{field.name: body[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The present stage against its targets; `way` is "advance", "stay" or "back"."""
+
+    stage: str
+    status: str
+    criteria: tuple[Criterion, ...]
+    way: str
+    why: tuple[str, ...]
+    plans: tuple[Plan, ...]
+    policy: Mapping[str, float]
+
+    @classmethod
+    def of(cls, body: Json) -> Standing:
+        return cls(
+            stage=body["stage"],
+            status=body["status"],
+            criteria=tuple(Criterion.of(one) for one in body["criteria"]),
+            way=body["advice"]["way"],
+            why=tuple(body["advice"]["why"]),
+            plans=tuple(Plan.of(one) for one in body["plans"]),
+            policy=body["policy"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A model version as it stands."""
+
+    id: UUID
+    family: str
+    number: int
+    arch: str
+    status: str
+
+    @classmethod
+    def of(cls, body: Json) -> Version:
+        return cls(
+            id=UUID(body["id"]),
+            family=body["family"],
+            number=body["number"],
+            arch=body["arch"],
+            status=body["status"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a mask has to score, and what that kept of `num_truths` held-out objects."""
+
+    predicted_iou: float
+    stability_score: float
+    precision: float
+    recall: float
+    num_truths: int
+
+    @classmethod
+    def of(cls, body: Json) -> Fitted:
+        return cls(**{field.name: body[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredVersion(Version):
+    """A version with its held-out figures and what speaks against promoting it.
+
+    `automatic` and `prefill` (by the id of the other model, SAM or detector) are thresholds fitted
+    to held-out images; where there are none, the policy's hold.
+    """
+
+    trains: str
+    trained_on: int | None
+    error: str
+    objections: tuple[str, ...]
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    automatic: Fitted | None
+    prefill: Mapping[UUID, Fitted]
+
+    @classmethod
+    def of(cls, body: Json) -> MeasuredVersion:
+        automatic, prefill = body["thresholds"]["automatic"], body["thresholds"]["prefill"]
+        return cls(
+            id=UUID(body["id"]),
+            family=body["family"],
+            number=body["number"],
+            arch=body["arch"],
+            status=body["status"],
+            trains=body["trains"],
+            trained_on=body["trained_on"],
+            error=body["error"],
+            objections=tuple(body["objections"]),
+            metrics=body["metrics"],
+            intervals={name: (low, high) for name, (low, high) in body["intervals"].items()},
+            automatic=Fitted.of(automatic) if automatic else None,
+            prefill={UUID(other): Fitted.of(one) for other, one in prefill.items()},
+        )
+
+
+class LoopCalls:
+    """One method for each thing a lead decides; nothing here is repeated but reading."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def standing(self, slug: str) -> Standing:
+        return Standing.of(self._http.json("GET", f"/projects/{slug}/loop", may_repeat=True))
+
+    def set_policy(
+        self, slug: str, changes: Mapping[str, float], *, reason: str = ""
+    ) -> Mapping[str, float]:
+        """Set numbers of the present stage, all of them or none; return every number."""
+        body = {"changes": dict(changes), "reason": reason}
+        path = f"/projects/{slug}/policy"
+        policy: Mapping[str, float] = self._http.json("PATCH", path, body=body, may_repeat=True)[
+            "policy"
+        ]
+        return policy
+
+    def advance(self, slug: str, *, reason: str = "") -> str:
+        """Close the stage; the next opens when its open images are done. Return its status."""
+        return self._move(slug, "advance", reason)
+
+    def back(self, slug: str, *, reason: str = "") -> str:
+        """Return to the stage before, likewise."""
+        return self._move(slug, "back", reason)
+
+    def retrain(self, slug: str, family: Family, *, trains: Trains | None = None) -> Job:
+        """Queue a round; `trains` by the number of masks when left out. Wait for its job."""
+        body: dict[str, Any] = {"family": family}
+        if trains is not None:
+            body["trains"] = trains
+        answer = self._http.json("POST", f"/projects/{slug}/retrain", body=body, may_repeat=False)
+        return Job.of(answer["job"])
+
+    def versions(self, slug: str) -> list[MeasuredVersion]:
+        """Every version, newest first in each family."""
+        answer = self._http.json("GET", f"/projects/{slug}/model-versions", may_repeat=True)
+        return [MeasuredVersion.of(one) for one in answer]
+
+    def promote(self, slug: str, version_id: UUID, *, reason: str = "") -> Version:
+        body = {"model_version_id": str(version_id), "reason": reason}
+        path = f"/projects/{slug}/promote"
+        return Version.of(self._http.json("POST", path, body=body, may_repeat=False))
+
+    def roll_back(self, slug: str, family: Family, *, reason: str = "") -> Version:
+        """Let the version before serve again; return it."""
+        body = {"family": family, "reason": reason}
+        path = f"/projects/{slug}/roll-back"
+        return Version.of(self._http.json("POST", path, body=body, may_repeat=False))
+
+    def _move(self, slug: str, way: str, reason: str) -> str:
+        path = f"/projects/{slug}/{way}"
+        answer = self._http.json("POST", path, body={"reason": reason}, may_repeat=False)
+        return str(answer["status"])
