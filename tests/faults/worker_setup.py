@@ -18,7 +18,7 @@ from tests.faults import mutations
 def install() -> None:
     """Replace the task of `prelabel_image` and slow some finishes down; apply the mutation."""
     from engine.domain.jobs import JobKind
-    from engine.models import StateChange
+    from engine.models import Job, StateChange
     from workers import run_job, tasks
 
     zombie_share = float(os.environ.get("SEGLOOP_TEST_ZOMBIES", "0"))
@@ -46,7 +46,15 @@ def install() -> None:
     def finish_late(claim: Any, *, effects: Any) -> bool:
         if claim.attempt == 1 and random.random() < zombie_share:
             time.sleep(pause_s)
+            wait_for_a_successor(claim, s=random.uniform(0, 3) * pause_s)
         return bool(finish(claim, effects=effects))
+
+    def wait_for_a_successor(claim: Any, *, s: float) -> None:
+        """Write while another worker has the job, if one takes it: the worst moment there is."""
+        end = time.monotonic() + s
+        successor = Job.objects.filter(pk=claim.id, status="running").exclude(fence=claim.fence)
+        while time.monotonic() < end and not successor.exists():
+            time.sleep(0.05)
 
     tasks.TASKS[JobKind.PRELABEL_IMAGE] = note  # type: ignore[index]
     run_job.jobs.finish = finish_late
