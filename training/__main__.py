@@ -119,6 +119,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--images-per-step", type=_positive, help="of all processes together")
     add("--masks-per-image", type=_positive)
     add("--learning-rate", type=float)
+    add("--start-share", type=float, help="of the start in the saved weights (0.4)")
     add("--seed", type=int)
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.set_defaults(run=_run_train)
@@ -222,6 +223,8 @@ def _train_config(options: argparse.Namespace) -> TrainConfig:
         "images_per_step": options.images_per_step,
         "masks_per_image": options.masks_per_image,
         "learning_rate": options.learning_rate,
+        # What a grown model starts from is partly random.
+        "start_share": 0.0 if options.grow_to else options.start_share,
         "seed": options.seed,
     }
     try:

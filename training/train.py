@@ -132,6 +132,7 @@ class _Trainer:
         self.run = run
         self.processes = processes
         self.encoder_before = checkpoints.encoder_sha256(model)
+        self.start = {name: value.clone() for name, value in model.state_dict().items()}
         self.adapters: nn.ModuleList | None = None
         self.inputs: Inputs
         if config.trainable == "decoder":
@@ -187,7 +188,7 @@ class _Trainer:
         return load_rgb(image.image_path)
 
     def optimise(self, *, on_progress: OnProgress, should_stop: Callable[[], bool]) -> None:
-        """Take the steps that are left, then merge adapters into the encoder."""
+        """Take the steps that are left, merge adapters into the encoder, average with the start."""
         config = self.config
 
         def on_step(fraction: float, message: str, **figures: float) -> None:
@@ -217,6 +218,14 @@ class _Trainer:
             processes=self.processes,
         )
         adapters.merge(self.model.image_encoder)
+        self._average_with_start()
+
+    @torch.no_grad()
+    def _average_with_start(self) -> None:
+        """Leave each weight that moved between where it was and where it went."""
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point() and not torch.equal(value, self.start[name]):
+                value.lerp_(self.start[name], self.config.start_share)
 
     def result(self) -> TrainResult:
         """Return what the run was: its files are still to be written."""

@@ -117,17 +117,28 @@ def test_an_image_that_cannot_be_read_is_left_out(
 
 
 def test_a_loss_on_every_image_is_surely_worse_and_opposite_votes_are_not() -> None:
-    before = {(f"i{i}", f"m{i}"): 0.8 for i in range(8)}
-    lost = compare_memory(before, dict.fromkeys(before, 0.6))
+    before = {(f"i{i}", f"m{i}"): 0.7 for i in range(8)}
+    lost = compare_memory(before, dict.fromkeys(before, 0.5))
     mixed = compare_memory(
-        before, {key: 0.8 + (0.1 if place % 2 else -0.1) for place, key in enumerate(before)}
+        before, {key: 0.7 + (0.05 if place % 2 else -0.05) for place, key in enumerate(before)}
     )
 
-    assert (lost.serving, lost.candidate) == (pytest.approx(0.8), pytest.approx(0.6))
+    assert (lost.serving, lost.candidate) == (pytest.approx(0.7), pytest.approx(0.5))
     assert lost.high == pytest.approx(-0.2)
     assert lost.worse_share == 1.0
     assert mixed.low < 0 < mixed.high
     assert mixed.num_masks == 8
+
+
+def test_the_serving_models_own_pixels_are_no_advantage_while_the_object_is_the_same() -> None:
+    own = {(f"i{i}", f"m{i}"): 1.0 for i in range(8)}
+
+    alike = compare_memory(own, dict.fromkeys(own, 0.8))
+    forgotten = compare_memory(own, dict.fromkeys(own, 0.6))
+
+    assert (alike.mean, alike.low, alike.high, alike.worse_share) == (0.0, 0.0, 0.0, 0.0)
+    assert (alike.serving, alike.candidate) == (1.0, pytest.approx(0.8))
+    assert forgotten.high == pytest.approx(-0.15)
 
 
 def test_two_memories_without_a_common_mask_cannot_be_compared() -> None:

@@ -20,7 +20,7 @@ from sam.checkpoints import CheckpointError
 from sam.model import Sam, build
 from tests.training.blobs import write_blobs
 from tests.training.runs import losses, same_weights
-from training.config import InteractiveConfig, TrainConfig
+from training.config import InteractiveConfig, Trainable, TrainConfig
 from training.features import FeatureStore
 from training.manifest import ManifestError, read_manifest, write_manifest
 from training.run_folder import TrainError
@@ -285,6 +285,26 @@ def test_adapters_change_the_encoder_and_are_merged_into_plain_weights(
     assert not any(name.startswith("image_encoder.stages.") for name in changed)
     assert any(name.startswith("mask_decoder.") for name in changed)
     assert train(config, manifest, start, tmp_path / "run") == result  # resumes its last state
+
+
+@pytest.mark.parametrize("trainable", ["decoder", "all", "lora"])
+def test_the_saved_weights_lie_between_the_start_and_what_was_trained(
+    tmp_path: Path, start: Path, manifest: Path, trainable: Trainable
+) -> None:
+    config = replace(QUICK, trainable=trainable, start_share=0.25)
+    before = load_file(start)
+
+    mixed = load_file(train(config, manifest, start, tmp_path / "mixed").checkpoint_path)
+    alone = load_file(
+        train(replace(config, start_share=0.0), manifest, start, tmp_path / "alone").checkpoint_path
+    )
+
+    moved = [name for name in before if not torch.equal(before[name], alone[name])]
+    assert moved
+    for name in before:
+        between = 0.25 * before[name].double() + 0.75 * alone[name].double()
+        assert torch.allclose(mixed[name].double(), between, atol=1e-6)
+    assert any(not torch.equal(mixed[name], alone[name]) for name in moved)
 
 
 def test_an_older_set_is_mixed_in_and_belongs_to_the_run(

@@ -86,6 +86,7 @@ def _train_on_discs(folder: Path) -> Path:
         images_per_step=2,
         learning_rate=3e-3,
         encoder_learning_rate_share=1.0,
+        start_share=0.0,  # what it starts from is random
         clip_norm=1.0,
         interactive=InteractiveConfig(num_corrections=1, mask_only_passes=0),
     )
