@@ -204,15 +204,16 @@ def paired_difference(
     *,
     kinds: Sequence[str] = ("clicks_1",),
     mask_ids: Collection[str] | None = None,
+    ceiling_iou: float = 1.0,
 ) -> Difference:
     """Compare two checkpoints on the masks that both were measured on: b minus a.
 
-    kinds: a mask counts with the mean of these. mask_ids: only these masks. Raises ValueError
-    when none is left.
+    kinds: a mask counts with the mean of these. mask_ids: only these masks.
+    ceiling_iou: an IoU counts up to here. Raises ValueError when no mask is left.
     """
 
     def value(score: MaskScore) -> float:
-        return sum(score.value(kind) for kind in kinds) / len(kinds)
+        return sum(min(score.value(kind), ceiling_iou) for kind in kinds) / len(kinds)
 
     before = {(s.image_id, s.mask_id): value(s) for s in a.scores}
     pairs = [

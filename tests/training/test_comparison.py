@@ -78,6 +78,16 @@ def test_draws_of_images_vote_on_worse() -> None:
     assert found.differences[ALL].low == pytest.approx(-0.2)
 
 
+def test_the_serving_models_own_edges_are_no_advantage() -> None:
+    images = [image("a", [10]), image("b", [10])]
+
+    found = compare(
+        scores({"a": [1.0], "b": [0.98]}), scores({"a": [0.92], "b": [0.8]}), images=images
+    )
+
+    assert found.differences[ALL].mean == pytest.approx((0.0 - 0.1) / 2)
+
+
 def test_a_probe_counts_answers_and_passes_over_unreadable_photos(tmp_path: Path) -> None:
     manifest = write_blobs(tmp_path, num_train=2)
     images = open_dataset(manifest, side="train").require_side("train")
