@@ -1,1 +1,0 @@
-import sam  # noqa: F401 (how threads wait, before torch is loaded)

@@ -1,0 +1,1 @@
+import sam  # noqa: F401 (how threads wait, before torch is loaded)
