@@ -35,7 +35,7 @@ ALL = "all"
 CEILING_IOU = 0.9
 """Better agreement counts no further: people drew the held-out masks with the serving model's help
 and stop where a mask is good enough, so what is left is mostly that model's own edges. In a replay
-a candidate that beat it by 0.07 at one click on untouched masks lost without this, 0.002 to 0."""
+a candidate that beat it by 0.07 at one click on untouched masks lost by 0.002 without this."""
 SIZE_SLICES_PX = {"small objects": (0, 32**2), "medium objects": (32**2, 96**2)}
 """Areas in pixels as COCO divides them; what is larger is "large objects"."""
 LARGE = "large objects"

@@ -5,6 +5,7 @@ They are kept per mask so that two checkpoints can be compared on the same masks
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -204,7 +205,7 @@ def paired_difference(
     *,
     kinds: Sequence[str] = ("clicks_1",),
     mask_ids: Collection[str] | None = None,
-    ceiling_iou: float = 1.0,
+    ceiling_iou: float = math.inf,
 ) -> Difference:
     """Compare two checkpoints on the masks that both were measured on: b minus a.
 

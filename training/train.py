@@ -222,9 +222,9 @@ class _Trainer:
 
     @torch.no_grad()
     def _average_with_start(self) -> None:
-        """Leave each weight that moved between where it was and where it went."""
+        """Leave each weight between where it was and where it went; what stood still is exact."""
         for name, value in self.model.state_dict().items():
-            if value.is_floating_point() and not torch.equal(value, self.start[name]):
+            if value.is_floating_point():
                 value.lerp_(self.start[name], self.config.start_share)
 
     def result(self) -> TrainResult:

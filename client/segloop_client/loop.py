@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 from uuid import UUID
 
 from segloop_client.http import Http
@@ -15,6 +15,13 @@ from segloop_client.shapes import Job, Json
 
 Family = Literal["sam", "object_detector"]
 Trains = Literal["decoder", "lora", "all"]
+Shape = TypeVar("Shape")
+
+
+def _read(kind: type[Shape], body: Json, **read: Any) -> Shape:
+    """Make a dataclass of the body's values; `read` are those that are not taken as they are."""
+    names = [field.name for field in fields(cast("Any", kind)) if field.name not in read]
+    return kind(**{name: body[name] for name in names}, **read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class Criterion:
 
     @classmethod
     def of(cls, body: Json) -> Criterion:
-        return cls(**{field.name: body[field.name] for field in fields(cls)})
+        return _read(cls, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Plan:
 
     @classmethod
     def of(cls, body: Json) -> Plan:
-        return cls(**{field.name: body[field.name] for field in fields(cls)})
+        return _read(cls, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +68,13 @@ class Standing:
 
     @classmethod
     def of(cls, body: Json) -> Standing:
-        return cls(
-            stage=body["stage"],
-            status=body["status"],
+        return _read(
+            cls,
+            body,
             criteria=tuple(Criterion.of(one) for one in body["criteria"]),
             way=body["advice"]["way"],
             why=tuple(body["advice"]["why"]),
             plans=tuple(Plan.of(one) for one in body["plans"]),
-            policy=body["policy"],
         )
 
 
@@ -84,13 +90,7 @@ class Version:
 
     @classmethod
     def of(cls, body: Json) -> Version:
-        return cls(
-            id=UUID(body["id"]),
-            family=body["family"],
-            number=body["number"],
-            arch=body["arch"],
-            status=body["status"],
-        )
+        return _read(cls, body, id=UUID(body["id"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Fitted:
 
     @classmethod
     def of(cls, body: Json) -> Fitted:
-        return cls(**{field.name: body[field.name] for field in fields(cls)})
+        return _read(cls, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +128,11 @@ class MeasuredVersion(Version):
     @classmethod
     def of(cls, body: Json) -> MeasuredVersion:
         automatic, prefill = body["thresholds"]["automatic"], body["thresholds"]["prefill"]
-        return cls(
+        return _read(
+            cls,
+            body,
             id=UUID(body["id"]),
-            family=body["family"],
-            number=body["number"],
-            arch=body["arch"],
-            status=body["status"],
-            trains=body["trains"],
-            trained_on=body["trained_on"],
-            error=body["error"],
             objections=tuple(body["objections"]),
-            metrics=body["metrics"],
             intervals={name: (low, high) for name, (low, high) in body["intervals"].items()},
             automatic=Fitted.of(automatic) if automatic else None,
             prefill={UUID(other): Fitted.of(one) for other, one in prefill.items()},
