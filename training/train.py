@@ -224,7 +224,8 @@ class _Trainer:
     def _average_with_start(self) -> None:
         """Leave each weight between where it was and where it went; what stood still is exact."""
         for name, value in self.model.state_dict().items():
-            if value.is_floating_point():
+            # Averaging -0.0 with itself gives 0.0, which is another weight to its SHA-256.
+            if value.is_floating_point() and not torch.equal(value, self.start[name]):
                 value.lerp_(self.start[name], self.config.start_share)
 
     def result(self) -> TrainResult:

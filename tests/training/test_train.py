@@ -307,6 +307,20 @@ def test_the_saved_weights_lie_between_the_start_and_what_was_trained(
     assert any(not torch.equal(mixed[name], alone[name]) for name in moved)
 
 
+def test_what_stands_still_keeps_its_bits_when_averaged(
+    tmp_path: Path, start: Path, manifest: Path
+) -> None:
+    model = checkpoints.load(start)
+    with torch.no_grad():
+        next(model.image_encoder.parameters()).flatten()[0] = -0.0
+    checkpoints.save(model, tmp_path / "signed.safetensors", {})
+    config = replace(QUICK, num_steps=2, start_share=0.25)
+
+    result = train(config, manifest, tmp_path / "signed.safetensors", tmp_path / "run")
+
+    assert result.encoder_sha256 == checkpoints.encoder_sha256(model)
+
+
 def test_an_older_set_is_mixed_in_and_belongs_to_the_run(
     tmp_path: Path, start: Path, manifest: Path
 ) -> None:
