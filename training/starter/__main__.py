@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--dense-share", type=float, default=StarterConfig.dense_share)
     parser.add_argument("--refine-share", type=float, default=StarterConfig.refine_share)
     parser.add_argument("--judge-share", type=float, default=StarterConfig.judge_share)
+    parser.add_argument("--seed", type=int, default=StarterConfig.seed, help="of scenes and views")
     parser.add_argument("--scenes", type=int, default=2000, help="how many scenes to generate")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--batch-images", type=int, default=ViewSettings.batch_images)
@@ -37,6 +38,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     config = StarterConfig(
         hours=arguments.hours,
+        seed=arguments.seed,
         start=arguments.start,
         trains_encoder=not arguments.keep_encoder,
         decoder_share=arguments.decoder_share,
