@@ -74,7 +74,7 @@ def max_level(image_hw: tuple[int, int]) -> int:
 
 def side_px(image_hw: tuple[int, int], level: int) -> int:
     """Return the side of a level's squares in photo pixels."""
-    return -(-max(image_hw) // 2**level)
+    return -(-max(image_hw) // (1 << level))
 
 
 def close_up_at(image_hw: tuple[int, int], level: int, *, x_px: float, y_px: float) -> CloseUp:

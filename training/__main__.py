@@ -92,6 +92,11 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     add("--image-size", type=_positive, help="serve a pyramid model at this size")
     add("--max-masks-per-image", type=_positive, default=6)
     add("--max-images", type=_positive)
+    add(
+        "--close-ups",
+        action="store_true",
+        help="prompt objects under 1/16 of the photo as people who zoom in on them do",
+    )
     add("--baselines", action="store_true", help="GrabCut and flood fill too; needs OpenCV")
     add("--automatic", action="store_true", help="mask recall of automatic generation; slow")
     add("--points-per-side", type=_positive, default=32, help="grid of --automatic")
@@ -157,6 +162,8 @@ def _run_evaluate(options: argparse.Namespace) -> None:
         options.plots.mkdir(parents=True, exist_ok=True)
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
+    if options.close_ups and options.automatic:
+        raise ManifestError("--automatic measures whole photos: leave out --close-ups")
     settings = recall_settings(points_per_side=options.points_per_side)
     with _Bar() as bar:
         metrics = evaluate(
@@ -172,6 +179,7 @@ def _run_evaluate(options: argparse.Namespace) -> None:
             ),
             max_masks_per_image=options.max_masks_per_image,
             max_images=options.max_images,
+            close_ups_per_image=sys.maxsize if options.close_ups else 0,
             on_progress=bar.show,
         )
     print(table(metrics))

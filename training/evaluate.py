@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from sam.features import ImageFeatures
 from sam.model import Sam
 from training.baselines import flood_fills, grabcut, load_opencv
 from training.boundary import boundary_f, tolerance_px
-from training.features import FeatureStore, load_rgb
+from training.features import FeatureStore, load_image
+from training.looking_closer import look_closer
 from training.loop import OnProgress, no_progress
 from training.manifest import ImageRecord, ManifestError, MaskRecord, Side, open_dataset
 from training.metrics import MaskScore, Metrics
@@ -68,6 +69,7 @@ def evaluate(
     measures: Measures | None = None,
     max_masks_per_image: int | None = None,
     max_images: int | None = None,
+    close_ups_per_image: int = 0,
     samples: Samples | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Metrics:
@@ -76,11 +78,16 @@ def evaluate(
     Kinds of IoU: `clicks_<k>`, `oracle_1` (best of the three masks after one click), `box` (the
     exact box of the mask), and `fill_box`, the baseline that fills that box. Which mask counts is
     the model's own rule. max_masks_per_image: draw that many of an image's masks, always the same.
+    close_ups_per_image: in so many squares of a photo, each encoded alone, small objects are
+    prompted as by a person who zooms in on them (`masks.close_ups`); the true masks say which are
+    small. 0: everything in the whole photo, as the paper measures.
     samples: draws what was answered on some of the images, evenly spread over them.
     Images that cannot be read are left out and told in `problems`. Raises ManifestError,
     CheckpointError, and BaselineError when a baseline's package is missing.
     """
     measures = measures or Measures()
+    if close_ups_per_image and measures.automatic is not None:
+        raise ValueError("automatic generation is measured on whole photos, not on close-ups")
     if measures.baselines:
         load_opencv()
     manifest = open_dataset(Path(manifest_path), side=side)
@@ -90,6 +97,9 @@ def evaluate(
     store = FeatureStore(model, cache_dir=None)
     scores: list[MaskScore] = []
     problems = list(manifest.problems)
+    if close_ups_per_image:
+        drawn = [replace(i, masks=drawn_masks(i, max_masks=max_masks_per_image)) for i in images]
+        images = tuple(look_closer(drawn, max_per_image=close_ups_per_image))
     for index, image in enumerate(images, start=1):
         try:
             features = store.get(image)
@@ -143,7 +153,7 @@ class _Look:
         self.clicks = clicks
         self.frame = Frame(image.image_hw, model.config.image_size_px)
         needs_photo = measures.baselines or measures.automatic is not None
-        self.photo = load_rgb(image.image_path) if needs_photo else None
+        self.photo = load_image(image) if needs_photo else None
 
     def scores(self, masks: Sequence[MaskRecord]) -> Iterator[MaskScore]:
         """Yield the score of each mask, measured in batches."""

@@ -32,6 +32,15 @@ def load_rgb(path: Path) -> NDArray[np.uint8]:
         raise ManifestError(f"cannot read the image {path}: {error}") from error
 
 
+def load_image(image: ImageRecord) -> NDArray[np.uint8]:
+    """Return the pixels of a record: the photo, or the part of it that the record is about."""
+    photo = load_rgb(image.image_path)
+    if image.close_up_xywh_px is None:
+        return photo
+    x, y, w, h = image.close_up_xywh_px
+    return np.ascontiguousarray(photo[y : y + h, x : x + w])
+
+
 class FeatureStore:
     """Features of images by one model's encoder, in evaluation mode and without gradients."""
 
@@ -78,7 +87,7 @@ class FeatureStore:
         with torch.autocast(
             self.model.device.type, enabled=False
         ):  # what the platform stores is float32 work too
-            features = self.model.encode(self.model.preprocess(load_rgb(image.image_path)))
+            features = self.model.encode(self.model.preprocess(load_image(image)))
         self.model.train(was_training)
         try:
             return embeddings.to_bytes(features, encoder_sha256=self.encoder_sha256)
@@ -88,4 +97,5 @@ class FeatureStore:
     def _cache_key(self, image: ImageRecord) -> str:
         status = image.image_path.stat()
         text = f"{self.encoder_sha256}:{image.image_path.absolute()}:{status.st_size}:"
-        return hashlib.sha256(f"{text}{status.st_mtime_ns}".encode()).hexdigest()
+        part = "" if image.close_up_xywh_px is None else f":{image.close_up_xywh_px}"
+        return hashlib.sha256(f"{text}{status.st_mtime_ns}{part}".encode()).hexdigest()

@@ -13,7 +13,7 @@ from sam.model import Sam
 from training.config import TrainConfig
 from training.encoder_layers import drop_path
 from training.examples import Example
-from training.features import FeatureStore, load_rgb
+from training.features import FeatureStore, load_image
 from training.jitter import jittered
 from training.precision import step_autocast
 from training.targets import model_masks
@@ -68,7 +68,7 @@ class EncodedInputs:
         self, example: Example, *, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         model, config = self.model, self.config
-        photo = load_rgb(example.image.image_path)
+        photo = load_image(example.image)
         if config.jitter_scale is not None:
             view = jittered(
                 photo,

@@ -20,7 +20,7 @@ from sam.features import ImageFeatures
 from sam.model import Sam
 from sam.prompts import Prompts
 from sam.selection import PROMPTS_PER_BOX, choose
-from training.features import load_rgb
+from training.features import load_image
 from training.manifest import ImageRecord, ManifestError, MaskRecord
 from training.metrics import FloatArray, quantiles, resampled_means
 from training.sessions import iou
@@ -114,7 +114,7 @@ def replay_memory(
         chosen = _spread(remembered)
         if chosen:
             try:
-                photo = load_rgb(image.image_path)
+                photo = load_image(image)
             except ManifestError:
                 continue
             features = model.encode(model.preprocess(photo))

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from masks.rle import Rle
 from sam.overlay import overlay
-from training.features import load_rgb
+from training.features import load_image
 from training.manifest import ImageRecord
 from training.sessions import Mask, iou
 
@@ -63,7 +63,7 @@ class Samples:
         """Draw the image, unless none of its masks was measured."""
         if not self._truths:
             return
-        photo = load_rgb(image.image_path)
+        photo = load_image(image)
         panels = [self._panel(photo, self._truths, "truth, first clicks", clicks=self._clicks)]
         for number, title in PANELS.items():
             answers = self._answers[number]
@@ -76,7 +76,8 @@ class Samples:
             x_px += panel.width
         self.folder.mkdir(parents=True, exist_ok=True)
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in image.image_id)
-        sheet.save(self.folder / f"{name[:120]}.jpg", quality=JPEG_QUALITY)
+        part = "" if image.close_up_xywh_px is None else "-{}-{}-{}".format(*image.close_up_xywh_px)
+        sheet.save(self.folder / f"{name[:120]}{part}.jpg", quality=JPEG_QUALITY)
 
     @staticmethod
     def _panel(

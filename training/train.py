@@ -23,6 +23,7 @@ from training.examples import Example, Mixture, Pool, readable_examples, usable_
 from training.features import FeatureStore, load_rgb
 from training.inputs import EncodedInputs, Inputs, StoredInputs
 from training.interactive import InteractiveLoss, interactive_loss
+from training.looking_closer import look_closer
 from training.loop import (
     LoopSettings,
     OnProgress,
@@ -89,7 +90,11 @@ def train(
     model = checkpoints.load(start_checkpoint, device=processes.device)
     size_px = model.config.image_size_px
     examples = [
-        usable_examples(manifest.on_side("train"), size_px=size_px, config=config)
+        usable_examples(
+            look_closer(manifest.on_side("train"), max_per_image=config.close_ups_per_image),
+            size_px=size_px,
+            config=config,
+        )
         for manifest in sets
     ]
     identity = {

@@ -24,7 +24,9 @@ from sam.checkpoints import CheckpointError, encoder_sha256
 from sam.model import Sam
 from sam.onnx_export import ParityError, check_decoder
 from training.comparison import compare, probe
+from training.config import TrainConfig
 from training.evaluate import evaluate
+from training.looking_closer import look_closer
 from training.manifest import ImageRecord, open_dataset
 from training.metrics import Metrics
 from training.prompt_memory import Key, compare_memory, replay_memory
@@ -34,8 +36,9 @@ from workers.inference.registry import detector_of, sam_of
 from workers.inference.thresholds import AUTOMATIC, fit_automatic, fit_prefill, prefill_entry
 from workers.tasks.train_sam import snapshot_of
 
+CLOSE_UPS_PER_IMAGE = TrainConfig().close_ups_per_image  # measured as they are learned
 SCORES_KIND = "scores"
-SCORES_KEY = "scores_key"
+SCORES_KEY = "close_up_scores_key"
 """Where an evaluation's metrics name the stored file with the figures of every mask."""
 
 
@@ -46,6 +49,7 @@ def run(context: JobContext) -> Effects:
     snapshot = snapshot_of(candidate)
     manifest = storage.path_of(snapshot.manifest_key)
     images = open_dataset(manifest).require_side("holdout")
+    close = look_closer(images, max_per_image=CLOSE_UPS_PER_IMAGE)
     serving = serving_version(context.project, family=ModelFamily.SAM)
     before: Metrics | None = None
     remembered: dict[Key, float] = {}
@@ -56,7 +60,7 @@ def run(context: JobContext) -> Effects:
             context, serving, other, manifest=manifest, share=(0.0, 0.4)
         )
         against = {"against": str(serving.pk), "against_probe": probe(other, images).to_json()}
-        remembered = replay_memory(other, images)
+        remembered = replay_memory(other, close)
         del other  # two may not fit into memory
     model = _model(candidate)
     after = _measure(context, candidate, model, manifest=manifest, share=(0.4, 0.8))
@@ -64,7 +68,7 @@ def run(context: JobContext) -> Effects:
     if before is not None:
         report |= compare(before, after, images=images).to_json()
     if remembered:
-        memory = compare_memory(remembered, replay_memory(model, images))
+        memory = compare_memory(remembered, replay_memory(model, close))
         report["memory"] = memory.to_json()
     thresholds = _fit_thresholds(context, candidate, model, images)
 
@@ -173,4 +177,6 @@ def _measure(
         context.checkpoint(first + (last - first) * fraction, f"v{version.number}: {message}")
 
     on_progress(0.0, "measuring")
-    return evaluate(model, manifest, on_progress=on_progress)
+    return evaluate(
+        model, manifest, close_ups_per_image=CLOSE_UPS_PER_IMAGE, on_progress=on_progress
+    )
