@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +32,26 @@ class Photo:
 def choose_photos(
     dataset: Path, *, num_images: int, masks_per_image: int, seed: int
 ) -> list[Photo]:
-    """Draw photos that have masks, the same for the same seed. ReplayError when too few have."""
+    """Draw photos that have masks, the same for the same seed. ReplayError when too few have.
+
+    Every stretch of them has sources in the dataset's own proportions, so that rounds compare.
+    """
     records = [record for record in from_coco(dataset).images if record.masks]
     if len(records) < num_images:
         raise ReplayError(f"{dataset} has {len(records)} photos with masks, {num_images} are asked")
-    order = np.random.default_rng(seed).permutation(len(records))[:num_images]
-    return [_photo(records[int(index)], masks_per_image=masks_per_image) for index in order]
+    order = _evenly_mixed([record.source for record in records], seed=seed)[:num_images]
+    return [_photo(records[index], masks_per_image=masks_per_image) for index in order]
+
+
+def _evenly_mixed(sources: Sequence[str], *, seed: int) -> list[int]:
+    """Return places in a random order whose every stretch mixes the sources as the whole does."""
+    totals, seen = Counter(sources), Counter[str]()
+    places: list[tuple[float, int]] = []
+    for index in map(int, np.random.default_rng(seed).permutation(len(sources))):
+        source = sources[index]
+        places.append(((seen[source] + 0.5) / totals[source], index))
+        seen[source] += 1
+    return [index for _, index in sorted(places)]
 
 
 def _photo(record: ImageRecord, *, masks_per_image: int) -> Photo:

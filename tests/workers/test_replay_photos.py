@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from masks.rle import Rle
+from workers.replay.dataset import ReplayError, choose_photos
+
+NUM_BY_STAIN = {"blue": 24, "red": 8}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    mask = np.zeros((20, 30), dtype=bool)
+    mask[5:10, 5:10] = True
+    images, annotations = [], []
+    stains = [stain for stain, count in NUM_BY_STAIN.items() for _ in range(count)]
+    for number, stain in enumerate(stains, start=1):
+        name = f"{number}.png"
+        Image.new("RGB", (30, 20)).save(tmp_path / "images" / name)
+        images.append({"id": number, "file_name": name, "width": 30, "height": 20, "stain": stain})
+        annotations.append(
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": 1,
+                "segmentation": Rle.encode(mask).to_coco(),
+                "bbox": [5, 5, 5, 5],
+                "area": 25,
+                "iscrowd": 0,
+            }
+        )
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 1}]}
+    (tmp_path / "instances.json").write_text(json.dumps(document))
+    return tmp_path
+
+
+def test_every_round_gets_the_sources_in_the_proportions_of_the_dataset(dataset: Path) -> None:
+    photos = choose_photos(dataset, num_images=16, masks_per_image=3, seed=0)
+
+    for start in range(0, 16, 4):
+        found = Counter(photo.source for photo in photos[start : start + 4])
+        assert found == {"blue": 3, "red": 1}
+
+
+def test_the_draw_follows_the_seed(dataset: Path) -> None:
+    def names(seed: int) -> list[str]:
+        photos = choose_photos(dataset, num_images=12, masks_per_image=3, seed=seed)
+        return [photo.path.name for photo in photos]
+
+    assert names(1) == names(1)
+    assert names(1) != names(2)
+    assert len(set(names(1))) == 12
+
+
+def test_too_few_photos_are_an_error(dataset: Path) -> None:
+    with pytest.raises(ReplayError, match="32 photos with masks, 33 are asked"):
+        choose_photos(dataset, num_images=33, masks_per_image=3, seed=0)
