@@ -192,9 +192,10 @@ def _subjects(jobs: Sequence[Job]) -> dict[UUID, str]:
     )
     subjects = {}
     for job in jobs:
-        ids = {name: UUID(value) for name, value in job.args.items()}
+        close_up = job.args.get("close_up", "")
+        ids = {name: UUID(value) for name, value in job.args.items() if name != "close_up"}
         if image := images.get(ids.get("image", job.pk)):
-            subjects[job.pk] = image.file_name
+            subjects[job.pk] = image.file_name + (f", close-up {close_up}" if close_up else "")
         elif version := versions.get(ids.get("model_version", job.pk)):
             subjects[job.pk] = f"v{version.number}"
         elif export := formats.get(ids.get("export", job.pk)):

@@ -51,6 +51,8 @@ class JobSpec:
     """Lower runs first. An annotator waits for embeddings; nobody waits for automatic masks."""
     args: frozenset[str]
     """Names of its arguments; every value is the id of a row."""
+    optional_args: frozenset[str] = frozenset()
+    """Names of further arguments, plain text, that may be left out."""
     max_attempts: int = 3
     lease_s: float = 30
     """A worker that has not beaten for this long is taken for dead."""
@@ -66,7 +68,10 @@ SPECS: Mapping[JobKind, JobSpec] = {
     JobKind.EXPORT_DECODER: JobSpec(queue=CPU, priority=5, args=frozenset({"model_version"})),
     JobKind.EMBED_PROJECT: JobSpec(queue=CPU, priority=8, args=frozenset({"model_version"})),
     JobKind.EMBED_IMAGE: JobSpec(
-        queue=CPU, priority=10, args=frozenset({"image", "model_version"})
+        queue=CPU,
+        priority=10,
+        args=frozenset({"image", "model_version"}),
+        optional_args=frozenset({"close_up"}),
     ),
     # Asked for by an annotator who watches; behind embeddings, for which somebody cannot go on.
     JobKind.SUGGEST_MASKS: JobSpec(queue=CPU, priority=15, args=frozenset({"image", "stage"})),

@@ -47,11 +47,17 @@ class Image(StatefulRow):
         ]
 
 
+WHOLE_PHOTO = ""
+"""Not a close-up."""
+
+
 class Embedding(Row):
-    """What one encoder saw in one image. Immutable: another encoder makes another row."""
+    """What one encoder saw in one image or close-up. Immutable: another encoder, another row."""
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="embeddings")
     encoder_sha256 = models.CharField(max_length=SHA256_CHARACTERS)
+    close_up = models.CharField(max_length=16, default=WHOLE_PHOTO, blank=True)
+    """Key of a square of the photo, see masks/close_ups.py; empty: all of it."""
     storage_key = models.CharField(max_length=KEY_CHARACTERS)
     sha256 = models.CharField(max_length=SHA256_CHARACTERS)
     size_bytes = models.PositiveBigIntegerField()
@@ -59,7 +65,7 @@ class Embedding(Row):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["image", "encoder_sha256"], name="embedding_once_per_encoder"
+                fields=["image", "encoder_sha256", "close_up"], name="embedding_once_per_close_up"
             ),
             models.CheckConstraint(condition=~Q(encoder_sha256=""), name="embedding_has_encoder"),
             models.CheckConstraint(

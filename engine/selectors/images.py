@@ -6,6 +6,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from engine.domain.states import AssignmentStatus, MaskStatus, ModelFamily
 from engine.models import Assignment, Embedding, Image, Project
+from engine.models.image import WHOLE_PHOTO
 from engine.selectors.models import serving_version
 
 
@@ -16,7 +17,9 @@ def for_project(project: Project) -> QuerySet[Image]:
     """
     version = serving_version(project, family=ModelFamily.SAM)
     embedded = Embedding.objects.filter(
-        image=OuterRef("pk"), encoder_sha256=version.encoder_sha256 if version else ""
+        image=OuterRef("pk"),
+        encoder_sha256=version.encoder_sha256 if version else "",
+        close_up=WHOLE_PHOTO,
     )
     held = Assignment.objects.filter(image=OuterRef("pk"), status=AssignmentStatus.LEASED.value)
     return project.images.annotate(

@@ -1,32 +1,44 @@
-"""Image embeddings: made once an image and encoder, served to every browser."""
+"""Image embeddings: made once an image and encoder, served to every browser.
+
+So are those of an image's close-ups, the squares of masks/close_ups.py; but nobody makes them
+before somebody looks there.
+"""
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotReady
 from engine.domain.jobs import NOBODY_WAITS, URGENT, JobKind
 from engine.domain.states import ImageStatus, ModelFamily
 from engine.models import Embedding, Image, Job, ModelVersion, Project
+from engine.models.image import WHOLE_PHOTO
 from engine.selectors.models import serving_version
 from engine.selectors.queue import in_queue_order
 from engine.services import jobs
+from masks.close_ups import CloseUp, CloseUpError
 
 MAX_EMBEDDING_BYTES = 64 * 2**20
 
 
-def request_embedding(image: Image, *, is_urgent: bool = False) -> Job | None:
+def request_embedding(
+    image: Image, *, is_urgent: bool = False, close_up: str = WHOLE_PHOTO
+) -> Job | None:
     """Queue the embedding of the serving model; None when it is there or no model serves.
 
-    is_urgent: somebody is looking at the image now; it goes before everything else.
+    is_urgent: somebody is looking at the image now; it goes before everything else. So do
+    close-ups, always. InvalidInput: the image has no such close-up.
     """
+    close_up = _checked(image, close_up)
+    is_urgent = is_urgent or close_up != WHOLE_PHOTO
     version = serving_version(image.project, family=ModelFamily.SAM)
     if version is None:
         return None
-    if image.embeddings.filter(encoder_sha256=version.encoder_sha256).exists():
+    if image.embeddings.filter(encoder_sha256=version.encoder_sha256, close_up=close_up).exists():
         return None
-    request = _request(image, version=version, priority=URGENT if is_urgent else None)
+    priority = URGENT if is_urgent else None
+    request = _request(image, version=version, priority=priority, close_up=close_up)
     job = jobs.enqueue(
         JobKind.EMBED_IMAGE,
         project=image.project,
@@ -73,7 +85,9 @@ def request_parts(job: Job) -> int:
     )
 
 
-def store_embedding(image: Image, *, encoder_sha256: str, data: bytes) -> Embedding:
+def store_embedding(
+    image: Image, *, encoder_sha256: str, data: bytes, close_up: str = WHOLE_PHOTO
+) -> Embedding:
     """Keep an embedding file (safetensors, see sam/embeddings.py); a second one changes nothing."""
     if not 0 < len(data) <= MAX_EMBEDDING_BYTES:
         raise InvalidInput(f"an embedding has 1 to {MAX_EMBEDDING_BYTES} bytes, not {len(data)}")
@@ -81,6 +95,7 @@ def store_embedding(image: Image, *, encoder_sha256: str, data: bytes) -> Embedd
     embedding, _ = Embedding.objects.get_or_create(
         image=image,
         encoder_sha256=encoder_sha256,
+        close_up=_checked(image, close_up),
         defaults={
             "storage_key": key,
             "sha256": storage.sha256_of(key),
@@ -90,15 +105,19 @@ def store_embedding(image: Image, *, encoder_sha256: str, data: bytes) -> Embedd
     return embedding
 
 
-def embedding_for(image: Image, *, encoder_sha256: str | None = None) -> Embedding:
-    """Return the image's embedding of one encoder, by default the serving one's.
+def embedding_for(
+    image: Image, *, encoder_sha256: str | None = None, close_up: str = WHOLE_PHOTO
+) -> Embedding:
+    """Return the embedding of the image, or of a close-up, by default of the serving encoder.
 
-    NotReady while it is being made (asking also queues it); Conflict `outdated_embedding` when the
-    encoder asked for is no longer the serving one and left nothing behind.
+    InvalidInput when the image has no such close-up. NotReady while it is being made (asking also
+    queues it); Conflict `outdated_embedding` when the encoder asked for is no longer the serving
+    one and left nothing behind.
     """
+    close_up = _checked(image, close_up)
     version = serving_version(image.project, family=ModelFamily.SAM)
     wanted = encoder_sha256 or (version.encoder_sha256 if version else "")
-    if embedding := image.embeddings.filter(encoder_sha256=wanted).first():
+    if embedding := image.embeddings.filter(encoder_sha256=wanted, close_up=close_up).first():
         return embedding
     if version is None:
         raise NotReady("no segmentation model serves this project yet", code="no_model")
@@ -106,19 +125,37 @@ def embedding_for(image: Image, *, encoder_sha256: str | None = None) -> Embeddi
         raise Conflict(
             "the model has changed since; load the image again", code="outdated_embedding"
         )
-    request_embedding(image, is_urgent=True)
-    raise NotReady("the embedding of this image is still being computed")
+    request_embedding(image, is_urgent=True, close_up=close_up)
+    what = f"close-up {close_up} of this image" if close_up else "this image"
+    raise NotReady(f"the embedding of {what} is still being computed")
+
+
+def close_up_of(image: Image, key: str) -> CloseUp:
+    """Read a close-up's key; InvalidInput: the image has no such one."""
+    try:
+        return CloseUp.parse(key, image_hw=(image.height_px, image.width_px))
+    except CloseUpError as error:
+        raise InvalidInput(f"close_up: {error}") from None
 
 
 def _lacking(project: Project, *, version: ModelVersion) -> QuerySet[Image]:
-    return project.images.exclude(status=ImageStatus.REJECTED.value).exclude(
-        embeddings__encoder_sha256=version.encoder_sha256
+    whole = Embedding.objects.filter(
+        image=OuterRef("pk"), encoder_sha256=version.encoder_sha256, close_up=WHOLE_PHOTO
     )
+    return project.images.exclude(status=ImageStatus.REJECTED.value).filter(~Exists(whole))
 
 
-def _request(image: Image, *, version: ModelVersion, priority: int | None) -> jobs.Request:
-    return jobs.Request(
-        args={"image": image.pk, "model_version": version.pk},
-        idem_key=f"embed_image:{image.pk}:{version.encoder_sha256}",
-        priority=priority,
-    )
+def _request(
+    image: Image, *, version: ModelVersion, priority: int | None, close_up: str = WHOLE_PHOTO
+) -> jobs.Request:
+    args: dict[str, object] = {"image": image.pk, "model_version": version.pk}
+    idem_key = f"embed_image:{image.pk}:{version.encoder_sha256}"
+    if close_up:
+        args["close_up"] = close_up
+        idem_key += f":{close_up}"
+    return jobs.Request(args=args, idem_key=idem_key, priority=priority)
+
+
+def _checked(image: Image, close_up: str) -> str:
+    """Return the one way to write a close-up's key."""
+    return close_up_of(image, close_up).key if close_up else WHOLE_PHOTO

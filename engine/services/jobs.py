@@ -101,7 +101,7 @@ def enqueue(
     """Queue work in the caller's transaction; return the live job of that key if there is one."""
     kind = JobKind(kind)
     spec = SPECS[kind]
-    if set(args) != spec.args:
+    if set(args) - spec.optional_args != spec.args:
         raise InvalidInput(f"a {kind} job takes {sorted(spec.args)}, not {sorted(args)}")
     live = Job.objects.filter(idem_key=idem_key, status__in=LIVE)
     with transaction.atomic():

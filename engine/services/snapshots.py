@@ -13,6 +13,7 @@ from engine import storage
 from engine.domain.schedule import data_obstacle
 from engine.domain.states import ModelFamily, Side
 from engine.models import Embedding, Image, Mask, Project, Snapshot
+from engine.models.image import WHOLE_PHOTO
 from engine.selectors.masks import confirmed_masks
 from engine.selectors.models import serving_version
 
@@ -93,6 +94,6 @@ def _feature_paths(project: Project, *, images: list[Image]) -> dict[object, str
     if version is None:
         return {}
     embeddings = Embedding.objects.filter(
-        image__in=images, encoder_sha256=version.encoder_sha256
+        image__in=images, encoder_sha256=version.encoder_sha256, close_up=WHOLE_PHOTO
     ).values_list("image_id", "storage_key")
     return {image_id: str(storage.path_of(key)) for image_id, key in embeddings}

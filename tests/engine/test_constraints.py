@@ -214,6 +214,13 @@ def another_embedding(project: Project) -> None:
     embedding.save(force_insert=True)
 
 
+def another_embedding_of_a_close_up(project: Project) -> None:
+    embedding = Embedding.objects.get()
+    for _ in range(2):
+        embedding.pk, embedding.close_up = uuid7(), "1-0-0"
+        embedding.save(force_insert=True)
+
+
 def another_active_stage(project: Project) -> None:
     stage = project.stages.get()
     stage.pk, stage.ordinal = uuid7(), 2
@@ -240,6 +247,7 @@ def the_same_photo(project: Project) -> None:
         another_open_attempt,
         another_serving_model,
         another_embedding,
+        another_embedding_of_a_close_up,
         another_active_stage,
         another_mask_of_the_head,
         the_same_photo,

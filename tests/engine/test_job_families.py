@@ -9,6 +9,7 @@ import pytest
 from engine.domain.errors import Conflict, NotReady
 from engine.domain.jobs import QUEUES, URGENT, JobKind
 from engine.models import Image, Job, Project
+from engine.selectors.images import for_project
 from engine.services import embeddings, jobs
 from tests import factories
 
@@ -160,6 +161,26 @@ def test_an_image_somebody_looks_at_goes_before_everything_else(project: Project
     assert image_of(claimed) == str(looked_at.pk)
     assert Job.objects.get(pk=claimed.id).priority == URGENT
     assert Job.objects.filter(kind=JobKind.EMBED_IMAGE).count() == 3  # raised, not added
+
+
+def test_a_photo_of_which_only_a_close_up_is_embedded_still_lacks_its_own(project: Project) -> None:
+    image = factories.make_image(project, width_px=200, height_px=200)
+    version = project.model_versions.get()
+    key = {"encoder_sha256": version.encoder_sha256}
+    embeddings.store_embedding(image, **key, data=b"a", close_up="1-0-0")
+    assert not for_project(project).get().has_embedding
+
+    parent = embeddings.request_all(project)
+
+    assert parent is not None
+    jobs.finish(claim(), effects=lambda: {"n": embeddings.request_parts(parent)})
+    assert project.jobs.get(kind=JobKind.EMBED_IMAGE).args == {
+        "image": str(image.pk),
+        "model_version": str(version.pk),
+    }
+    embeddings.store_embedding(image, **key, data=b"b")
+    assert for_project(project).get().has_embedding
+    assert image.embeddings.count() == 2
 
 
 def test_nothing_is_embedded_for_a_model_that_stopped_serving(project: Project) -> None:

@@ -12,9 +12,9 @@ from django.db import IntegrityError, transaction
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotReady
 from engine.domain.ids import uuid7
-from engine.domain.jobs import QUEUES
+from engine.domain.jobs import QUEUES, URGENT
 from engine.domain.states import ModelFamily
-from engine.models import Project, Snapshot
+from engine.models import Embedding, Project, Snapshot
 from engine.selectors.models import missing_parts
 from engine.services import assignments, embeddings, jobs, masks, model_versions, snapshots
 from tests import factories
@@ -37,6 +37,14 @@ def test_a_snapshot_freezes_confirmed_masks_with_their_files(project: Project) -
     factories.make_version(project)
     train, holdout = factories.label_images(project, num_images=2, masks_per_image=2)
     embeddings.store_embedding(train, encoder_sha256=factories.ENCODER, data=b"features")
+    Embedding.objects.create(
+        image=holdout,
+        encoder_sha256=factories.ENCODER,
+        close_up="1-0-0",
+        storage_key="k",
+        sha256="s",
+        size_bytes=1,
+    )
     masks.reject_mask(holdout.masks.first(), actor=project.created_by)
 
     snapshot = snapshots.freeze_snapshot(project)
@@ -221,3 +229,47 @@ def test_waiting_for_an_embedding_queues_it_and_an_old_one_is_named(project: Pro
         embeddings.store_embedding(image, encoder_sha256=version.encoder_sha256, data=b"f")
         == stored
     )
+
+
+def test_a_close_up_is_computed_at_once_when_somebody_looks_there(project: Project) -> None:
+    version = factories.make_version(project)
+    image = factories.make_image(project, width_px=400, height_px=300)
+    embeddings.store_embedding(image, encoder_sha256=version.encoder_sha256, data=b"whole")
+
+    for key in ("2-1-2", "2-01-2"):  # the same square
+        with pytest.raises(NotReady, match="close-up 2-1-2 of this image is still being computed"):
+            embeddings.embedding_for(image, close_up=key)
+
+    job = project.jobs.get()
+    assert (job.kind, job.priority, job.args["close_up"]) == ("embed_image", URGENT, "2-1-2")
+    assert job.idem_key == f"embed_image:{image.pk}:{version.encoder_sha256}:2-1-2"
+    stored = embeddings.store_embedding(
+        image, encoder_sha256=version.encoder_sha256, data=b"close", close_up="2-1-2"
+    )
+    assert embeddings.embedding_for(image, close_up="2-1-2") == stored
+    assert embeddings.embedding_for(image) != stored
+    assert embeddings.request_embedding(image, close_up="2-1-2") is None
+    with pytest.raises(Conflict) as outdated:
+        embeddings.embedding_for(image, encoder_sha256="0" * 64, close_up="2-1-2")
+    assert outdated.value.code == "outdated_embedding"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("left", "is no close-up"),
+        ("3-0-0", "2 levels of close-ups"),
+        ("1-2-0", "level 1 has 2 rows and 3 columns"),
+    ],
+)
+def test_a_close_up_that_a_photo_does_not_have_is_refused(
+    project: Project, key: str, said: str
+) -> None:
+    factories.make_version(project)
+    image = factories.make_image(project, width_px=400, height_px=300)
+
+    with pytest.raises(InvalidInput, match=said):
+        embeddings.embedding_for(image, close_up=key)
+    with pytest.raises(InvalidInput, match=said):
+        embeddings.request_embedding(image, close_up=key)
+    assert not project.jobs.exists()

@@ -74,6 +74,7 @@ def outcome() -> dict[str, Any]:
     from engine.models import Embedding, Job, JobAttempt, Mask, MaskRevision, StateChange
 
     effects = StateChange.objects.filter(subject_type="effect")
+    embedded = Embedding.objects.filter(close_up="")
     revisions = MaskRevision.objects.select_related("mask__image").order_by("created_at")
     return {
         "revisions": [
@@ -107,7 +108,7 @@ def outcome() -> dict[str, Any]:
             {"job": str(job), "fence": fence, "outcome": outcome}
             for job, fence, outcome in JobAttempt.objects.values_list("job", "fence", "outcome")
         ],
-        "embedded": [str(image) for image in Embedding.objects.values_list("image", flat=True)],
+        "embedded": [str(image) for image in embedded.values_list("image", flat=True)],
     }
 
 

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 
 from engine import storage
+from engine.domain.errors import NotReady
 from engine.domain.ids import uuid7
 from engine.domain.jobs import QUEUES, JobKind
 from engine.domain.states import JobStatus, ModelFamily, ModelVersionStatus, Role
@@ -32,6 +33,8 @@ from engine.services import (
 from masks.rle import Rle
 from sam import embeddings as embeddings_file
 from tests.workers.photos import disc_photo
+from workers.inference.embed import load_photo
+from workers.inference.registry import sam_of
 from workers.run_job import Outcome, run_next
 from workers.stopping import StopFlag
 
@@ -98,6 +101,28 @@ def test_a_new_photo_gets_its_embedding_and_the_starter_its_decoder(
     assert hashlib.sha256(data).hexdigest() == embedding.sha256  # content-addressed
     assert embeddings_file.encoder_sha256_of(data) == serving.encoder_sha256
     assert {tensor.dtype for tensor in safetensors.torch.load(data).values()} == {torch.float16}
+
+
+def test_a_close_up_is_encoded_alone_as_a_photo_of_its_own(project: Project, lead: User) -> None:
+    data, _ = disc_photo(0, size_px=240)
+    image, _ = images.ingest_image(project, data=data, file_name="a.png", actor=lead)
+    run_all()
+    with pytest.raises(NotReady):
+        embeddings.embedding_for(image, close_up="1-1-2")
+
+    assert run_all() == ["embed_image"]
+
+    x_px, y_px, side_px = 120, 60, 120
+    stored = storage.read_bytes(embeddings.embedding_for(image, close_up="1-1-2").storage_key)
+    model = sam_of(serving_version(project, family=ModelFamily.SAM))
+    with torch.inference_mode():
+        seen = load_photo(image)[y_px : y_px + side_px, x_px : x_px + side_px]
+        alone = model.encode(model.preprocess(seen))
+    expected = embeddings_file.to_bytes(
+        alone, encoder_sha256=embeddings_file.encoder_sha256_of(stored), image_hw=(120, 120)
+    )
+    assert stored == expected
+    assert image.embeddings.count() == 2
 
 
 def test_another_encoder_embeds_every_photo_anew_as_parts_of_one_job(

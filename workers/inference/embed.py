@@ -12,6 +12,8 @@ from PIL import Image as PillowImage
 
 from engine import storage
 from engine.models import Embedding, Image, ModelVersion
+from engine.models.image import WHOLE_PHOTO
+from masks.close_ups import CloseUp
 from sam import embeddings
 from sam.features import ImageFeatures
 from workers.inference.registry import sam_of
@@ -23,12 +25,23 @@ def load_photo(image: Image) -> NDArray[np.uint8]:
         return np.array(photo.convert("RGB"))
 
 
-def embed(image: Image, *, version: ModelVersion) -> bytes:
-    """Encode a photo with a version's encoder into the bytes that are stored and served."""
-    model = sam_of(version)
+def embed(image: Image, *, version: ModelVersion, close_up: str = WHOLE_PHOTO) -> bytes:
+    """Encode a photo with a version's encoder into the bytes that are stored and served.
+
+    close_up: key of a square of the photo, which is encoded alone, as a photo of its own size.
+    """
+    model, photo = sam_of(version), load_photo(image)
+    if close_up:
+        hw = (image.height_px, image.width_px)
+        x, y, width, height = CloseUp.parse(close_up, image_hw=hw).xywh_px(hw)
+        photo = photo[y : y + height, x : x + width]
     with torch.inference_mode():
-        features = model.encode(model.preprocess(load_photo(image)))
-    return embeddings.to_bytes(features, encoder_sha256=version.encoder_sha256)
+        features = model.encode(model.preprocess(photo))
+    return embeddings.to_bytes(
+        features,
+        encoder_sha256=version.encoder_sha256,
+        image_hw=(photo.shape[0], photo.shape[1]),
+    )
 
 
 def features_of(image: Image, *, version: ModelVersion) -> tuple[ImageFeatures, bytes | None]:
@@ -36,7 +49,9 @@ def features_of(image: Image, *, version: ModelVersion) -> tuple[ImageFeatures, 
 
     The second value is the embedding's bytes when it had to be computed: worth storing.
     """
-    stored = Embedding.objects.filter(image=image, encoder_sha256=version.encoder_sha256).first()
+    stored = Embedding.objects.filter(
+        image=image, encoder_sha256=version.encoder_sha256, close_up=WHOLE_PHOTO
+    ).first()
     if stored is None:
         new = data = embed(image, version=version)
     else:
