@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -237,6 +237,7 @@ def decode(
     *,
     under: Rle | None = None,
     image_hw: tuple[int, int],
+    close_up_xywh_px: tuple[int, int, int, int] | None = None,
     image_size_px: int,
     low_res_side: int,
     decoder_sha256: str,
@@ -246,16 +247,29 @@ def decode(
     """Masks for the prompts (image pixels), best first: three for one prompt, else one.
 
     under: an existing mask that the last prompt changes; its local edit comes first.
+    close_up_xywh_px: the square of the photo that the embedding shows, which holds the prompts;
+    pixels outside it stay as they are.
     """
+    x, y, width, height = close_up_xywh_px or (0, 0, image_hw[1], image_hw[0])
+    square = (slice(y, y + height), slice(x, x + width))
     decoder = Decoder(
         session=_session(decoder_sha256, decoder_path),
         embedding=load_embedding(embedding_path),
-        frame=DecoderFrame(image_hw, image_size_px),
+        frame=DecoderFrame((height, width), image_size_px),
         low_res_side=low_res_side,
         name=decoder_sha256[:12],
     )
+    points = [replace(one, x_px=one.x_px - x, y_px=one.y_px - y) for one in points]
+    box = box and BoxPrompt(
+        x0_px=box.x0_px - x, y0_px=box.y0_px - y, x1_px=box.x1_px - x, y1_px=box.y1_px - y
+    )
+    photo = np.zeros(image_hw, bool) if under is None else under.decode()
     if under is None:
         found = decoder.answer(points, box)
     else:
-        found = decoder.change(under.decode(), points, box)
-    return [Candidate(Rle.encode(mask), predicted_iou) for mask, predicted_iou in found]
+        found = decoder.change(photo[square].copy(), points, box)
+    candidates = []
+    for mask, predicted_iou in found:
+        photo[square] = mask
+        candidates.append(Candidate(Rle.encode(photo), predicted_iou))
+    return candidates

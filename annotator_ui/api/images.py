@@ -15,10 +15,11 @@ from annotator_ui.lookups import image_by_id, version_by_id
 from annotator_ui.permissions import Actor, actor_of
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotFound, NotReady
-from engine.domain.prompts import BoxPrompt, PointPrompt, parse_prompts
+from engine.domain.prompts import MARGIN_PX, BoxPrompt, PointPrompt, parse_prompts
 from engine.domain.roles import Permission
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion
+from engine.models.image import WHOLE_PHOTO
 from engine.services import embeddings, overlays
 from masks.rle import Rle
 
@@ -59,9 +60,11 @@ def image_overlay(
 def image_embedding(
     request: HttpRequest, image_id: UUID, query: Query[schemas.EncoderQuery]
 ) -> HttpResponseBase:
-    """The stored embedding; 409 not_ready or outdated_embedding."""
+    """The stored embedding of the photo or of a close-up; 409 not_ready or outdated_embedding."""
     image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
-    embedding = embeddings.embedding_for(image, encoder_sha256=query.encoder)
+    embedding = embeddings.embedding_for(
+        image, encoder_sha256=query.encoder, close_up=query.close_up or WHOLE_PHOTO
+    )
     return stored_file(request, embedding.storage_key)
 
 
@@ -89,12 +92,17 @@ def decode(request: HttpRequest, image_id: UUID, body: schemas.DecodeIn) -> sche
     image = image_by_id(actor, image_id, to=Permission.LABEL)
     version = decoder_for(actor, image, body)
     points, box = split_prompts(image, body)
-    embedding = embeddings.embedding_for(image, encoder_sha256=version.encoder_sha256)
+    under = existing_mask(image, body)
+    square = close_up_square(image, body.close_up, points, box, under=under)
+    embedding = embeddings.embedding_for(
+        image, encoder_sha256=version.encoder_sha256, close_up=body.close_up or WHOLE_PHOTO
+    )
     candidates = decoding.decode(
         points,
         box,
-        under=existing_mask(image, body),
+        under=under,
         image_hw=(image.height_px, image.width_px),
+        close_up_xywh_px=square,
         image_size_px=version.config["image_size_px"],
         low_res_side=version.config["image_size_px"] // version.config["low_res_stride_px"],
         decoder_sha256=version.decoder_sha256,
@@ -125,3 +133,34 @@ def split_prompts(
         raise InvalidInput(f"prompts: at most one box at a time, not {len(boxes)}")
     points = [prompt for prompt in prompts if isinstance(prompt, PointPrompt)]
     return points, boxes[0] if boxes else None
+
+
+def close_up_square(
+    image: Image,
+    key: str | None,
+    points: list[PointPrompt],
+    box: BoxPrompt | None,
+    *,
+    under: Rle | None,
+) -> tuple[int, int, int, int] | None:
+    """The close-up's place in the photo, checked against what is asked there; None: no close-up."""
+    if key is None:
+        return None
+    close_up = embeddings.close_up_of(image, key)
+    x, y, width, height = close_up.xywh_px((image.height_px, image.width_px))
+    places = [(point.x_px, point.y_px) for point in points]
+    if box is not None:
+        places += [(box.x0_px, box.y0_px), (box.x1_px, box.y1_px)]
+    for x_px, y_px in places:
+        is_inside = (
+            x - MARGIN_PX <= x_px <= x + width + MARGIN_PX
+            and y - MARGIN_PX <= y_px <= y + height + MARGIN_PX
+        )
+        if not is_inside:
+            raise InvalidInput(
+                f"prompts: ({x_px:g}, {y_px:g}) lies outside the close-up "
+                f"(x from {x} to {x + width}, y from {y} to {y + height})"
+            )
+    if under is not None and not under.decode()[y : y + height, x : x + width].any():
+        raise InvalidInput("under: the mask to change has no pixel in the close-up")
+    return x, y, width, height

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from segloop_client.archives import FileForm, archive_of
@@ -187,13 +187,21 @@ class Client:
     def reject_mask(self, mask_id: UUID) -> Mask:
         return Mask.of(self._http.json("POST", f"/masks/{mask_id}/reject", may_repeat=True))
 
-    def decode(self, image: Image, model: Model, prompts: Sequence[Prompt]) -> Decoded:
-        """Masks for points and at most one box. ApiError not_ready: its embedding is being made."""
-        body = {
+    def decode(
+        self, image: Image, model: Model, prompts: Sequence[Prompt], *, close_up: str | None = None
+    ) -> Decoded:
+        """Masks for points and at most one box. ApiError not_ready: its embedding is being made.
+
+        close_up: "level-row-column", the square of the photo to look at, for small objects. It
+        holds every prompt; prompts and masks stay in pixels of the photo.
+        """
+        body: dict[str, Any] = {
             "model_version_id": str(model.id),
             "encoder_sha256": model.encoder_sha256,
             "prompts": [prompt.to_json() for prompt in prompts],
         }
+        if close_up is not None:
+            body["close_up"] = close_up
         path = f"/images/{image.id}/decode"
         return Decoded.of(self._http.json("POST", path, body=body, may_repeat=True))
 

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 from django.test import Client
 
-from engine.models import Image, Mask, MaskRevision, ModelVersion
+from engine import storage
+from engine.models import Image, Mask, MaskRevision, ModelVersion, Project
 from engine.services import embeddings
 from masks.rle import Rle
+from tests import factories
 from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, post, tiny_model
 
 POINT = {"type": "point", "x_px": 20.0, "y_px": 18.0, "label": 1}
@@ -177,3 +180,133 @@ def test_an_empty_or_foreign_mask_cannot_be_changed(
             body(serving, POINT, under=rle.to_coco()),
         )
         assert response.status_code == 422
+
+
+CLOSE_UP = "1-1-2"
+X_PX, Y_PX, SIDE_PX = 100, 20, 100  # its place in a photo of 200 x 120
+IN_CLOSE_UP = {"type": "point", "x_px": 150.5, "y_px": 60.5, "label": 1}
+
+
+@pytest.fixture
+def wide_image(project: Project) -> Image:
+    return factories.make_image(project, width_px=200, height_px=120)
+
+
+@pytest.fixture
+def looked_at(wide_image: Image) -> ModelVersion:
+    """The serving model, which has seen the photo and, apart, its close-up."""
+    from sam import embeddings as stored
+
+    version = wide_image.project.model_versions.get(family="sam")
+    for key in ("", CLOSE_UP):
+        data = stored.to_bytes(features_of(wide_image, key), encoder_sha256=version.encoder_sha256)
+        embeddings.store_embedding(
+            wide_image, encoder_sha256=version.encoder_sha256, data=data, close_up=key
+        )
+    return version
+
+
+def features_of(image: Image, close_up: str) -> Any:
+    import torch
+
+    pixels = np.asarray(PIL.Image.open(storage.path_of(image.storage_key)).convert("RGB"))
+    if close_up:
+        pixels = pixels[Y_PX : Y_PX + SIDE_PX, X_PX : X_PX + SIDE_PX]
+    model = tiny_model()
+    with torch.inference_mode():
+        return model.encode(model.preprocess(pixels))
+
+
+@pytest.mark.parametrize("has_box", [False, True])
+def test_a_close_up_is_decoded_as_a_photo_of_its_own_and_told_in_pixels_of_the_photo(
+    as_annotator: Client, wide_image: Image, looked_at: ModelVersion, has_box: bool
+) -> None:
+    from sam.predictor import Predictor
+
+    predictor = Predictor(tiny_model())
+    predictor.set_features(features_of(wide_image, CLOSE_UP), (SIDE_PX, SIDE_PX))
+    expected = predictor.predict(
+        point_coords=np.array([[50.5, 40.5]]),
+        point_labels=np.array([1]),
+        box=np.array([30.0, 20.0, 70.0, 60.0]) if has_box else None,
+        multimask_output=not has_box,
+    )
+    box = {"type": "box", "x0_px": 130.0, "y0_px": 40.0, "x1_px": 170.0, "y1_px": 80.0}
+
+    response = post(
+        as_annotator,
+        f"/api/v1/images/{wide_image.pk}/decode",
+        body(looked_at, IN_CLOSE_UP, *[box] * has_box, close_up=CLOSE_UP),
+    )
+
+    assert response.status_code == 200, response.content
+    best = int(np.argmax(expected.predicted_iou))
+    answer = response.json()
+    assert answer["predicted_iou"] == pytest.approx(float(expected.predicted_iou[best]), abs=1e-3)
+    mask = Rle.from_coco(answer["rle"], image_hw=(120, 200)).decode()
+    square = mask[Y_PX : Y_PX + SIDE_PX, X_PX : X_PX + SIDE_PX]
+    assert (square == expected.masks_nhw[best]).mean() > 0.995
+    assert mask.sum() == square.sum() > 0
+
+
+def test_what_lies_outside_the_close_up_stays_when_a_mask_is_changed_there(
+    as_annotator: Client, wide_image: Image, looked_at: ModelVersion
+) -> None:
+    mask = np.zeros((120, 200), bool)
+    mask[50:70, 80:150] = True
+    path = f"/api/v1/images/{wide_image.pk}/decode"
+    given = body(looked_at, IN_CLOSE_UP, under=Rle.encode(mask).to_coco(), close_up=CLOSE_UP)
+
+    response = post(as_annotator, path, given)
+
+    assert response.status_code == 200, response.content
+    outside = np.ones_like(mask)
+    outside[Y_PX : Y_PX + SIDE_PX, X_PX : X_PX + SIDE_PX] = False
+    for one in response.json()["candidates"]:
+        changed = Rle.from_coco(one["rle"], image_hw=(120, 200)).decode()
+        assert np.array_equal(changed[outside], mask[outside])
+
+    mask[:, X_PX:] = False
+    elsewhere = post(as_annotator, path, {**given, "under": Rle.encode(mask).to_coco()})
+    assert elsewhere.status_code == 422
+    assert "no pixel in the close-up" in elsewhere.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "close_up", "said"),
+    [
+        ({**IN_CLOSE_UP, "x_px": 90.0}, CLOSE_UP, "(90, 60.5) lies outside the close-up"),
+        ({**BOX, "x1_px": 150.0}, CLOSE_UP, "outside the close-up (x from 100 to 200, y from 20"),
+        (IN_CLOSE_UP, "2-0-0", "1 levels of close-ups"),
+        (IN_CLOSE_UP, "everything", "close_up"),
+    ],
+)
+def test_what_does_not_fit_the_close_up_is_refused(
+    as_annotator: Client,
+    wide_image: Image,
+    looked_at: ModelVersion,
+    prompt: dict[str, Any],
+    close_up: str,
+    said: str,
+) -> None:
+    response = post(
+        as_annotator,
+        f"/api/v1/images/{wide_image.pk}/decode",
+        body(looked_at, prompt, close_up=close_up),
+    )
+
+    assert response.status_code == 422
+    assert said in response.json()["message"]
+
+
+def test_a_close_up_still_in_the_making_is_not_ready(
+    as_annotator: Client, wide_image: Image, looked_at: ModelVersion
+) -> None:
+    response = post(
+        as_annotator,
+        f"/api/v1/images/{wide_image.pk}/decode",
+        body(looked_at, IN_CLOSE_UP, close_up="1-0-1"),
+    )
+
+    assert (response.status_code, response.json()["code"]) == (409, "not_ready")
+    assert wide_image.project.jobs.get().args["close_up"] == "1-0-1"

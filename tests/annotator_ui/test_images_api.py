@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from engine.models import Image, Job, Project
 from engine.services import embeddings
+from tests import factories
 from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, content_of, photo_bytes
 
 UPLOAD = "/api/v1/projects/roof-tiles/images"
@@ -142,6 +143,46 @@ def test_an_embedding_is_not_ready_then_ready(
     assert after.status_code == 200
     assert content_of(after) == data
     assert after.headers["ETag"] == f'"{hashlib.sha256(data).hexdigest()}"'
+
+
+def test_the_embedding_of_a_close_up_has_its_own_address(
+    as_annotator: Client, project: Project
+) -> None:
+    image = factories.make_image(project, width_px=400, height_px=300)
+    sha256 = project.model_versions.get(family="sam").encoder_sha256
+    whole = f"/api/v1/images/{image.pk}/embedding?encoder={sha256}"
+    path = f"{whole}&close_up=2-1-2"
+    before = as_annotator.get(path)
+    embeddings.store_embedding(image, encoder_sha256=sha256, data=b"square", close_up="2-1-2")
+
+    after = as_annotator.get(path)
+
+    assert (before.status_code, before.json()["code"]) == (409, "not_ready")
+    assert "close-up 2-1-2" in before.json()["message"]
+    assert content_of(after) == b"square"
+    assert "immutable" in after.headers["Cache-Control"]
+    assert as_annotator.get(whole).status_code == 409
+    assert as_annotator.get(path.replace(sha256, "0" * 64)).json()["code"] == "outdated_embedding"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("3-0-0", "2 levels of close-ups"),
+        ("1-0-9", "3 columns"),
+        ("a", "close_up"),
+        ("", "close_up"),
+    ],
+)
+def test_a_close_up_that_a_photo_does_not_have_is_refused(
+    as_annotator: Client, project: Project, key: str, said: str
+) -> None:
+    image = factories.make_image(project, width_px=400, height_px=300)
+
+    response = as_annotator.get(f"/api/v1/images/{image.pk}/embedding?close_up={key}")
+
+    assert response.status_code == 422
+    assert said in response.json()["message"]
 
 
 def test_the_embedding_of_a_replaced_encoder_is_outdated(

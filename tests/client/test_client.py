@@ -139,6 +139,8 @@ def test_a_click_is_decoded_on_the_server(segloop: Client, session: Session) -> 
     assert mask_hw[60, 75]
     assert decoded.candidates[0].rle == decoded.rle
     assert 0 < decoded.predicted_iou < 1.5
+    with pytest.raises(ApiError, match="0 levels of close-ups"):  # so small a photo has none
+        segloop.decode(session.image, session.model, [Point(75.0, 60.0)], close_up="1-0-0")
 
 
 def test_a_batch_is_answered_operation_by_operation(segloop: Client, session: Session) -> None:

@@ -27,6 +27,7 @@ MAX_SIDE_PX = 65_535
 
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE_PX)]
+CloseUpKey = Annotated[str, StringConstraints(pattern=r"^[1-9]-[0-9]{1,3}-[0-9]{1,3}$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 
 
@@ -131,10 +132,16 @@ class DecodeIn(StrictIn):
     prompts: Annotated[list[DecodePrompt], Field(min_length=1, max_length=MAX_PROMPTS_PER_MASK)]
     under: RleIn | None = None
     """An existing mask that the last prompt changes."""
+    close_up: CloseUpKey | None = None
+    """Decode in this close-up, which holds every prompt; prompts and masks stay in the photo's
+    pixels."""
 
 
 class EncoderQuery(StrictIn):
+    """`close_up`: level-row-column of a square of the photo; left out, the whole photo."""
+
     encoder: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    close_up: CloseUpKey | None = None
 
 
 class ProjectIn(StrictIn):
