@@ -6,7 +6,7 @@ import type { Draft, Edit, MaskItem, StrokeKind } from "./document";
 import type { ImagePoint } from "./geometry";
 import { placed } from "./operations";
 import { withPrompt } from "./prompts";
-import type { Prompt } from "./prompts";
+import type { LowResLogits, Prompt } from "./prompts";
 import type { Rle } from "./rle";
 import { outlineRle, strokeRle } from "./shapes";
 import type { OutlineKind } from "./tools/tool";
@@ -14,7 +14,7 @@ import type { OutlineKind } from "./tools/tool";
 export class DraftWork {
   readonly #desk: Desk;
   /** The logits of masks that are exactly what the model said, for refining them later. */
-  readonly #ownLogits = new WeakMap<Rle, Float32Array>();
+  readonly #ownLogits = new WeakMap<Rle, LowResLogits>();
 
   constructor(desk: Desk) {
     this.#desk = desk;

@@ -91,3 +91,17 @@ it("outlines pixels that touch only at a corner as two loops", () => {
 
   expect(loops).toHaveLength(2);
 });
+
+it("puts what the model sees of one square there in the photo, and nothing elsewhere", () => {
+  const side = 16;
+  const logits = Float32Array.from({ length: side * side }, (_, i) => Math.sin((i % side) * 0.7) * Math.cos(Math.floor(i / side) * 0.9) + 0.3);
+  const photo = { widthPx: 90, heightPx: 70 };
+
+  const pasted = decodeRle(logitsToRle(logits, side, modelFrame(photo, 64, { x0: 40, y0: 20, x1: 85, y1: 70 })));
+
+  const alone = decodeRle(logitsToRle(logits, side, modelFrame({ widthPx: 45, heightPx: 50 }, 64)));
+  const expected = new Uint8Array(90 * 70);
+  alone.data.forEach((pixel, i) => (expected[(20 + Math.floor(i / 45)) * 90 + 40 + (i % 45)] = pixel));
+  expect(alone.data.some((pixel) => pixel === 1)).toBe(true);
+  expect(pasted.data).toEqual(expected);
+});

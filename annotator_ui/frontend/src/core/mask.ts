@@ -1,31 +1,49 @@
 /** From the decoder's logits to a mask in the photo's frame. */
 
-import type { Size } from "./geometry";
+import type { ImageBox, Size } from "./geometry";
 import type { Rle } from "./rle";
 import { rleFromStretches } from "./runs";
 import type { Stretch } from "./runs";
 
-/** How a photo sits in the model's padded square. */
+/** How a photo, or one square of it, sits in the model's padded square. */
 export interface ModelFrame {
+  /** The photo; masks and prompts are always in its pixels. */
+  readonly photo: Size;
+  /** Where in the photo the model's image begins. */
+  readonly originXPx: number;
+  readonly originYPx: number;
+  /** What the model sees: the photo, or a square of it. */
   readonly image: Size;
   /** Side of the padded square the model sees. */
   readonly imageSizePx: number;
-  /** The photo after resizing, before padding. */
+  /** The image after resizing, before padding. */
   readonly input: Size;
 }
 
-/** The resize rule of the reference: scale the long side, round half up. */
-export function modelFrame(image: Size, imageSizePx: number): ModelFrame {
+/** The resize rule of the reference: scale the long side, round half up. `square`: the part of the
+ * photo that the model sees. */
+export function modelFrame(photo: Size, imageSizePx: number, square: ImageBox = wholeOf(photo)): ModelFrame {
+  const image = { widthPx: square.x1 - square.x0, heightPx: square.y1 - square.y0 };
   const scale = imageSizePx / Math.max(image.widthPx, image.heightPx);
   const input = {
     widthPx: Math.max(1, Math.floor(image.widthPx * scale + 0.5)),
     heightPx: Math.max(1, Math.floor(image.heightPx * scale + 0.5)),
   };
-  return { image, imageSizePx, input };
+  return { photo, originXPx: square.x0, originYPx: square.y0, image, imageSizePx, input };
+}
+
+/** What the model sees, in photo pixels. */
+export function seenIn({ originXPx, originYPx, image }: ModelFrame): ImageBox {
+  return { x0: originXPx, y0: originYPx, x1: originXPx + image.widthPx, y1: originYPx + image.heightPx };
+}
+
+function wholeOf({ widthPx, heightPx }: Size): ImageBox {
+  return { x0: 0, y0: 0, x1: widthPx, y1: heightPx };
 }
 
 /**
- * Upscale low-resolution logits to the photo and keep what is above zero.
+ * Upscale low-resolution logits to what the model saw of the photo and keep what is above zero; the
+ * rest of the photo is not in the mask.
  *
  * logits: (side, side) row-major, frame of the padded square. As in the reference the square is
  * enlarged to the model's size, its padding cut off, and the rest resized to the photo, bilinear
@@ -34,7 +52,7 @@ export function modelFrame(image: Size, imageSizePx: number): ModelFrame {
  * and only pixels near an outline are worked out. Goes down the columns, as the runs do.
  */
 export function logitsToRle(logits: Float32Array, side: number, frame: ModelFrame): Rle {
-  const { image } = frame;
+  const { image, photo, originXPx, originYPx } = frame;
   const { columns, rows } = axesOf(frame, side);
   const sides = sidesOf(logits, side);
   const tall = [0, 1, 2].map(() => new Float32Array(image.heightPx)) as [Float32Array, Float32Array, Float32Array];
@@ -45,9 +63,11 @@ export function logitsToRle(logits: Float32Array, side: number, frame: ModelFram
     for (const part of parts) {
       if (part.isMixed) stretch(logits, side, index, rows, part, tall);
     }
-    for (let x = from; x < to; x += 1) followColumn(tap(columns, x), x * image.heightPx, parts, tall, stretches);
+    for (let x = from; x < to; x += 1) {
+      followColumn(tap(columns, x), (originXPx + x) * photo.heightPx + originYPx, parts, tall, stretches);
+    }
   }
-  return rleFromStretches(image, stretches);
+  return rleFromStretches(photo, stretches);
 }
 
 /** Add one column's stretches of ones. */

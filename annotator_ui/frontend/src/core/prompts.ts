@@ -25,11 +25,18 @@ export interface UnderMask {
   readonly erased: Rle | null;
 }
 
+/** An answer's logits (S/4 * S/4), to be refined in the frame they were made in and in no other. */
+export interface LowResLogits {
+  readonly data: Float32Array;
+  /** The close-up that the model looked at; null: the whole photo. */
+  readonly closeUp: string | null;
+}
+
 /** One prompt, with the logits of the mask that was shown when it was given: the model refines
  * that mask. Kept per step, so that removing or undoing a prompt decodes to the very same mask. */
 export interface PromptStep {
   readonly prompt: Prompt;
-  readonly feedback: Float32Array | null;
+  readonly feedback: LowResLogits | null;
   /** The existing mask that this prompt changes; null while a new mask is being made. */
   readonly under: UnderMask | null;
 }
@@ -37,7 +44,7 @@ export interface PromptStep {
 /** What the model is asked: all prompts of a new mask, or one prompt on an existing one. */
 export interface DecodeRequest {
   readonly prompts: readonly Prompt[];
-  readonly feedback: Float32Array | null;
+  readonly feedback: LowResLogits | null;
   readonly under: Rle | null;
 }
 
@@ -45,8 +52,8 @@ export interface DecodeRequest {
 export interface Candidate {
   readonly rle: Rle;
   readonly predictedIou: number;
-  /** (S/4 * S/4); null when the server decoded, which keeps its logits to itself, or for an edit. */
-  readonly lowResLogits: Float32Array | null;
+  /** Null when the server decoded, which keeps its logits to itself, or for an edit. */
+  readonly lowResLogits: LowResLogits | null;
 }
 
 /** Add a prompt; a second box replaces the first, because a prompt set holds one. */

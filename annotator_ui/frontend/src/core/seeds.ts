@@ -4,19 +4,22 @@
 
 import { imagePoint } from "./geometry";
 import type { ImageBox, ImagePoint } from "./geometry";
+import { seenIn } from "./mask";
 import type { ModelFrame } from "./mask";
 import { partAt } from "./parts";
 import type { PointLabel, Prompt } from "./prompts";
 import { boundsOf, forEachRun } from "./rle";
 import type { Rle } from "./rle";
-import { difference, union } from "./runs";
+import { difference, rleFromStretches, union } from "./runs";
 
 const SEED_LOGIT = 8;
 /** A removing click is answered better in a box with some air around the mask (share of its side). */
 const NEGATIVE_CLICK_MARGIN = 0.1;
 
-/** A mask on the decoder's grid: the share of each cell that it covers, row-major, 0 in the padding. */
+/** A mask on the decoder's grid: the share of each cell that it covers, row-major, 0 in the padding.
+ * Of the mask only what the model sees of the photo counts. */
 export interface Coverage {
+  readonly frame: ModelFrame;
   readonly side: number;
   readonly share: Float32Array;
   /** A cell in photo pixels. */
@@ -29,6 +32,7 @@ export function coverageOf(rle: Rle, frame: ModelFrame, side: number): Coverage 
   const cellWidthPx = (stridePx * frame.image.widthPx) / frame.input.widthPx;
   const cellHeightPx = (stridePx * frame.image.heightPx) / frame.input.heightPx;
   const share = new Float32Array(side * side);
+  const seen = seenIn(frame);
   const columnOf = (x: number): number => Math.min(side - 1, Math.floor(x / cellWidthPx));
   const addColumnRun = (x: number, y0: number, y1: number): void => {
     for (let column = columnOf(x); column <= columnOf(x + 1) && column * cellWidthPx < x + 1; column += 1) {
@@ -45,11 +49,13 @@ export function coverageOf(rle: Rle, frame: ModelFrame, side: number): Coverage 
     for (let at = start; at < start + length; ) {
       const x = Math.floor(at / rle.heightPx);
       const end = Math.min(start + length, (x + 1) * rle.heightPx);
-      addColumnRun(x, at - x * rle.heightPx, end - x * rle.heightPx);
+      const y0 = Math.max(seen.y0, at - x * rle.heightPx);
+      const y1 = Math.min(seen.y1, end - x * rle.heightPx);
+      if (x >= seen.x0 && x < seen.x1 && y0 < y1) addColumnRun(x - seen.x0, y0 - seen.y0, y1 - seen.y0);
       at = end;
     }
   });
-  return { side, share, cellWidthPx, cellHeightPx };
+  return { frame, side, share, cellWidthPx, cellHeightPx };
 }
 
 export function seedLogits({ share }: Coverage): Float32Array {
@@ -63,8 +69,8 @@ export function contextOf(
   click: { readonly at: ImagePoint; readonly label: PointLabel },
 ): readonly Prompt[] {
   return [
-    { kind: "point", at: deepPoint(rle, coverage, click.at), label: 1 },
-    { kind: "box", box: boxAround(rle, click.at, click.label === 1 ? 0 : NEGATIVE_CLICK_MARGIN) },
+    { kind: "point", at: deepPoint(coverage, click.at), label: 1 },
+    { kind: "box", box: boxAround(rle, seenIn(coverage.frame), click) },
   ];
 }
 
@@ -81,11 +87,22 @@ export function localEdit(
   return label === 1 ? union(rle, part) : difference(rle, part);
 }
 
-function deepPoint(rle: Rle, coverage: Coverage, click: ImagePoint): ImagePoint {
-  const { side, share, cellWidthPx, cellHeightPx } = coverage;
+/** The answer of a model that saw one square of the photo, with the mask as it was around it. */
+export function withUnseen(answer: Rle, before: Rle, { photo, originXPx, originYPx, image }: ModelFrame): Rle {
+  if (image.widthPx === photo.widthPx && image.heightPx === photo.heightPx) return answer;
+  const columns = Array.from({ length: image.widthPx }, (_, x) => {
+    const start = (originXPx + x) * photo.heightPx + originYPx;
+    return [start, start + image.heightPx] as const;
+  });
+  return union(answer, difference(before, rleFromStretches(photo, columns)));
+}
+
+function deepPoint({ frame, side, share, cellWidthPx, cellHeightPx }: Coverage, click: ImagePoint): ImagePoint {
+  const seen = seenIn(frame);
   const depth = chessboardDepth(share, side);
   const isThin = depth.every((value) => value === 0);
-  const [clickColumn, clickRow] = [Math.floor(click.x / cellWidthPx), Math.floor(click.y / cellHeightPx)];
+  const clickColumn = Math.floor((click.x - seen.x0) / cellWidthPx);
+  const clickRow = Math.floor((click.y - seen.y0) / cellHeightPx);
   let best = 0;
   let bestScore = -1;
   share.forEach((covered, at) => {
@@ -95,8 +112,8 @@ function deepPoint(rle: Rle, coverage: Coverage, click: ImagePoint): ImagePoint 
     if (score > bestScore) [best, bestScore] = [at, score];
   });
   return imagePoint(
-    Math.min(((best % side) + 0.5) * cellWidthPx, rle.widthPx - 0.5),
-    Math.min((Math.floor(best / side) + 0.5) * cellHeightPx, rle.heightPx - 0.5),
+    Math.min(seen.x0 + ((best % side) + 0.5) * cellWidthPx, seen.x1 - 0.5),
+    Math.min(seen.y0 + (Math.floor(best / side) + 0.5) * cellHeightPx, seen.y1 - 0.5),
   );
 }
 
@@ -119,15 +136,15 @@ function chessboardDepth(share: Float32Array, side: number): Int32Array {
   return depth;
 }
 
-function boxAround(rle: Rle, click: ImagePoint, margin: number): ImageBox {
-  const bounds = boundsOf(rle) ?? { x0: click.x, y0: click.y, x1: click.x, y1: click.y };
-  const [left, top] = [Math.min(bounds.x0, click.x), Math.min(bounds.y0, click.y)];
-  const [right, bottom] = [Math.max(bounds.x1, click.x + 1), Math.max(bounds.y1, click.y + 1)];
-  const air = margin * Math.max(right - left, bottom - top);
+function boxAround(rle: Rle, seen: ImageBox, { at, label }: { readonly at: ImagePoint; readonly label: PointLabel }): ImageBox {
+  const bounds = boundsOf(rle) ?? { x0: at.x, y0: at.y, x1: at.x, y1: at.y };
+  const [left, top] = [Math.min(bounds.x0, at.x), Math.min(bounds.y0, at.y)];
+  const [right, bottom] = [Math.max(bounds.x1, at.x + 1), Math.max(bounds.y1, at.y + 1)];
+  const air = (label === 1 ? 0 : NEGATIVE_CLICK_MARGIN) * Math.max(right - left, bottom - top);
   return {
-    x0: Math.max(0, left - air),
-    y0: Math.max(0, top - air),
-    x1: Math.min(rle.widthPx, right + air),
-    y1: Math.min(rle.heightPx, bottom + air),
+    x0: Math.max(seen.x0, left - air),
+    y0: Math.max(seen.y0, top - air),
+    x1: Math.min(seen.x1, right + air),
+    y1: Math.min(seen.y1, bottom + air),
   };
 }

@@ -24,7 +24,7 @@ export function maskItem(id: string, status: MaskStatus, source: MaskSource, rle
 }
 
 export function candidate(rle: Rle, predictedIou: number): Candidate {
-  return { rle, predictedIou, lowResLogits: new Float32Array(16).fill(predictedIou) };
+  return { rle, predictedIou, lowResLogits: { data: new Float32Array(16).fill(predictedIou), closeUp: null } };
 }
 
 type Plain = Partial<Omit<PointerInput, "at">>;

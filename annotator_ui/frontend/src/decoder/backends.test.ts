@@ -8,14 +8,12 @@ function race(options: { currentMs: number; rivalMs: number; firstMs?: number; l
   let now = 0;
   const side = (ms: number, logits: Float32Array, firstMs = ms) => {
     let runs = 0;
-    return {
-      run: () => {
-        now += runs === 0 ? firstMs : ms;
-        runs += 1;
-        if (options.fails === true && logits !== LOGITS) return Promise.reject(new Error("the card was lost"));
-        const iouPredictions = { data: Float32Array.of(1, 1, 1, 1), dims: [1, 4] };
-        return Promise.resolve({ lowResMasks: { data: logits, dims: [1, 1, 1, logits.length] }, iouPredictions });
-      },
+    return () => {
+      now += runs === 0 ? firstMs : ms;
+      runs += 1;
+      if (options.fails === true && logits !== LOGITS) return Promise.reject(new Error("the card was lost"));
+      const iouPredictions = { data: Float32Array.of(1, 1, 1, 1), dims: [1, 4] };
+      return Promise.resolve({ lowResMasks: { data: logits, dims: [1, 1, 1, logits.length] }, iouPredictions });
     };
   };
   const current = side(options.currentMs, LOGITS);

@@ -1,7 +1,8 @@
 /** Whether the graphics card should decode instead of WebAssembly: only where it is faster here, by the
  * clock, and gives the same masks. */
 
-import type { Feeds, Network } from "./network";
+import type { Feeds } from "./network";
+import type { Runner } from "./session";
 
 /** A card that saves less than this is not worth a second runtime's memory. */
 export const MIN_SPEEDUP = 1.25;
@@ -10,8 +11,8 @@ const MAX_DIFFERENT = 0.005;
 const PROBE_RUNS = 3;
 
 export interface Trial {
-  readonly current: Pick<Network, "run">;
-  readonly rival: Pick<Network, "run">;
+  readonly current: Runner;
+  readonly rival: Runner;
   readonly prompts: Feeds;
   readonly nowMs: () => number;
 }
@@ -19,8 +20,8 @@ export interface Trial {
 /** Ask both for the same mask a few times. False also when the rival fails. */
 export async function isRivalBetter({ current, rival, prompts, nowMs }: Trial): Promise<boolean> {
   try {
-    const expected = await current.run(prompts);
-    const found = await rival.run(prompts); // the first run compiles: it does not count
+    const expected = await current(prompts);
+    const found = await rival(prompts); // the first run compiles: it does not count
     if (!isSameMask(expected.lowResMasks.data, found.lowResMasks.data)) return false;
     const currentMs = await bestOf(current, prompts, nowMs);
     const rivalMs = await bestOf(rival, prompts, nowMs);
@@ -30,11 +31,11 @@ export async function isRivalBetter({ current, rival, prompts, nowMs }: Trial): 
   }
 }
 
-async function bestOf(network: Pick<Network, "run">, prompts: Feeds, nowMs: () => number): Promise<number> {
+async function bestOf(run: Runner, prompts: Feeds, nowMs: () => number): Promise<number> {
   let bestMs = Infinity;
   for (let i = 0; i < PROBE_RUNS; i += 1) {
     const startedMs = nowMs();
-    await network.run(prompts);
+    await run(prompts);
     bestMs = Math.min(bestMs, nowMs() - startedMs);
   }
   return bestMs;

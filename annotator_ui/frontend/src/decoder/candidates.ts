@@ -3,29 +3,30 @@
 
 import { logitsToRle } from "../core/mask";
 import type { ModelFrame } from "../core/mask";
-import type { Candidate } from "../core/prompts";
+import type { Candidate, LowResLogits } from "../core/prompts";
 import type { Rle } from "../core/rle";
 
 /** What is posted: a mask, or what it can be made from. */
 export type SentCandidate =
-  | { readonly kind: "mask"; readonly rle: Rle; readonly predictedIou: number; readonly lowResLogits: Float32Array | null }
-  | { readonly kind: "logits"; readonly frame: ModelFrame; readonly predictedIou: number; readonly lowResLogits: Float32Array };
+  | { readonly kind: "mask"; readonly rle: Rle; readonly predictedIou: number; readonly lowResLogits: LowResLogits | null }
+  | { readonly kind: "logits"; readonly frame: ModelFrame; readonly predictedIou: number; readonly lowResLogits: LowResLogits };
 
 /** Enlarges its logits when its mask is first asked for. */
 export class LogitsCandidate implements Candidate {
-  readonly lowResLogits: Float32Array;
+  readonly lowResLogits: LowResLogits;
   readonly predictedIou: number;
   readonly frame: ModelFrame;
   #rle: Rle | null = null;
 
-  constructor(lowResLogits: Float32Array, predictedIou: number, frame: ModelFrame) {
+  constructor(lowResLogits: LowResLogits, predictedIou: number, frame: ModelFrame) {
     this.lowResLogits = lowResLogits;
     this.predictedIou = predictedIou;
     this.frame = frame;
   }
 
   get rle(): Rle {
-    this.#rle ??= logitsToRle(this.lowResLogits, Math.sqrt(this.lowResLogits.length), this.frame);
+    const { data } = this.lowResLogits;
+    this.#rle ??= logitsToRle(data, Math.sqrt(data.length), this.frame);
     return this.#rle;
   }
 }

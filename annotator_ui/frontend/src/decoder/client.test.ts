@@ -35,7 +35,7 @@ it("asks only the first and the latest of many prompts, and only the latest is a
   const worker = new FakeWorker();
   const client = new DecoderClient(worker);
 
-  const outcomes = [1, 2, 3, 4].map((x) => client.decode("image", click(x)));
+  const outcomes = [1, 2, 3, 4].map((x) => client.decode("image", click(x), null));
   expect(worker.requests).toHaveLength(1);
   worker.answer(worker.requests[0]!);
   await settle();
@@ -60,14 +60,14 @@ it("gives up on a session that does not open in twenty seconds and says so", asy
 
   await opening;
   expect(worker.isTerminated).toBe(true);
-  await expect(client.decode("image", click(1))).rejects.toMatchObject({ kind: "timeout" });
+  await expect(client.decode("image", click(1), null)).rejects.toMatchObject({ kind: "timeout" });
 });
 
 it("fails every question when the worker dies", async () => {
   const worker = new FakeWorker();
   const client = new DecoderClient(worker);
-  const running = expect(client.decode("image", click(1))).rejects.toMatchObject({ kind: "crashed" });
-  const queued = expect(client.decode("image", click(2))).rejects.toMatchObject({ kind: "crashed" });
+  const running = expect(client.decode("image", click(1), null)).rejects.toMatchObject({ kind: "crashed" });
+  const queued = expect(client.decode("image", click(2), null)).rejects.toMatchObject({ kind: "crashed" });
 
   worker.onerror?.({ message: "out of memory" } as ErrorEvent);
 
@@ -77,11 +77,11 @@ it("fails every question when the worker dies", async () => {
 it("goes on after an answer that is an error", async () => {
   const worker = new FakeWorker();
   const client = new DecoderClient(worker);
-  const refused = expect(client.decode("image", click(1))).rejects.toMatchObject({ kind: "refused", message: "bad shape" });
+  const refused = expect(client.decode("image", click(1), null)).rejects.toMatchObject({ kind: "refused", message: "bad shape" });
   worker.onmessage?.({ data: { id: worker.requests[0]!.id, ok: false, message: "bad shape" } } as unknown as MessageEvent<Reply>);
   await refused;
 
-  const next = client.decode("image", click(2));
+  const next = client.decode("image", click(2), null);
   await settle();
   worker.answer(worker.requests[1]!);
 

@@ -1,6 +1,8 @@
 /** The page's side of the decoder: a queue of one (the latest prompts win), typed failures, time
  * limits. A worker that fails or hangs is closed; the page then asks the server. */
 
+import { keyOf, squareOf } from "../core/closeUps";
+import type { CloseUp } from "../core/closeUps";
 import type { Size } from "../core/geometry";
 import type { Candidate, DecodeRequest } from "../core/prompts";
 import { fromSent } from "./candidates";
@@ -69,11 +71,17 @@ export class DecoderClient {
     await this.#ask(question, TIME_LIMITS.imageMs, [embedding]);
   }
 
+  /** Load a close-up of the photo in place of the one before; the buffer is handed over to the worker. */
+  async setCloseUp(imageId: string, closeUp: CloseUp, embedding: ArrayBuffer, image: Size): Promise<void> {
+    const question = { type: "close_up", imageId, closeUp: keyOf(closeUp), square: squareOf(closeUp, image), embedding } as const;
+    await this.#ask(question, TIME_LIMITS.imageMs, [embedding]);
+  }
+
   /** Decode, or learn that newer prompts took this one's place. Rejects with DecoderFailure. */
-  decode(imageId: string, request: DecodeRequest): Promise<DecodeOutcome> {
+  decode(imageId: string, request: DecodeRequest, closeUp: string | null): Promise<DecodeOutcome> {
     return new Promise((resolve, reject) => {
       this.#pending?.resolve({ kind: "superseded" });
-      this.#pending = { question: { type: "decode", imageId, request }, resolve, reject };
+      this.#pending = { question: { type: "decode", imageId, closeUp, request }, resolve, reject };
       this.#pump();
     });
   }

@@ -13,10 +13,10 @@ export interface PromptFeeds {
   readonly has_mask_input: FloatTensor;
 }
 
-/** Each axis by its own ratio: the sides of the resized photo are rounded apart. */
+/** Each axis by its own ratio: the sides of the resized image are rounded apart. */
 export function toModel(xPx: number, yPx: number, frame: ModelFrame): readonly [number, number] {
-  const { image, input } = frame;
-  return [xPx * (input.widthPx / image.widthPx), yPx * (input.heightPx / image.heightPx)];
+  const { image, input, originXPx, originYPx } = frame;
+  return [(xPx - originXPx) * (input.widthPx / image.widthPx), (yPx - originYPx) * (input.heightPx / image.heightPx)];
 }
 
 /** Points in their order, then the box's corners; the padding point only when there is no box. */

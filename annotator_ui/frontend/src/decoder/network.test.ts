@@ -29,13 +29,25 @@ it("does the photo's part once and hands it to every click", async () => {
   const { asked, open } = parts(["image_embeddings", "high_res_features"], ["high_res_features", "shared", "point_coords"]);
 
   const network = await Network.open(starter(), open);
-  await network.setPhoto(embedding);
-  await network.run({ point_coords: tensor(3), mask_input: tensor(4) });
-  const answer = await network.run({ point_coords: tensor(8) });
+  const run = await network.lookAt(embedding);
+  await run({ point_coords: tensor(3), mask_input: tensor(4) });
+  const answer = await run({ point_coords: tensor(8) });
 
   expect(asked[0]).toEqual([{ image_embeddings: tensor(1), high_res_features: tensor(2) }]);
   expect(asked[1]).toEqual([3, 8].map((x) => ({ high_res_features: tensor(2), shared: tensor(9), point_coords: tensor(x) })));
   expect(answer).toEqual({ lowResMasks: tensor(5), iouPredictions: tensor(6) });
+});
+
+it("looks at a close-up without forgetting the photo", async () => {
+  const { asked, open } = parts(["image_embeddings"], ["image_embeddings"]);
+
+  const network = await Network.open(starter(), open);
+  const whole = await network.lookAt(embedding);
+  const closeUp = await network.lookAt({ imageEmbeddings: tensor(7), highResFeatures: null });
+  await closeUp({});
+  await whole({});
+
+  expect(asked[1]).toEqual([7, 1].map((x) => ({ image_embeddings: tensor(x) })));
 });
 
 it("runs a model whose parts do not open as it is", async () => {
@@ -47,8 +59,8 @@ it("runs a model whose parts do not open as it is", async () => {
     sizes.push(model.length);
     return model.length < whole.length ? Promise.reject(new Error("no kernel")) : open();
   });
-  await network.setPhoto({ imageEmbeddings: tensor(1), highResFeatures: null });
-  await network.run({ point_coords: tensor(3) });
+  const run = await network.lookAt({ imageEmbeddings: tensor(1), highResFeatures: null });
+  await run({ point_coords: tensor(3) });
 
   expect(sizes.at(-1)).toBe(whole.length);
   expect(asked).toEqual([[{ image_embeddings: tensor(1), point_coords: tensor(3) }]]);
@@ -57,5 +69,7 @@ it("runs a model whose parts do not open as it is", async () => {
 it("says so when a model has no masks to give", async () => {
   const network = await Network.open(starter(), () => Promise.resolve({ inputNames: [], run: () => Promise.resolve({}) }));
 
-  await expect(network.run({})).rejects.toThrow("The decoder gave no masks.");
+  const run = await network.lookAt(embedding);
+
+  await expect(run({})).rejects.toThrow("The decoder gave no masks.");
 });

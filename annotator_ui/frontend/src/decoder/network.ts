@@ -1,5 +1,5 @@
-/** The decoder's network on one photo. Where the model allows it, the work that depends on the photo
- * alone is done when the photo is opened, so that a click costs only the rest (see split.ts). */
+/** The decoder's network. Where the model allows it, the work that depends on the photo alone is done
+ * when the photo is opened, so that a click costs only the rest (see split.ts). */
 
 import type { Embedding, FloatTensor } from "./embedding";
 import type { Runner } from "./session";
@@ -20,7 +20,6 @@ const PHOTO_INPUTS: ReadonlySet<string> = new Set(["image_embeddings", "high_res
 export class Network {
   readonly #early: Part | null;
   readonly #late: Part;
-  #photo: Feeds = {};
 
   private constructor(early: Part | null, late: Part) {
     this.#early = early;
@@ -38,22 +37,21 @@ export class Network {
     }
   }
 
-  async setPhoto({ imageEmbeddings, highResFeatures }: Embedding): Promise<void> {
+  /** Answers prompts on what this embedding shows: masks and their predicted IoU. */
+  async lookAt({ imageEmbeddings, highResFeatures }: Embedding): Promise<Runner> {
     const features: Feeds = {
       image_embeddings: imageEmbeddings,
       ...(highResFeatures === null ? {} : { high_res_features: highResFeatures }),
     };
     const shared = this.#early === null ? {} : await this.#early.run(chosen(features, this.#early.inputNames));
-    this.#photo = { ...features, ...shared };
+    const seen = { ...features, ...shared };
+    return async (prompts) => {
+      const outputs = await this.#late.run(chosen({ ...seen, ...prompts }, this.#late.inputNames));
+      const [lowResMasks, iouPredictions] = [outputs["low_res_masks"], outputs["iou_predictions"]];
+      if (lowResMasks === undefined || iouPredictions === undefined) throw new Error("The decoder gave no masks.");
+      return { lowResMasks, iouPredictions };
+    };
   }
-
-  /** The masks and their predicted IoU for these prompts on the photo that was set. */
-  readonly run: Runner = async (prompts) => {
-    const outputs = await this.#late.run(chosen({ ...this.#photo, ...prompts }, this.#late.inputNames));
-    const [lowResMasks, iouPredictions] = [outputs["low_res_masks"], outputs["iou_predictions"]];
-    if (lowResMasks === undefined || iouPredictions === undefined) throw new Error("The decoder gave no masks.");
-    return { lowResMasks, iouPredictions };
-  };
 }
 
 /** A model without an input (official ones take no high-resolution features) is not given it. */

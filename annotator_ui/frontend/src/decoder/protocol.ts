@@ -1,6 +1,6 @@
 /** What the page and the decoder's worker say to each other. Every question has an id, every id one reply. */
 
-import type { Size } from "../core/geometry";
+import type { ImageBox, Size } from "../core/geometry";
 import type { DecodeRequest } from "../core/prompts";
 import type { SentCandidate } from "./candidates";
 
@@ -13,7 +13,16 @@ export type Question =
       readonly image: Size;
       readonly imageSizePx: number;
     }
-  | { readonly type: "decode"; readonly imageId: string; readonly request: DecodeRequest };
+  /** Takes the place of the close-up before it; the whole photo stays. */
+  | {
+      readonly type: "close_up";
+      readonly imageId: string;
+      readonly closeUp: string;
+      readonly square: ImageBox;
+      readonly embedding: ArrayBuffer;
+    }
+  /** `closeUp`: the one to look at, if it is still there. */
+  | { readonly type: "decode"; readonly imageId: string; readonly closeUp: string | null; readonly request: DecodeRequest };
 
 export type Request = Question & { readonly id: number };
 

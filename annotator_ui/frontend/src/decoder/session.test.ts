@@ -1,13 +1,13 @@
 import { expect, it } from "vitest";
 import { imagePoint } from "../core/geometry";
 import { modelFrame } from "../core/mask";
-import { areaPx, encodeRle, hasPixel } from "../core/rle";
+import { areaPx, boundsOf, encodeRle, hasPixel } from "../core/rle";
 import type { FloatTensor } from "./embedding";
-import { decodePrompts } from "./session";
+import { decodeOn, decodePrompts } from "./session";
 
 const SIDE = 8;
 const frame = modelFrame({ widthPx: 32, heightPx: 32 }, 32);
-const photo = { frame, lowResSidePx: SIDE };
+const photo = { frame, closeUp: null, lowResSidePx: SIDE };
 
 /** Mask k is on in k + 1 rows of the low-resolution square. */
 function fakeNetwork(seen: Readonly<Record<string, FloatTensor>>[]) {
@@ -28,23 +28,23 @@ it("offers the three ambiguity masks for one click, best first, in the photo's f
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
   const prompts = [{ kind: "point", at: imagePoint(5, 5), label: 1 }] as const;
 
-  const candidates = await decodePrompts(fakeNetwork(seen), photo, { prompts, feedback: null, under: null });
+  const candidates = await decodePrompts({ ...photo, run: fakeNetwork(seen) }, { prompts, feedback: null, under: null });
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([0.8, 0.5, 0.2].map(Math.fround));
   // Mask 2 is on in 3 of 8 rows: 3 * 4 px of 32 rows, each 32 px wide; the edge lies between two cells.
   expect(areaPx(candidates[0]!.rle)).toBe(3 * 4 * 32);
-  expect(candidates[0]!.lowResLogits).toHaveLength(SIDE * SIDE);
+  expect(candidates[0]!.lowResLogits).toMatchObject({ closeUp: null, data: { length: SIDE * SIDE } });
 });
 
 it("offers the single mask once a second prompt says what is meant, and feeds the shown mask back", async () => {
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
-  const feedback = new Float32Array(SIDE * SIDE).fill(3);
+  const feedback = { data: new Float32Array(SIDE * SIDE).fill(3), closeUp: null };
   const prompts = [
     { kind: "point", at: imagePoint(5, 5), label: 1 },
     { kind: "point", at: imagePoint(9, 9), label: 0 },
   ] as const;
 
-  const candidates = await decodePrompts(fakeNetwork(seen), photo, { prompts, feedback, under: null });
+  const candidates = await decodePrompts({ ...photo, run: fakeNetwork(seen) }, { prompts, feedback, under: null });
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
   expect(seen[0]!["mask_input"]?.data[0]).toBe(3);
@@ -54,7 +54,7 @@ it("offers the single mask once a second prompt says what is meant, and feeds th
 it("offers the single mask for a box, which says as much as two clicks", async () => {
   const prompts = [{ kind: "box", box: { x0: 2, y0: 2, x1: 20, y1: 20 } }] as const;
 
-  const candidates = await decodePrompts(fakeNetwork([]), photo, { prompts, feedback: null, under: null });
+  const candidates = await decodePrompts({ ...photo, run: fakeNetwork([]) }, { prompts, feedback: null, under: null });
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
 });
@@ -65,7 +65,7 @@ it("changes an existing mask only where the click is, and offers the model's who
   const under = encodeRle({ widthPx: 32, heightPx: 32, data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)) });
   const prompts = [{ kind: "point", at: imagePoint(5, 1), label: 1 }] as const;
 
-  const [local, whole] = await decodePrompts(fakeNetwork(seen), photo, { prompts, feedback: null, under });
+  const [local, whole] = await decodePrompts({ ...photo, run: fakeNetwork(seen) }, { prompts, feedback: null, under });
 
   expect(areaPx(local!.rle)).toBe(512 + areaPx(whole!.rle));
   expect(seen[0]!["point_labels"]?.data).toEqual(Float32Array.of(1, 1, 2, 3));
@@ -79,9 +79,43 @@ it("asks about the click alone when the mask talks the model out of it", async (
   const under = encodeRle({ widthPx: 32, heightPx: 32, data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)) });
   const prompts = [{ kind: "point", at: imagePoint(5, 9), label: 1 }] as const;
 
-  const [local] = await decodePrompts(fakeNetwork(seen), photo, { prompts, feedback: null, under });
+  const [local] = await decodePrompts({ ...photo, run: fakeNetwork(seen) }, { prompts, feedback: null, under });
 
   expect(seen).toHaveLength(2);
   expect(seen[1]!["has_mask_input"]?.data[0]).toBe(0);
   expect(hasPixel(local!.rle, 5, 9)).toBe(true);
+});
+
+it("looks at a close-up in its own frame and gives masks in the photo's", async () => {
+  const seen: Readonly<Record<string, FloatTensor>>[] = [];
+  const image = { run: fakeNetwork(seen), closeUp: "1-1-1", frame: modelFrame({ widthPx: 64, heightPx: 48 }, 32, { x0: 16, y0: 8, x1: 48, y1: 40 }), lowResSidePx: SIDE };
+  const prompts = [{ kind: "point", at: imagePoint(21, 13), label: 1 }] as const;
+
+  const candidates = await decodePrompts(image, { prompts, feedback: null, under: null });
+
+  expect([...seen[0]!["point_coords"]!.data]).toEqual([5, 5, 0, 0]);
+  // Mask 2 is on in the upper 12 rows of the square.
+  expect(boundsOf(candidates[0]!.rle)).toEqual({ x0: 16, y0: 8, x1: 48, y1: 20 });
+  expect(candidates.map((one) => one.lowResLogits?.closeUp)).toEqual(["1-1-1", "1-1-1", "1-1-1"]);
+});
+
+it.each([
+  { held: "1-1-1", wanted: "1-1-1", feedbackOf: "1-1-1", looksAt: "close-up", isFedBack: 1 },
+  { held: "1-1-1", wanted: "1-1-1", feedbackOf: null, looksAt: "close-up", isFedBack: 0 },
+  { held: "1-1-2", wanted: "1-1-1", feedbackOf: "1-1-1", looksAt: "photo", isFedBack: 0 },
+  { held: "1-1-1", wanted: null, feedbackOf: "1-1-1", looksAt: "photo", isFedBack: 0 },
+  { held: "1-1-1", wanted: null, feedbackOf: null, looksAt: "photo", isFedBack: 1 },
+])("asked for $wanted while it holds $held, looks at the $looksAt and refines logits of $feedbackOf: $isFedBack", async ({ held, wanted, feedbackOf, looksAt, isFedBack }) => {
+  const [ofPhoto, ofCloseUp] = [[], []] as Readonly<Record<string, FloatTensor>>[][];
+  const whole = { ...photo, run: fakeNetwork(ofPhoto!) };
+  const closeUp = { ...photo, closeUp: held, run: fakeNetwork(ofCloseUp!) };
+  const prompts = [5, 9].map((x) => ({ kind: "point", at: imagePoint(x, 5), label: 1 }) as const);
+  const feedback = { data: new Float32Array(SIDE * SIDE).fill(3), closeUp: feedbackOf };
+
+  await decodeOn({ imageId: "one", whole, closeUp }, wanted, { prompts, feedback, under: null });
+
+  expect([ofPhoto!.length, ofCloseUp!.length]).toEqual(looksAt === "photo" ? [1, 0] : [0, 1]);
+  const [feeds] = [...ofPhoto!, ...ofCloseUp!];
+  expect(feeds!["has_mask_input"]?.data[0]).toBe(isFedBack);
+  expect(feeds!["point_labels"]?.data).toHaveLength(3);
 });

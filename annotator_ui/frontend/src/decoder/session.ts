@@ -5,48 +5,65 @@ import type { Candidate, DecodeRequest, PointPrompt, Prompt } from "../core/prom
 import { hasPixel } from "../core/rle";
 import type { Rle } from "../core/rle";
 import { difference } from "../core/runs";
-import { contextOf, coverageOf, localEdit, seedLogits } from "../core/seeds";
+import { contextOf, coverageOf, localEdit, seedLogits, withUnseen } from "../core/seeds";
 import { LogitsCandidate } from "./candidates";
 import type { FloatTensor } from "./embedding";
 import { promptFeeds } from "./feeds";
 import { chooseMasks } from "./selection";
 
-/** The network on this photo; the worker passes onnxruntime, tests pass arithmetic. */
+/** The network on one embedding; the worker passes onnxruntime, tests pass arithmetic. */
 export type Runner = (
   feeds: Readonly<Record<string, FloatTensor>>,
 ) => Promise<{ readonly lowResMasks: FloatTensor; readonly iouPredictions: FloatTensor }>;
 
+/** A photo, or a close-up of it, as the decoder looks at it. */
 export interface LoadedImage {
+  readonly run: Runner;
+  /** Null: the whole photo. */
+  readonly closeUp: string | null;
   readonly frame: ModelFrame;
   /** Side of the decoder's square of logits. */
   readonly lowResSidePx: number;
 }
 
-export async function decodePrompts(run: Runner, image: LoadedImage, request: DecodeRequest): Promise<readonly Candidate[]> {
-  const { prompts, feedback, under } = request;
+export interface LoadedPhoto {
+  readonly imageId: string;
+  readonly whole: LoadedImage;
+  /** The one set last. */
+  readonly closeUp: LoadedImage | null;
+}
+
+/** Asked about a close-up that another one has replaced meanwhile, the whole photo answers. */
+export function decodeOn({ whole, closeUp }: LoadedPhoto, wanted: string | null, request: DecodeRequest): Promise<readonly Candidate[]> {
+  return decodePrompts(wanted !== null && closeUp?.closeUp === wanted ? closeUp : whole, request);
+}
+
+export async function decodePrompts(image: LoadedImage, request: DecodeRequest): Promise<readonly Candidate[]> {
+  const { prompts, under } = request;
+  const feedback = request.feedback?.closeUp === image.closeUp ? request.feedback.data : null;
   const prompt = prompts.at(-1);
-  if (under === null || prompt === undefined) return answer(run, image, prompts, feedback);
+  if (under === null || prompt === undefined) return answer(image, prompts, feedback);
   const coverage = coverageOf(under, image.frame, image.lowResSidePx);
   const seed = feedback ?? seedLogits(coverage);
-  if (prompt.kind === "box") return answer(run, image, prompts, seed);
-  const [whole] = await answer(run, image, [prompt, ...contextOf(under, coverage, prompt)], seed);
+  if (prompt.kind === "box") return answer(image, prompts, seed);
+  const [whole] = await answer(image, [prompt, ...contextOf(under, coverage, prompt)], seed);
   if (whole === undefined) return [];
-  const edited = localEdit(under, whole.rle, prompt) ?? (await editByClickAlone(run, image, under, prompt));
+  const edited =
+    localEdit(under, withUnseen(whole.rle, under, image.frame), prompt) ?? (await editByClickAlone(image, under, prompt));
   const local = edited === null ? [] : [{ rle: edited, predictedIou: whole.predictedIou, lowResLogits: null }];
   return [...local, whole];
 }
 
 /** The mask's context can talk the model out of a click; asked without it, the click is always heard. */
-async function editByClickAlone(run: Runner, image: LoadedImage, under: Rle, prompt: PointPrompt): Promise<Rle | null> {
+async function editByClickAlone(image: LoadedImage, under: Rle, prompt: PointPrompt): Promise<Rle | null> {
   if (prompt.label === 1 && hasPixel(under, prompt.at.x, prompt.at.y)) return null;
-  const [best] = await answer(run, image, [{ ...prompt, label: 1 }], null);
+  const [best] = await answer(image, [{ ...prompt, label: 1 }], null);
   if (best === undefined) return null;
   return localEdit(under, prompt.label === 1 ? best.rle : difference(under, best.rle), prompt);
 }
 
 async function answer(
-  run: Runner,
-  { frame, lowResSidePx }: LoadedImage,
+  { run, closeUp, frame, lowResSidePx }: LoadedImage,
   prompts: readonly Prompt[],
   feedback: Float32Array | null,
 ): Promise<readonly Candidate[]> {
@@ -55,7 +72,7 @@ async function answer(
   const numPrompts = prompts.length + numBoxes + (feedback === null ? 0 : 1); // a box counts as two
   const side = output.lowResMasks.dims.at(-1) ?? 0;
   return chooseMasks(output.iouPredictions.data, numPrompts).map((index) => {
-    const lowResLogits = output.lowResMasks.data.slice(index * side * side, (index + 1) * side * side);
-    return new LogitsCandidate(lowResLogits, output.iouPredictions.data[index] ?? 0, frame);
+    const data = output.lowResMasks.data.slice(index * side * side, (index + 1) * side * side);
+    return new LogitsCandidate({ data, closeUp }, output.iouPredictions.data[index] ?? 0, frame);
   });
 }

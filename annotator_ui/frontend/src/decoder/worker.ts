@@ -11,15 +11,15 @@ import { promptFeeds } from "./feeds";
 import { Network } from "./network";
 import type { Feeds, OpenPart } from "./network";
 import type { Question, Reply, Request } from "./protocol";
-import { decodePrompts } from "./session";
-import type { LoadedImage } from "./session";
+import { decodeOn } from "./session";
+import type { LoadedImage, LoadedPhoto } from "./session";
 
 const WARM_UP_RUNS = 2;
 
 let network: Network | null = null;
 /** The model's bytes until the first photo is open: then the graphics card is tried. */
 let untried: { readonly model: Uint8Array; readonly ortUrl: string } | null = null;
-let current: (LoadedImage & { readonly imageId: string }) | null = null;
+let current: LoadedPhoto | null = null;
 /** onnxruntime runs one question at a time; later ones wait their turn. */
 let last: Promise<void> = Promise.resolve();
 
@@ -51,18 +51,32 @@ async function handle(question: Question): Promise<readonly SentCandidate[]> {
       return [];
     case "image": {
       const embedding = parseEmbedding(question.embedding);
-      await opened().setPhoto(embedding);
+      const run = await opened().lookAt(embedding);
       const frame = modelFrame(question.image, question.imageSizePx);
-      current = { imageId: question.imageId, frame, lowResSidePx: lowResSideOf(embedding) };
+      const whole = { run, closeUp: null, frame, lowResSidePx: lowResSideOf(embedding) };
+      current = { imageId: question.imageId, whole, closeUp: null };
       if (untried !== null) last = last.then(warmUp);
       if (untried !== null) void tryGraphicsCard(untried.model, untried.ortUrl, embedding);
       untried = null;
       return [];
     }
+    case "close_up": {
+      const photo = photoOf(question.imageId);
+      const { closeUp, square } = question;
+      const embedding = parseEmbedding(question.embedding);
+      const run = await opened().lookAt(embedding);
+      const frame = modelFrame(photo.whole.frame.photo, photo.whole.frame.imageSizePx, square);
+      current = { ...photo, closeUp: { run, closeUp, frame, lowResSidePx: lowResSideOf(embedding) } };
+      return [];
+    }
     case "decode":
-      if (current?.imageId !== question.imageId) throw new Error("The decoder holds another image.");
-      return toSent(await decodePrompts(opened().run, current, question.request));
+      return toSent(await decodeOn(photoOf(question.imageId), question.closeUp, question.request));
   }
+}
+
+function photoOf(imageId: string): LoadedPhoto {
+  if (current?.imageId !== imageId) throw new Error("The decoder holds another image.");
+  return current;
 }
 
 function opened(): Network {
@@ -73,28 +87,32 @@ function opened(): Network {
 /** The first runs of a WebAssembly program are slow: they should not be somebody's clicks. */
 async function warmUp(): Promise<void> {
   // A failure will be told to whoever asks for a mask.
-  for (let i = 0; i < WARM_UP_RUNS; i += 1) await opened().run(anyPrompts()).catch(() => undefined);
+  if (current === null) return;
+  const { whole } = current;
+  for (let i = 0; i < WARM_UP_RUNS; i += 1) await whole.run(anyPrompts(whole)).catch(() => undefined);
 }
 
-function anyPrompts(): Feeds {
-  if (current === null) throw new Error("The decoder has no photo.");
-  return { ...promptFeeds([], null, current.frame, current.lowResSidePx) };
+function anyPrompts({ frame, lowResSidePx }: LoadedImage): Feeds {
+  return { ...promptFeeds([], null, frame, lowResSidePx) };
 }
 
 /** Meanwhile WebAssembly answers; only the trial itself waits its turn among the questions. */
 async function tryGraphicsCard(model: Uint8Array, ortUrl: string, embedding: Embedding): Promise<void> {
   const { gpu } = navigator as { readonly gpu?: { requestAdapter(): Promise<unknown> } };
   if ((await gpu?.requestAdapter().catch(() => null)) == null) return;
-  const photo = current;
+  if (current === null) return;
+  const { whole } = current;
   try {
     const runtime = await import("onnxruntime-web/webgpu");
     runtime.env.wasm.wasmPaths = ortUrl;
     const rival = await Network.open(model, partOpener(runtime, "webgpu"));
     last = last.then(async () => {
-      if (current !== photo) return; // the next photo's embedding is not at hand here
-      await rival.setPhoto(embedding);
-      const trial = { current: opened(), rival, prompts: anyPrompts(), nowMs: () => performance.now() };
-      if (await isRivalBetter(trial)) network = rival;
+      if (current === null || current.whole !== whole) return; // the next photo's embedding is not at hand here
+      const run = await rival.lookAt(embedding);
+      const trial = { current: whole.run, rival: run, prompts: anyPrompts(whole), nowMs: () => performance.now() };
+      if (!(await isRivalBetter(trial))) return;
+      network = rival;
+      current = { ...current, whole: { ...whole, run } };
     }).catch(() => undefined);
   } catch {
     // A card without a driver that works: WebAssembly goes on.

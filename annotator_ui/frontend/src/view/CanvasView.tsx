@@ -6,7 +6,7 @@ import type { LabelPage, OpenImage } from "./labelPage";
 import { useStore } from "./store";
 
 export function CanvasView({ page, open }: { page: LabelPage; open: OpenImage }) {
-  const { hover } = page;
+  const { hover, closeUps } = page;
   const { settings } = page.ports;
   const { editor, photo } = open;
   const frame = useRef<HTMLDivElement>(null);
@@ -15,8 +15,8 @@ export function CanvasView({ page, open }: { page: LabelPage; open: OpenImage })
     if (frame.current === null) return undefined;
     const [photoLayer, masksLayer, promptsLayer] = frame.current.querySelectorAll("canvas");
     if (photoLayer === undefined || masksLayer === undefined || promptsLayer === undefined) return undefined;
-    return mountCanvas(frame.current, { photo: photoLayer, masks: masksLayer, prompts: promptsLayer }, { editor, photo, hover, settings });
-  }, [editor, photo, hover, settings]);
+    return mountCanvas(frame.current, { photo: photoLayer, masks: masksLayer, prompts: promptsLayer }, { editor, photo, hover, closeUps, settings });
+  }, [editor, photo, hover, closeUps, settings]);
   return (
     <div
       ref={frame}

@@ -4,6 +4,7 @@ import { useCallback } from "react";
 import type { QueueState } from "../api/saveQueue";
 import { OPTIONS } from "../core/options";
 import { useSeconds } from "./Bars";
+import type { CloseUpState } from "./closeUp";
 import type { DecodingState } from "./decoding";
 import type { LabelPage, OpenImage } from "./labelPage";
 import { useStore } from "./store";
@@ -12,12 +13,14 @@ export function StatusBar({ page, open, onSignIn }: { page: LabelPage; open: Ope
   const { queue, decoding, config } = page.ports;
   const queueState = useStore(queue, (state) => state);
   const decodingState = useStore(decoding, (state) => state);
+  const closeUpState = useStore(page.closeUps, (state) => state);
   const notice = useStore(page, (state) => state.notice);
   const isLeaving = useStore(page, (state) => state.isLeaving);
   return (
     <footer className="status">
       <SaveLight state={queueState} />
       {open === null ? null : <DecoderState state={decodingState} />}
+      {open === null ? null : <CloseUpLight state={closeUpState} />}
       <p className="notice" role="status" aria-live="polite" data-testid="notice">
         {isLeaving ? leavingText(queueState) : troubleText(queueState, notice)}
         {queueState.trouble?.kind === "signed_out" ? (
@@ -83,6 +86,24 @@ function DecoderState({ state }: { state: DecodingState }) {
       {DECODER_LABELS[state.kind]}
       {took}
       {state.kind === "failed" ? <span className="why"> {state.message}</span> : null}
+    </p>
+  );
+}
+
+const CLOSE_UP_LABELS = {
+  none: "",
+  loading: "Looking closer…",
+  ready: "Close-up ready",
+  failed: "No close-up",
+} as const;
+
+/** There also while it says nothing, so that its first word is read out. */
+function CloseUpLight({ state: { kind, message } }: { state: CloseUpState }) {
+  const why = kind === "failed" ? `The model looks at the whole photo: ${message}` : message;
+  return (
+    <p className={`close-up ${kind}`} role="status" data-testid="close-up" data-state={kind} title={why}>
+      {kind === "none" ? null : <span className="lamp" aria-hidden="true" />}
+      {CLOSE_UP_LABELS[kind]}
     </p>
   );
 }

@@ -5,6 +5,7 @@ import type { Editor } from "../core/editor";
 import { imagePoint, screenPoint } from "../core/geometry";
 import type { ScreenPoint } from "../core/geometry";
 import type { PointerInput } from "../core/tools/tool";
+import type { CloseUps } from "./closeUp";
 import type { HoverPreview } from "./hover";
 import { Renderer } from "./renderer";
 import type { Layers, Scene } from "./renderer";
@@ -22,11 +23,12 @@ export interface CanvasPorts {
   readonly editor: Editor;
   readonly photo: ImageBitmap | null;
   readonly hover: HoverPreview;
+  readonly closeUps: CloseUps;
   readonly settings: Settings;
 }
 
 /** Returns how to disconnect. */
-export function mountCanvas(frame: HTMLElement, layers: Layers, { editor, photo, hover, settings }: CanvasPorts): () => void {
+export function mountCanvas(frame: HTMLElement, layers: Layers, { editor, photo, hover, closeUps, settings }: CanvasPorts): () => void {
   const renderer = new Renderer(layers);
   const gone = new AbortController();
   let pointer: ScreenPoint | null = null;
@@ -39,14 +41,17 @@ export function mountCanvas(frame: HTMLElement, layers: Layers, { editor, photo,
     isOutlineOnly: settings.state().isOutlineOnly,
   });
   const redraw = (): void => renderer.schedule(scene);
+  const lookCloser = (): void => closeUps.see(editor.state(), pointer);
   listenToPointers(frame, editor, settings, gone.signal, (at, canHover) => {
     pointer = at;
     hover.move(editor, canHover ? at : null);
+    lookCloser();
     redraw();
   });
   listenToWheel(frame, editor, gone.signal);
-  const stops = [observeSize(frame, editor), editor.subscribe(redraw), hover.subscribe(redraw), settings.subscribe(redraw)];
+  const stops = [observeSize(frame, editor), editor.subscribe(redraw), editor.subscribe(lookCloser), hover.subscribe(redraw), settings.subscribe(redraw)];
   exposeAim(frame, editor, renderer);
+  lookCloser();
   redraw();
   return () => {
     gone.abort();

@@ -5,11 +5,15 @@ import type { ApiClient } from "../api/client";
 import { candidatesFromApi, rleToJson } from "../api/mapping";
 import type { ModelOut, SessionOut } from "../api/types";
 import { EMPTY_DRAFT, promptRecords } from "../core/document";
-import type { ImagePoint } from "../core/geometry";
+import { keyOf } from "../core/closeUps";
+import type { CloseUp } from "../core/closeUps";
+import type { ImagePoint, Size } from "../core/geometry";
 import { requestOf } from "../core/prompts";
 import type { Candidate, DecodeRequest, PromptStep } from "../core/prompts";
 import { DecoderFailure } from "../decoder/client";
 import type { DecodeOutcome, DecoderClient } from "../decoder/client";
+import { FrameChoice } from "../decoder/frameChoice";
+import type { InReach } from "../decoder/frameChoice";
 import type { Prefetch } from "./prefetch";
 import { ValueStore } from "./store";
 
@@ -31,6 +35,13 @@ export interface DecodingPorts {
   sleep(ms: number): Promise<void>;
 }
 
+interface Look {
+  readonly imageId: string;
+  readonly at: ImagePoint;
+  readonly closeUp: string | null;
+  readonly outcome: Promise<DecodeOutcome>;
+}
+
 /** The model changed while the page was open: the session must be taken again. */
 export class OutdatedModel extends Error {
   override readonly name = "OutdatedModel";
@@ -45,7 +56,12 @@ export class Decoding extends ValueStore<DecodingState> {
   #whyServer: string | null = null;
   #session: SessionOut | null = null;
   /** The last look: a click where the pointer rested has its answer already, or nearly so. */
-  #look: { readonly imageId: string; readonly at: ImagePoint; readonly outcome: Promise<DecodeOutcome> } | null = null;
+  #look: Look | null = null;
+  /** What the decoder holds beside the whole photo. */
+  #closeUp: CloseUp | null = null;
+  /** The level of close-ups that fits what the person sees. */
+  #seenLevel = 0;
+  readonly #frames = new FrameChoice();
   /** Settles when the photo's load has, well or badly: prompts given early wait for it. */
   #loaded: Promise<unknown> = Promise.resolve();
 
@@ -63,6 +79,7 @@ export class Decoding extends ValueStore<DecodingState> {
 
   async #load(session: SessionOut): Promise<void> {
     this.#session = session;
+    this.#closeUp = null;
     this.update({ kind: "loading", message: "Loading the model", lastDecodeMs: null });
     try {
       const [, embedding] = await Promise.all([this.#open(session.model), this.#embedding(session)]);
@@ -83,9 +100,7 @@ export class Decoding extends ValueStore<DecodingState> {
     if (this.#session !== session) return null;
     if (this.#whyServer === null && this.#decoder !== null && this.state().kind === "ready") {
       try {
-        const request = requestOf(steps);
-        const looked = this.#lookedAt(session, request);
-        const outcome = (await looked) ?? (await this.#decoder.client.decode(session.image.id, request));
+        const outcome = await this.#ask(this.#decoder.client, session, steps);
         if (outcome.kind === "superseded") return null;
         this.update({ lastDecodeMs: outcome.tookMs });
         return outcome.candidates;
@@ -98,24 +113,65 @@ export class Decoding extends ValueStore<DecodingState> {
     return this.#decodeOnServer(session, steps);
   }
 
+  /** Hand over a close-up of the open photo. Says whether the decoder has it; throws when it is no good. */
+  async lookCloser(imageId: string, closeUp: CloseUp, embedding: ArrayBuffer): Promise<boolean> {
+    const session = this.#session;
+    if (session?.image.id !== imageId || this.#decoder === null || this.state().kind !== "ready") return false;
+    if (this.#closeUp !== null && keyOf(this.#closeUp) === keyOf(closeUp)) return true;
+    this.#closeUp = closeUp; // at once: prompts given from now on wait behind it
+    try {
+      await this.#decoder.client.setCloseUp(imageId, closeUp, embedding, sizeOf(session));
+    } catch (error) {
+      if (this.#session !== session) return false;
+      this.#closeUp = null;
+      if (!(error instanceof DecoderFailure) || error.kind === "refused") throw error;
+      this.#giveUpOnBrowser(error);
+      this.#showReady();
+      return false;
+    }
+    return this.#session === session;
+  }
+
+  /** The person sees so much of the photo as this level's close-ups show; 0: more. */
+  seeAtLevel(level: number): void {
+    this.#seenLevel = level;
+  }
+
   /** What a click here would give, if the decoder has nothing better to do; null when it has. */
   async look(at: ImagePoint): Promise<readonly Candidate[] | null> {
     const session = this.#session;
     if (session === null || this.#decoder === null || this.state().kind !== "ready" || this.#decoder.client.isBusy) return null;
     const request: DecodeRequest = { prompts: [{ kind: "point", at, label: 1 }], feedback: null, under: null };
-    const outcome = this.#decoder.client.decode(session.image.id, request);
-    this.#look = { imageId: session.image.id, at, outcome };
+    const closeUp = this.#frames.first(request, this.#inReach(session));
+    const outcome = this.#decoder.client.decode(session.image.id, request, closeUp);
+    this.#look = { imageId: session.image.id, at, closeUp, outcome };
     const answer = await outcome.catch(() => null);
     return answer?.kind === "answer" && this.#session === session ? answer.candidates : null;
   }
 
-  async #lookedAt(session: SessionOut, { prompts, feedback, under }: DecodeRequest): Promise<DecodeOutcome | null> {
+  /** A click on what the preview shows takes the preview's answer, in the frame it was made in. */
+  async #ask(client: DecoderClient, session: SessionOut, steps: readonly PromptStep[]): Promise<DecodeOutcome> {
+    const request = requestOf(steps);
+    const look = this.#lookedAt(session, request);
+    if (look !== null) {
+      this.#frames.note(steps, look.closeUp);
+      const outcome = await look.outcome.catch(() => null);
+      if (outcome?.kind === "answer") return outcome;
+    }
+    return client.decode(session.image.id, request, this.#frames.choose(steps, this.#inReach(session)));
+  }
+
+  #inReach(session: SessionOut): InReach {
+    const closeUp = this.#closeUp;
+    return { image: sizeOf(session), closeUp, isAtItsLevel: closeUp?.level === this.#seenLevel };
+  }
+
+  #lookedAt(session: SessionOut, { prompts, feedback, under }: DecodeRequest): Look | null {
     const [prompt] = prompts;
     const look = this.#look;
     if (look?.imageId !== session.image.id || prompts.length !== 1 || feedback !== null || under !== null) return null;
     if (prompt?.kind !== "point" || prompt.label !== 1 || prompt.at.x !== look.at.x || prompt.at.y !== look.at.y) return null;
-    const outcome = await look.outcome.catch(() => null);
-    return outcome?.kind === "answer" ? outcome : null;
+    return look;
   }
 
   async #decodeOnServer(session: SessionOut, steps: readonly PromptStep[]): Promise<readonly Candidate[]> {
@@ -165,9 +221,8 @@ export class Decoding extends ValueStore<DecodingState> {
   async #setImage(session: SessionOut, embedding: ArrayBuffer): Promise<void> {
     if (this.#whyServer !== null || this.#decoder === null) return;
     const { image, model } = session;
-    const size = { widthPx: image.width_px, heightPx: image.height_px };
     try {
-      await this.#decoder.client.setImage(image.id, embedding, size, model.image_size_px);
+      await this.#decoder.client.setImage(image.id, embedding, sizeOf(session), model.image_size_px);
     } catch (error) {
       this.#giveUpOnBrowser(error);
     }
@@ -188,6 +243,10 @@ export class Decoding extends ValueStore<DecodingState> {
   #isCurrent(session: SessionOut): boolean {
     return this.#session === session;
   }
+}
+
+function sizeOf({ image }: SessionOut): Size {
+  return { widthPx: image.width_px, heightPx: image.height_px };
 }
 
 export function messageOf(error: unknown): string {

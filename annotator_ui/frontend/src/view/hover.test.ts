@@ -66,3 +66,17 @@ it("shows nothing once a click is made, beside the photo, with another tool or w
   move(7, 7);
   expect(asked).toHaveLength(1);
 });
+
+it("asks again where the pointer rests when the model sees more, also while it is being answered", async () => {
+  const { hover, asked, move, settle } = start();
+  move(5, 5);
+  hover.again();
+  asked[0]!.answer([candidate(rectangle(0, 0, 5, 5), 0.7)]);
+  await settle();
+  expect(asked).toHaveLength(2);
+
+  asked[1]!.answer([candidate(rectangle(0, 0, 6, 6), 0.8)]);
+  await settle();
+  hover.again();
+  expect(asked).toHaveLength(3);
+});

@@ -23,6 +23,8 @@ export class HoverPreview extends ValueStore<HoverState> {
   #editor: Editor | null = null;
   #pointer: ScreenPoint | null = null;
   #isAsking = false;
+  /** What is being asked has a better answer by now. */
+  #isDated = false;
   /** What is shown is the answer for this place. */
   #shownFor: ImagePoint | null = null;
 
@@ -40,6 +42,12 @@ export class HoverPreview extends ValueStore<HoverState> {
     else void this.#ask();
   }
 
+  /** The model sees more than when the answer was made: ask again where the pointer rests. */
+  again(): void {
+    this.#isDated = true;
+    if (this.#wanted() !== null) void this.#ask();
+  }
+
   clear(): void {
     this.#shownFor = null;
     if (this.state().rle !== null) this.update({ rle: null });
@@ -51,8 +59,9 @@ export class HoverPreview extends ValueStore<HoverState> {
     for (let asked = this.#shownFor; ; ) {
       const at = this.#wanted();
       // A press begins with a move on the spot: asked again, the click would wait for what is known.
-      if (at === null || (asked !== null && asked.x === at.x && asked.y === at.y)) break;
+      if (at === null || (!this.#isDated && asked !== null && asked.x === at.x && asked.y === at.y)) break;
       asked = at;
+      this.#isDated = false;
       const candidates = await this.#look(at);
       if (candidates === null) break;
       this.#show(candidates[0], at);

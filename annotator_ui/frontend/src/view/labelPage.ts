@@ -8,6 +8,7 @@ import type { MaskOut, PageConfig, SessionOut } from "../api/types";
 import { Editor } from "../core/editor";
 import type { EditorEffect } from "../core/events";
 import { isEmptyDraft } from "../core/document";
+import { CloseUps } from "./closeUp";
 import { messageOf, OutdatedModel } from "./decoding";
 import type { Decoding } from "./decoding";
 import { HoverPreview } from "./hover";
@@ -54,6 +55,7 @@ export class LabelPage extends ValueStore<PageState> {
   readonly ports: PagePorts;
   readonly hover: HoverPreview;
   readonly search: SuggestionSearch;
+  readonly closeUps: CloseUps;
   /** Images seen on this visit, in order, for going back. */
   readonly #seen: string[] = [];
   /** Refused masks do not hold the image for ever: a second press of "finish" goes on without them. */
@@ -67,6 +69,16 @@ export class LabelPage extends ValueStore<PageState> {
       api: ports.api,
       sleep: (ms) => ports.sleep(ms),
       arrived: (imageId, masks) => this.#arrived(imageId, masks),
+    });
+    this.closeUps = new CloseUps({
+      decoding: ports.decoding,
+      bytes: (url) => ports.api.bytes(url),
+      sleep: (ms) => ports.sleep(ms),
+      cameCloser: () => this.hover.again(),
+      outdated: () => {
+        const session = this.state().open?.session;
+        if (session !== undefined) void this.#renewSession(session);
+      },
     });
   }
 
@@ -231,6 +243,7 @@ export class LabelPage extends ValueStore<PageState> {
     this.update({ phase: "labelling", open: { session, editor, photo: null }, isLeaving: false });
     if (!this.#seen.includes(session.image.id)) this.#seen.push(session.image.id);
     this.hover.clear();
+    this.closeUps.open(session.image);
     void this.search.forget(session.image.id);
     void this.#loadPhoto(session);
     void this.#loadModel(session).then(() => this.ports.prefetch.expect(session.upcoming));
@@ -282,6 +295,7 @@ export class LabelPage extends ValueStore<PageState> {
       const { open } = this.state();
       if (session === null || open?.session.image.id !== session.image.id) return;
       this.update({ open: { ...open, session } });
+      this.closeUps.open(session.image);
       await this.ports.decoding.load(session);
     } catch (error) {
       this.notify(messageOf(error));

@@ -45,7 +45,8 @@ export class ScriptedWorker implements WorkerPort {
   postMessage(request: Request): void {
     this.requests.push(request);
     const { id } = request;
-    const candidates = [{ kind: "mask" as const, rle: { widthPx: 4, heightPx: 4, counts: SQUARE.counts }, predictedIou: 0.9, lowResLogits: new Float32Array(16) }];
+    const closeUp = request.type === "decode" ? request.closeUp : null;
+    const candidates = [{ kind: "mask" as const, rle: { widthPx: 4, heightPx: 4, counts: SQUARE.counts }, predictedIou: 0.9, lowResLogits: { data: new Float32Array(16), closeUp } }];
     const reply: Reply =
       this.failure?.on === request.type ? { id, ok: false, message: this.failure.message } : { id, ok: true, candidates, tookMs: 1 };
     queueMicrotask(() => this.onmessage?.({ data: reply } as MessageEvent<Reply>));

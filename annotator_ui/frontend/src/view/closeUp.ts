@@ -1,0 +1,192 @@
+/** Looks closer where the person does: asks the server for the square of the photo that fits the view,
+ * and hands it to the decoder. Until it is there, or when it does not come, the whole photo answers. */
+
+import { ApiError } from "../api/client";
+import type { ImageOut } from "../api/types";
+import { screenToImage } from "../core/camera";
+import { closeUpAt, hasRoomAt, keyOf, levelForView, squareOf } from "../core/closeUps";
+import type { CloseUp } from "../core/closeUps";
+import type { EditorState } from "../core/editorState";
+import { imagePoint, isInside, screenPoint } from "../core/geometry";
+import type { ImagePoint, ScreenPoint, Size } from "../core/geometry";
+import { messageOf } from "./decoding";
+import type { Decoding } from "./decoding";
+import { ValueStore } from "./store";
+
+export interface CloseUpState {
+  /** `none`: the view shows too much of the photo for any. `failed`: the whole photo answers. */
+  readonly kind: "none" | "loading" | "ready" | "failed";
+  /** The square that was asked for, as level-row-column. */
+  readonly key: string | null;
+  readonly message: string;
+}
+
+export type View = Pick<EditorState, "camera" | "viewport" | "document">;
+
+export interface CloseUpPorts {
+  readonly decoding: Pick<Decoding, "state" | "subscribe" | "lookCloser" | "seeAtLevel">;
+  bytes(url: string): Promise<ArrayBuffer>;
+  sleep(ms: number): Promise<void>;
+  /** Prompts are answered from a new square now. */
+  readonly cameCloser: () => void;
+  /** A new model serves since the image was opened. */
+  readonly outdated: () => void;
+}
+
+/** The view must want the same square for so long. */
+const REST_MS = 250;
+const POLL = { firstMs: 250, factor: 1.4, longestMs: 3_000 } as const;
+/** Embeddings kept so that panning back asks for nothing. */
+const NUM_KEPT = 8;
+const NONE: CloseUpState = { kind: "none", key: null, message: "" };
+
+export class CloseUps extends ValueStore<CloseUpState> {
+  readonly #ports: CloseUpPorts;
+  /** By address, the one used last at the end. */
+  readonly #kept = new Map<string, ArrayBuffer>();
+  #image: ImageOut | null = null;
+  #view: View | null = null;
+  #pointer: ScreenPoint | null = null;
+  #wanted: CloseUp | null = null;
+  /** Counts what was wanted: whoever waits stops when it has moved on. */
+  #turn = 0;
+
+  constructor(ports: CloseUpPorts) {
+    super(NONE);
+    this.#ports = ports;
+    ports.decoding.subscribe(() => this.#reconsider());
+  }
+
+  /** Another image is opened, or the same one with another model. */
+  open(image: ImageOut): void {
+    if (this.#image?.id !== image.id) this.#view = null;
+    this.#image = image;
+    this.#want(null);
+  }
+
+  /** What the person sees now, and where the pointer is (null: not over the photo's frame). */
+  see(view: View, pointer: ScreenPoint | null): void {
+    this.#view = view;
+    this.#pointer = pointer;
+    this.#reconsider();
+  }
+
+  #reconsider(): void {
+    const { decoding } = this.#ports;
+    const [image, view] = [this.#image, this.#view];
+    const level = image === null || view === null ? 0 : levelOf(view, sizeOf(image));
+    decoding.seeAtLevel(level);
+    if (image === null || view === null || level === 0 || decoding.state().kind !== "ready") {
+      this.#want(null);
+      return;
+    }
+    if (isDrafting(view)) return;
+    const wanted = this.#wantedIn(view, sizeOf(image), level);
+    if (this.#wanted === null || keyOf(wanted) !== keyOf(this.#wanted)) this.#want(wanted);
+  }
+
+  /** The present square as long as it shows enough around the place; no square is left for little. */
+  #wantedIn(view: View, image: Size, level: number): CloseUp {
+    const pointed = this.#pointer === null ? null : screenToImage(view.camera, this.#pointer);
+    const isOverPhoto = pointed !== null && isInside(pointed, image);
+    const place = isOverPhoto ? pointed : middleOf(view, image);
+    const present = this.#wanted;
+    if (present?.level === level && hasRoomAt(squareOf(present, image), image, place)) return present;
+    return closeUpAt(image, level, place);
+  }
+
+  #want(closeUp: CloseUp | null): void {
+    this.#wanted = closeUp;
+    this.#turn += 1;
+    if (closeUp === null) {
+      if (this.state().kind !== "none") this.update(NONE);
+    } else if (this.#image !== null) {
+      this.update({ kind: "loading", key: keyOf(closeUp), message: "" });
+      void this.#get(this.#image, closeUp, this.#turn);
+    }
+  }
+
+  async #get(image: ImageOut, closeUp: CloseUp, turn: number): Promise<void> {
+    const url = addressOf(image, closeUp);
+    await this.#ports.sleep(REST_MS);
+    try {
+      const embedding = await this.#embedding(url, turn);
+      if (embedding === null) return;
+      if (this.#view !== null && isDrafting(this.#view)) {
+        this.#wanted = null; // wanted again when the mask is done
+        return;
+      }
+      // A copy: the worker takes the buffer over.
+      const isHeld = await this.#ports.decoding.lookCloser(image.id, closeUp, embedding.slice(0));
+      if (turn !== this.#turn || !isHeld) return;
+      this.update({ kind: "ready", message: "" });
+      this.#ports.cameCloser();
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      this.update({ kind: "failed", message: messageOf(error) });
+      if (error instanceof ApiError && error.details.code === "outdated_embedding") this.#ports.outdated();
+    }
+  }
+
+  /** Poll until the server has it; null when another square is wanted by then. */
+  async #embedding(url: string, turn: number): Promise<ArrayBuffer | null> {
+    for (let pauseMs: number = POLL.firstMs; turn === this.#turn; ) {
+      try {
+        const embedding = this.#kept.get(url) ?? (await this.#ports.bytes(url));
+        this.#keep(url, embedding);
+        return turn === this.#turn ? embedding : null;
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.kind === "refused" || error.kind === "signed_out") throw error;
+        const isComing = error.kind === "not_ready";
+        if (turn === this.#turn) this.update({ kind: isComing ? "loading" : "failed", message: error.message });
+      }
+      await this.#ports.sleep(pauseMs);
+      pauseMs = Math.min(POLL.longestMs, pauseMs * POLL.factor);
+    }
+    return null;
+  }
+
+  #keep(url: string, embedding: ArrayBuffer): void {
+    this.#kept.delete(url);
+    this.#kept.set(url, embedding);
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= NUM_KEPT) break;
+      this.#kept.delete(oldest);
+    }
+  }
+}
+
+/** A mask is finished in the square it was begun in: no other takes its place meanwhile. */
+function isDrafting({ document }: View): boolean {
+  return document.draft.steps.length > 0;
+}
+
+function addressOf({ embedding_url: url }: ImageOut, closeUp: CloseUp): string {
+  return `${url}${url.includes("?") ? "&" : "?"}close_up=${keyOf(closeUp)}`;
+}
+
+function sizeOf({ width_px: widthPx, height_px: heightPx }: ImageOut): Size {
+  return { widthPx, heightPx };
+}
+
+/** Where the view begins and ends along each axis, cut to the photo. */
+function seenIn({ camera, viewport }: View, image: Size): { readonly from: ImagePoint; readonly to: ImagePoint } {
+  const cut = (place: number, lengthPx: number): number => Math.min(lengthPx, Math.max(0, place));
+  const [first, last] = [screenPoint(0, 0), screenPoint(viewport.widthPx, viewport.heightPx)].map((corner) => {
+    const { x, y } = screenToImage(camera, corner);
+    return imagePoint(cut(x, image.widthPx), cut(y, image.heightPx));
+  }) as [ImagePoint, ImagePoint];
+  return { from: first, to: last };
+}
+
+function levelOf(view: View, image: Size): number {
+  const { from, to } = seenIn(view, image);
+  const [widthPx, heightPx] = [to.x - from.x, to.y - from.y];
+  if (widthPx <= 0 || heightPx <= 0) return 0;
+  return levelForView(image, image.widthPx >= image.heightPx ? widthPx : heightPx);
+}
+
+function middleOf(view: View, image: Size): ImagePoint {
+  const { from, to } = seenIn(view, image);
+  return imagePoint((from.x + to.x) / 2, (from.y + to.y) / 2);
+}
