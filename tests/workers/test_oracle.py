@@ -64,6 +64,34 @@ def test_clicking_stops_as_soon_as_the_mask_is_good_enough() -> None:
     assert not drawn.is_brushed
 
 
+def test_small_objects_are_looked_at_closer() -> None:
+    small = square(x0=300, y0=200, side=24, size=512)
+    large = square(x0=300, y0=200, side=32, size=512)
+
+    close_up = oracle.close_up_of(small)
+
+    assert close_up is not None
+    assert close_up.level == 1
+    assert oracle.close_up_of(large) is None
+    assert oracle.close_up_of(square(x0=3, y0=3, side=2)) is None  # a photo without close-ups
+
+
+def test_a_small_object_is_clicked_in_its_close_up_and_told_in_pixels_of_the_photo() -> None:
+    truth = square(x0=20, y0=25, side=9)
+    seen: list[Sequence[Click]] = []
+
+    def decode(clicks: Sequence[Click]) -> oracle.Mask:
+        seen.append(tuple(clicks))
+        return square(x0=5, y0=15, side=9, size=30)[:, :20]
+
+    drawn = oracle.draw_closer(truth, decode, xywh_px=(15, 10, 20, 30))
+
+    assert seen == [(Click(9, 19, 1),)]
+    assert drawn.clicks == (Click(24, 29, 1),)
+    assert np.array_equal(drawn.mask_hw, truth)
+    assert drawn.seconds == 1.0 + 1.0 + 1.5  # find it, look closer, click once
+
+
 def test_each_true_mask_is_matched_once_by_its_best_proposal() -> None:
     truths = [square(x0=0, y0=0, side=20), square(x0=22, y0=22, side=10)]
     proposals = [

@@ -161,6 +161,21 @@ def test_a_round_is_the_same_after_the_journal() -> None:
         assert Round.from_json(json.loads(json.dumps(one.to_json()))) == one
 
 
+def test_a_round_of_a_journal_from_before_close_ups_is_still_read() -> None:
+    one = a_round(1, "assisted_manual", clicks=50, seconds=100)
+    stored = json.loads(json.dumps(one.to_json()))
+    del stored["by_source"]["a"]["num_close_ups"]
+
+    assert Round.from_json(stored) == one
+
+
+def test_the_report_counts_masks_drawn_in_close_ups() -> None:
+    tallies = [Tally(num_drawn=4, num_close_ups=3), Tally(num_drawn=2, num_close_ups=1)]
+
+    assert Tally.total(tallies).figures()["masks_in_close_ups"] == 4
+    assert "close-ups" in report.text(a_replay())
+
+
 def test_the_report_says_rounds_versions_findings_and_reasons() -> None:
     text = report.text(a_replay())
 

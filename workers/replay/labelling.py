@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
 
+from engine.domain.errors import NotReady
 from engine.domain.ids import derived_id
 from engine.domain.states import MaskSource, MaskStatus
-from engine.models import Assignment, Mask, ModelVersion, User
+from engine.models import Assignment, Image, Mask, ModelVersion, User
 from engine.selectors.masks import for_image
 from engine.services import masks
+from masks.close_ups import CloseUp
 from masks.rle import Rle
 from workers.replay import oracle
 from workers.replay.dataset import Photo
@@ -36,9 +38,11 @@ def label_image(
     photo: Photo,
     decoder: ServedDecoder,
     version: ModelVersion,
+    run_jobs: Callable[[], object],
 ) -> Labelled:
     """Judge what is prefilled and draw what is missing of the wanted masks; submitting is next.
 
+    run_jobs: makes what is still missing of the embeddings, the close-ups of small objects.
     Ids follow from the photo, so doing it again after a kill writes nothing twice and counts the
     same.
     """
@@ -48,7 +52,17 @@ def label_image(
     saved = {str(mask.head_id): mask.head.rle_counts for mask in accepted.values()}
     for index in photo.wanted:
         if index not in accepted:
-            drawn = _draw(open_photo, photo.truths[index])
+            truth = photo.truths[index]
+            close_up = oracle.close_up_of(truth)
+            if close_up is None:
+                open_photo.start_object()
+                drawn = oracle.draw(truth, open_photo.decode)
+            else:
+                closer = _look_closer(
+                    assignment.image, close_up, decoder=decoder, run_jobs=run_jobs
+                )
+                square = close_up.xywh_px((truth.shape[0], truth.shape[1]))
+                drawn = oracle.draw_closer(truth, closer.decode, xywh_px=square)
             rle = Rle.encode(drawn.mask_hw)
             stored = _save(
                 drawn, rle, index, assignment=assignment, annotator=annotator, version=version
@@ -91,9 +105,14 @@ def _judge_prefilled(
     return {truth: proposed[place] for place, truth in matched.items()}
 
 
-def _draw(open_photo: OpenPhoto, truth: oracle.Mask) -> DrawnMask:
-    open_photo.start_object()
-    return oracle.draw(truth, open_photo.decode)
+def _look_closer(
+    image: Image, close_up: CloseUp, *, decoder: ServedDecoder, run_jobs: Callable[[], object]
+) -> OpenPhoto:
+    try:
+        return decoder.open(image, close_up=close_up)
+    except NotReady:  # asking has queued it
+        run_jobs()
+        return decoder.open(image, close_up=close_up)
 
 
 def _save(
@@ -132,5 +151,6 @@ def _count(drawn: DrawnMask, *, tally: Tally) -> None:
     tally.num_drawn += 1
     tally.num_clicks += len(drawn.clicks)
     tally.num_brushed += drawn.is_brushed
+    tally.num_close_ups += drawn.is_close_up
     tally.seconds += drawn.seconds
     tally.ious_by_clicks.append(drawn.iou_by_clicks)

@@ -6,12 +6,14 @@ Nothing here knows the platform, so the same oracle can drive any decoder.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from masks.close_ups import CloseUp, close_up_for
 from masks.regions import deepest_point
+from masks.rle import Rle
 from training.evaluate import iou as mask_iou
 from training.evaluate import next_click
 
@@ -21,9 +23,11 @@ GOOD_ENOUGH_IOU = 0.85
 MAX_CLICKS = 9  # the most points an evaluation gives (SAM paper, section 7.1)
 ACCEPT_PREFILLED_IOU = 0.75  # the paper counts agreement of masks from there (section 5)
 # Simulated time: SAM 2 paper, section E.1.2 (find an object, each click). The brush has no
-# published figure: 10 s is our estimate of tracing what nine clicks could not get.
+# published figure: 10 s is our estimate of tracing what nine clicks could not get. Nor has looking
+# closer at a small object: 1 s is our estimate of turning the wheel there and back.
 FIND_S = 1.0
 CLICK_S = 1.5
+ZOOM_S = 1.0
 VERIFY_S = 1.0
 BRUSH_S = 10.0
 
@@ -48,10 +52,13 @@ class DrawnMask:
     clicks: tuple[Click, ...]
     iou_by_clicks: float  # before the brush
     is_brushed: bool
+    is_close_up: bool = False
 
     @property
     def seconds(self) -> float:
-        return FIND_S + CLICK_S * len(self.clicks) + (BRUSH_S if self.is_brushed else 0.0)
+        brush_s = BRUSH_S if self.is_brushed else 0.0
+        zoom_s = ZOOM_S if self.is_close_up else 0.0
+        return FIND_S + zoom_s + CLICK_S * len(self.clicks) + brush_s
 
 
 def draw(truth: Mask, decode: Decode) -> DrawnMask:
@@ -75,6 +82,30 @@ def draw(truth: Mask, decode: Decode) -> DrawnMask:
         iou_by_clicks=iou,
         is_brushed=is_brushed,
     )
+
+
+def close_up_of(truth: Mask) -> CloseUp | None:
+    """Return where one looks closer at an object (H, W); None: it is drawn in the whole photo."""
+    image_hw = (truth.shape[0], truth.shape[1])
+    box = Rle.encode(truth).bbox_xywh_px
+    close_up = close_up_for(box, image_hw=image_hw)
+    if close_up is None or not _holds(close_up.xywh_px(image_hw), box):
+        return None
+    return close_up
+
+
+def draw_closer(truth: Mask, decode: Decode, *, xywh_px: tuple[int, int, int, int]) -> DrawnMask:
+    """Draw within a square of the photo that holds the whole object.
+
+    decode takes clicks and answers in the square's pixels; what is returned is in the photo's.
+    """
+    x, y, width, height = xywh_px
+    square = (slice(y, y + height), slice(x, x + width))
+    drawn = draw(truth[square], decode)
+    mask_hw = np.zeros_like(truth)
+    mask_hw[square] = drawn.mask_hw
+    clicks = tuple(Click(one.x_px + x, one.y_px + y, one.label) for one in drawn.clicks)
+    return replace(drawn, mask_hw=mask_hw, clicks=clicks, is_close_up=True)
 
 
 def match(proposals: Sequence[Mask], truths: Sequence[Mask], *, min_iou: float) -> dict[int, int]:
@@ -101,6 +132,17 @@ def matched_pairs(
             taken_truths.add(j)
             pairs.append((iou, i, j))
     return pairs
+
+
+def _holds(outer_xywh_px: tuple[int, ...], inner_xywh_px: tuple[int, ...]) -> bool:
+    x, y, width, height = outer_xywh_px
+    inner_x, inner_y, inner_width, inner_height = inner_xywh_px
+    return (
+        x <= inner_x
+        and y <= inner_y
+        and inner_x + inner_width <= x + width
+        and inner_y + inner_height <= y + height
+    )
 
 
 def _boxes_touch(a: Mask, b: Mask) -> bool:

@@ -21,6 +21,7 @@ COLUMNS = (
     ("drawn", "masks_drawn", "d"),
     ("accepted", "masks_accepted", "d"),
     ("rejected", "masks_rejected", "d"),
+    ("close-ups", "masks_in_close_ups", "d"),
     ("clicks/mask", "clicks_per_mask", ".2f"),
     ("brushed", "brushed_share", ".2f"),
     ("s/mask", "seconds_per_mask", ".2f"),

@@ -50,6 +50,7 @@ class Tally:
     num_drawn: int = 0
     num_clicks: int = 0
     num_brushed: int = 0
+    num_close_ups: int = 0
     num_accepted: int = 0
     num_rejected: int = 0
     seconds: float = 0.0
@@ -72,6 +73,7 @@ class Tally:
         return {
             "images": self.num_images,
             "masks_drawn": self.num_drawn,
+            "masks_in_close_ups": self.num_close_ups,
             "masks_accepted": self.num_accepted,
             "masks_rejected": self.num_rejected,
             "accept_rate": self.num_accepted / proposed if proposed else None,

@@ -10,6 +10,7 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -216,7 +217,12 @@ def _label_photos(
         image = assignment.image
         photo = desk.photos[image]
         labelled = labelling.label_image(
-            assignment, annotator=desk.lead, photo=photo, decoder=decoder, version=version
+            assignment,
+            annotator=desk.lead,
+            photo=photo,
+            decoder=decoder,
+            version=version,
+            run_jobs=partial(run_jobs, desk),
         )
         # Before the submit: a photo that is done must never lack its figures.
         desk.journal.note(

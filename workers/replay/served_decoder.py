@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from engine import storage
 from engine.models import Image, ModelVersion
+from engine.models.image import WHOLE_PHOTO
 from engine.services import embeddings as stored_embeddings
+from masks.close_ups import CloseUp
 from sam import embeddings
 from sam.coordinates import Frame
 from sam.model import Decoded
@@ -37,14 +39,21 @@ class ServedDecoder:
             str(storage.path_of(version.decoder_key)), options, providers=["CPUExecutionProvider"]
         )
 
-    def open(self, image: Image) -> OpenPhoto:
-        """Fetch the embedding of a photo; NotReady when it is not there yet."""
-        stored = stored_embeddings.embedding_for(image)
+    def open(self, image: Image, *, close_up: CloseUp | None = None) -> OpenPhoto:
+        """Fetch the embedding of a photo or of a square of it; NotReady: it is not there yet.
+
+        A square is a photo of its own: clicks and masks are in its pixels.
+        """
+        height, width = image.height_px, image.width_px
+        if close_up is not None:
+            _, _, width, height = close_up.xywh_px((image.height_px, image.width_px))
+        key = WHOLE_PHOTO if close_up is None else close_up.key
+        stored = stored_embeddings.embedding_for(image, close_up=key)
         features = embeddings.from_bytes(storage.read_bytes(stored.storage_key))
         feeds = {"image_embeddings": features.image_embeddings.numpy()}
         if features.high_res_features is not None:
             feeds["high_res_features"] = features.high_res_features.numpy()
-        return OpenPhoto(self, Frame((image.height_px, image.width_px), self.image_size_px), feeds)
+        return OpenPhoto(self, Frame((height, width), self.image_size_px), feeds)
 
 
 class OpenPhoto:
