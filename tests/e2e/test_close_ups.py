@@ -1,5 +1,7 @@
-"""Zoomed in, the model looks at the square of the photo that the person sees: what is saved is what it
-says there."""
+"""Zoomed in, the model looks at the square of the photo that the person sees.
+
+What is saved is what the model says about that square alone.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_a_click_in_a_zoomed_view_is_answered_from_the_close_up(
 
     mask_id = newest(labelling)["id"]
     saved = stored(product, mask_id).decode()
-    x, y, w, h = CloseUp.parse(key, image_hw=saved.shape).xywh_px(saved.shape)
+    height, width = saved.shape
+    close_up = CloseUp.parse(key, image_hw=(height, width))
+    x, y, w, h = close_up.xywh_px((height, width))
     assert saved[y : y + h, x : x + w].sum() == saved.sum() > 0
     [(prompts,)] = rows(
         product,
