@@ -30,18 +30,14 @@ def embed(image: Image, *, version: ModelVersion, close_up: str = WHOLE_PHOTO) -
 
     close_up: key of a square of the photo, which is encoded alone, as a photo of its own size.
     """
-    model, photo = sam_of(version), load_photo(image)
+    model, photo, seen_hw = sam_of(version), load_photo(image), None
     if close_up:
         hw = (image.height_px, image.width_px)
         x, y, width, height = CloseUp.parse(close_up, image_hw=hw).xywh_px(hw)
-        photo = photo[y : y + height, x : x + width]
+        photo, seen_hw = photo[y : y + height, x : x + width], (height, width)
     with torch.inference_mode():
         features = model.encode(model.preprocess(photo))
-    return embeddings.to_bytes(
-        features,
-        encoder_sha256=version.encoder_sha256,
-        image_hw=(photo.shape[0], photo.shape[1]),
-    )
+    return embeddings.to_bytes(features, encoder_sha256=version.encoder_sha256, image_hw=seen_hw)
 
 
 def features_of(image: Image, *, version: ModelVersion) -> tuple[ImageFeatures, bytes | None]:
