@@ -144,6 +144,11 @@ def _add_evaluate_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sam", type=Path, required=True)
     parser.add_argument("--detector", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="COCO folder or manifest")
+    parser.add_argument(
+        "--close-ups",
+        action="store_true",
+        help="look at crops too while objects are small, as prefilling does",
+    )
     parser.set_defaults(run=_run_evaluate_detector)
 
 
@@ -305,6 +310,7 @@ def _run_evaluate_detector(options: argparse.Namespace) -> None:
             images=images,
             store=store,
             max_area_share=DetectorTrainConfig().max_area_share,
+            looks_closer=options.close_ups,
             on_image=lambda done: bar.update(1),
         )
     print(json.dumps(metrics))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from masks.boxes import xywh_to_xyxy
 from sam import checkpoints, object_detector
+from sam.closer_detection import all_detections, detect_closer
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
 from sam.object_detector import ObjectDetector
@@ -28,7 +29,7 @@ from training.detector_metrics import (
     detection_metrics,
 )
 from training.examples import readable_examples
-from training.features import FeatureStore
+from training.features import FeatureStore, load_image
 from training.loop import (
     LoopSettings,
     OnProgress,
@@ -136,12 +137,18 @@ def measure_detector(
     images: Sequence[ImageRecord],
     store: FeatureStore,
     max_area_share: float,
+    looks_closer: bool = False,
     on_image: Callable[[int], object] = lambda done: None,
 ) -> dict[str, float]:
     """Return `recall_50_at_100`, `ap_50` and counts of a detector on images with masks."""
     return detection_metrics(
         detect_all(
-            detector, images=images, store=store, max_area_share=max_area_share, on_image=on_image
+            detector,
+            images=images,
+            store=store,
+            max_area_share=max_area_share,
+            looks_closer=looks_closer,
+            on_image=on_image,
         )
     )
 
@@ -152,10 +159,12 @@ def detect_all(
     images: Sequence[ImageRecord],
     store: FeatureStore,
     max_area_share: float,
+    looks_closer: bool = False,
     on_image: Callable[[int], object] = lambda done: None,
 ) -> list[ImageDetections]:
     """Return what a detector finds in each image, weak boxes too, beside the truth.
 
+    looks_closer: in crops too, while objects are small, as prefilling does.
     Images that cannot be read are left out.
     """
     detector.eval()
@@ -165,12 +174,23 @@ def detect_all(
             features = store.get(image)
         except ManifestError:  # an unreadable photo must not end hours of training
             continue
-        detections = detector.detect(
-            features,
-            Frame(image.image_hw, store.model.config.image_size_px),
-            score_thresh=EVALUATION_SCORE_THRESH,
-            max_boxes=MAX_BOXES,
-        )
+        if looks_closer:
+            seen = detect_closer(
+                store.model,
+                detector,
+                load_image(image),
+                features,
+                score_thresh=EVALUATION_SCORE_THRESH,
+                max_boxes=MAX_BOXES,
+            )
+            detections = all_detections(seen)
+        else:
+            detections = detector.detect(
+                features,
+                Frame(image.image_hw, store.model.config.image_size_px),
+                score_thresh=EVALUATION_SCORE_THRESH,
+                max_boxes=MAX_BOXES,
+            )
         found.append(
             ImageDetections(
                 boxes_xyxy_px=detections.boxes_xyxy_px,

@@ -5,6 +5,7 @@ Computes only; which proposals are worth showing is the engine's rule.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from engine.domain.proposals import Proposal
 from masks.rle import Rle
 from sam.automatic import stability_score
+from sam.closer_detection import Seen, detect_closer
 from sam.features import ImageFeatures
 from sam.model import Sam
 from sam.object_detector import ObjectDetector
@@ -21,27 +23,48 @@ from sam.predictor import Predictor
 
 
 def propose(
-    model: Sam, detector: ObjectDetector, *, features: ImageFeatures, image_hw: tuple[int, int]
+    model: Sam,
+    detector: ObjectDetector,
+    photo_hwc_u8: NDArray[np.uint8],
+    *,
+    features: ImageFeatures,
 ) -> list[Proposal]:
-    """Return one proposal a detected box, best box first; empty masks are left out."""
+    """Return one proposal a detected box, best box first; empty masks are left out.
+
+    features: of the whole photo; small objects are found and prompted in crops of it.
+    """
+    found = [
+        scored
+        for seen in detect_closer(model, detector, photo_hwc_u8, features)
+        for scored in _proposals(model, seen, photo_hw=photo_hwc_u8.shape[:2])
+    ]
+    return [proposal for _, proposal in sorted(found, key=lambda scored: -scored[0])]
+
+
+def _proposals(
+    model: Sam, seen: Seen, *, photo_hw: tuple[int, ...]
+) -> Iterator[tuple[float, Proposal]]:
+    """Yield the proposals of one crop with the scores of their boxes."""
+    crop = seen.crop
     predictor = Predictor(model)
-    predictor.set_features(features, image_hw)
-    boxes_xyxy_px = detector.detect(features, predictor.frame).boxes_xyxy_px
-    prediction = predictor.predict_boxes(boxes_xyxy_px)
+    predictor.set_features(seen.features, (crop.height_px, crop.width_px))
+    prediction = predictor.predict_boxes(seen.boxes_xyxy_px)
     # At the decoder's own resolution: stability is a share, the same there as on the photo.
     stabilities = stability_score(torch.from_numpy(prediction.low_res_logits)).tolist()
-    return [
-        Proposal(
-            rle=Rle.encode(mask_hw),
-            predicted_iou=float(np.clip(predicted_iou, 0.0, 1.0)),
-            stability_score=stability,
-            prompts=[_as_prompt(box)],
+    for row, box in enumerate(seen.boxes_in_photo):
+        if not prediction.masks_nhw[row].any():
+            continue
+        mask_hw = np.zeros(photo_hw, dtype=bool)
+        mask_hw[crop.rows, crop.columns] = prediction.masks_nhw[row]
+        yield (
+            float(seen.scores[row]),
+            Proposal(
+                rle=Rle.encode(mask_hw),
+                predicted_iou=float(np.clip(prediction.predicted_iou[row], 0.0, 1.0)),
+                stability_score=stabilities[row],
+                prompts=[_as_prompt(box)],
+            ),
         )
-        for mask_hw, predicted_iou, stability, box in zip(
-            prediction.masks_nhw, prediction.predicted_iou, stabilities, boxes_xyxy_px, strict=True
-        )
-        if mask_hw.any()
-    ]
 
 
 def _as_prompt(box_xyxy_px: NDArray[np.float64]) -> dict[str, Any]:

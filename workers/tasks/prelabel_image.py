@@ -10,7 +10,7 @@ from engine.domain.states import MaskSource, ModelFamily
 from engine.models import EngineStage, Image
 from engine.services import embeddings, masks
 from workers.context import Effects, JobContext
-from workers.inference.embed import features_of
+from workers.inference.embed import features_of, load_photo
 from workers.inference.prelabel import propose
 from workers.inference.registry import detector_of, sam_of, serving
 from workers.inference.thresholds import prefill_policy
@@ -25,10 +25,7 @@ def run(context: JobContext) -> Effects:
     features, new_embedding = features_of(image, version=version)
     context.checkpoint(0.4, "detecting objects")
     proposals = propose(
-        sam_of(version),
-        detector_of(detector),
-        features=features,
-        image_hw=(image.height_px, image.width_px),
+        sam_of(version), detector_of(detector), load_photo(image), features=features
     )
     stage = EngineStage.objects.get(pk=context.args["stage"])
     policy = prefill_policy(Policy.from_json(stage.policy), sam=version, detector=detector)

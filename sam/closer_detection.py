@@ -1,0 +1,144 @@
+"""Find objects in the whole photo and, while they are small there, in crops of it.
+
+Prompting goes on in the crop that found an object: its features are at hand, and there the object
+is large enough for its mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from masks.close_ups import MIN_OBJECT_SHARE, MIN_SIDE_PX
+from sam.coordinates import Frame
+from sam.crops import Crop, make_crops, touches_inner_edge
+from sam.features import ImageFeatures
+from sam.model import Sam
+from sam.nms import box_nms
+from sam.object_detector import Detections, ObjectDetector
+
+MAX_LAYERS = 2
+"""16 crops of a photo beside 4 and the whole: a few seconds on two cores."""
+OVERLAP_RATIO = 512 / 1500  # between crops; paper section B
+INNER_EDGE_MARGIN_PX = 2
+"""A box that ends at a border inside the photo is of an object that another crop shows whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found in one crop. boxes_xyxy_px (N, 4) are in the crop's own pixels."""
+
+    crop: Crop
+    features: ImageFeatures
+    boxes_xyxy_px: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    @property
+    def boxes_in_photo(self) -> NDArray[np.float64]:
+        """The boxes (N, 4) in the photo's pixels."""
+        offset = np.array([self.crop.x_px, self.crop.y_px] * 2, dtype=np.float64)
+        return self.boxes_xyxy_px + offset
+
+
+@torch.inference_mode()
+def detect_closer(
+    model: Sam,
+    detector: ObjectDetector,
+    photo_hwc_u8: NDArray[np.uint8],
+    features: ImageFeatures,
+    *,
+    score_thresh: float | None = None,
+    max_boxes: int = 100,
+    nms_iou: float = 0.6,
+) -> list[Seen]:
+    """Return the best boxes of a photo, each in the crop where it scores best.
+
+    features: of the whole photo. score_thresh: as `ObjectDetector.detect`. A further layer of crops
+    is looked at while half of the sure objects of the last one are small in it, or there are none.
+    """
+    image_hw = (photo_hwc_u8.shape[0], photo_hwc_u8.shape[1])
+    seen: list[Seen] = []
+    for layer in range(MAX_LAYERS + 1):
+        views = _views(model, photo_hwc_u8, features, layer=layer)
+        found = [
+            _look(detector, crop, image_hw, part, score_thresh=score_thresh, nms_iou=nms_iou)
+            for crop, part in views
+        ]
+        seen += found
+        if not found or not _is_small(found, least_score=detector.config.score_thresh):
+            break
+    return _best(seen, max_boxes=max_boxes, nms_iou=nms_iou)
+
+
+def all_detections(seen: list[Seen]) -> Detections:
+    """Return the boxes of all crops in the photo's pixels, best first."""
+    boxes = np.concatenate([np.zeros((0, 4)), *(one.boxes_in_photo for one in seen)])
+    scores = np.concatenate([np.zeros(0), *(one.scores for one in seen)])
+    order = np.argsort(-scores, kind="stable")
+    return Detections(boxes[order], scores[order])
+
+
+def _views(
+    model: Sam, photo: NDArray[np.uint8], features: ImageFeatures, *, layer: int
+) -> Iterator[tuple[Crop, ImageFeatures]]:
+    image_hw = (photo.shape[0], photo.shape[1])
+    for crop in make_crops(image_hw, num_layers=layer, overlap_ratio=OVERLAP_RATIO):
+        if crop.layer != layer:
+            continue
+        if layer == 0:
+            yield crop, features
+        elif max(crop.width_px, crop.height_px) >= MIN_SIDE_PX:
+            pixels = np.ascontiguousarray(photo[crop.rows, crop.columns])
+            yield crop, model.encode(model.preprocess(pixels))
+
+
+def _look(
+    detector: ObjectDetector,
+    crop: Crop,
+    image_hw: tuple[int, int],
+    features: ImageFeatures,
+    *,
+    score_thresh: float | None,
+    nms_iou: float,
+) -> Seen:
+    frame = Frame((crop.height_px, crop.width_px), detector.config.image_size_px)
+    found = detector.detect(features, frame, score_thresh=score_thresh, nms_iou=nms_iou)
+    x, y = crop.x_px, crop.y_px
+    is_whole = [
+        not touches_inner_edge(
+            (round(x + x0), round(y + y0), round(x1 - x0), round(y1 - y0)),
+            crop,
+            image_hw=image_hw,
+            margin_px=INNER_EDGE_MARGIN_PX,
+        )
+        for x0, y0, x1, y1 in found.boxes_xyxy_px
+    ]
+    kept = np.array(is_whole, dtype=bool)
+    return Seen(crop, features, found.boxes_xyxy_px[kept], found.scores[kept])
+
+
+def _is_small(found: list[Seen], *, least_score: float) -> bool:
+    shares = [
+        float(max(x1 - x0, y1 - y0)) / max(one.crop.width_px, one.crop.height_px)
+        for one in found
+        for x0, y0, x1, y1 in one.boxes_xyxy_px[one.scores >= least_score]
+    ]
+    return not shares or float(np.median(shares)) < MIN_OBJECT_SHARE
+
+
+def _best(seen: list[Seen], *, max_boxes: int, nms_iou: float) -> list[Seen]:
+    boxes = np.concatenate([one.boxes_in_photo for one in seen])
+    scores = np.concatenate([one.scores for one in seen])
+    owners = np.repeat(np.arange(len(seen)), [len(one.scores) for one in seen])
+    places = np.concatenate([np.arange(len(one.scores)) for one in seen])
+    kept = np.asarray(box_nms(boxes, scores, nms_iou), dtype=int)[:max_boxes]
+    best = []
+    for number, one in enumerate(seen):
+        rows = places[kept[owners[kept] == number]]
+        if len(rows):
+            best.append(Seen(one.crop, one.features, one.boxes_xyxy_px[rows], one.scores[rows]))
+    return best

@@ -1,0 +1,118 @@
+"""Crops are looked at while objects are small; a stand-in sees squares that are large enough."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from sam.closer_detection import Seen, all_detections, detect_closer
+from sam.coordinates import Frame
+from sam.features import ImageFeatures
+from sam.model import Sam
+from sam.object_detector import Detections, ObjectDetector
+
+SIDE_PX = 512
+LEAST_SEEN_PX = 8
+"""Of the model's pixels; smaller objects are invisible to the stand-in."""
+
+
+class Model:
+    """Its features are the pixels."""
+
+    def __init__(self) -> None:
+        self.num_encoded = 0
+
+    def preprocess(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        return torch.from_numpy(pixels)
+
+    def encode(self, pixels: torch.Tensor) -> ImageFeatures:
+        self.num_encoded += 1
+        return ImageFeatures(pixels, None)
+
+
+class Detector:
+    config = SimpleNamespace(image_size_px=SIDE_PX, score_thresh=0.5)
+
+    def detect(self, features: ImageFeatures, frame: Frame, **settings: Any) -> Detections:
+        pixels = features.image_embeddings.numpy()[..., 0]
+        assert pixels.shape == frame.image_hw
+        boxes = []
+        for value in np.unique(pixels[pixels > 0]):
+            ys, xs = np.nonzero(pixels == value)
+            box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+            if max(box[2] - box[0], box[3] - box[1]) * frame.scale_xy[0] >= LEAST_SEEN_PX:
+                boxes.append(box)
+        found = np.array(boxes, dtype=float).reshape(-1, 4)
+        # What is cut by a border of the crop is seen as surely as what is whole.
+        return Detections(found, np.full(len(found), 0.9))
+
+
+def photo_of(squares: list[tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """Draw squares (x, y, side), each in its own grey."""
+    photo = np.zeros((SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
+    for number, (x, y, side) in enumerate(squares, start=1):
+        photo[y : y + side, x : x + side] = number
+    return photo
+
+
+def look(squares: list[tuple[int, int, int]]) -> tuple[list[Seen], Model]:
+    model, photo = Model(), photo_of(squares)
+    features = ImageFeatures(torch.from_numpy(photo), None)
+    seen = detect_closer(cast(Sam, model), cast(ObjectDetector, Detector()), photo, features)
+    return seen, model
+
+
+def boxes_of(squares: list[tuple[int, int, int]]) -> set[tuple[float, ...]]:
+    return {(x, y, x + side, y + side) for x, y, side in squares}
+
+
+def test_large_objects_are_found_in_the_whole_photo_alone() -> None:
+    squares = [(10, 10, 120), (200, 300, 90)]
+
+    seen, model = look(squares)
+
+    assert [one.crop.layer for one in seen] == [0]
+    assert set(map(tuple, all_detections(seen).boxes_xyxy_px)) == boxes_of(squares)
+    assert model.num_encoded == 0
+
+
+@pytest.mark.parametrize(("side_px", "layers"), [(12, {0}), (6, {1}), (4, {2})])
+def test_small_objects_are_found_whole_and_once_wherever_they_lie(
+    side_px: int, layers: set[int]
+) -> None:
+    squares = [(x, y, side_px) for x in range(3, 500, 71) for y in range(7, 500, 83)]
+
+    seen, _ = look(squares)
+
+    found = all_detections(seen).boxes_xyxy_px
+    assert len(found) == len(squares)
+    assert set(map(tuple, found)) == boxes_of(squares)
+    assert layers <= {one.crop.layer for one in seen}
+    for one in seen:
+        assert (one.boxes_xyxy_px >= 0).all()
+        limit = [one.crop.width_px, one.crop.height_px] * 2
+        assert (one.boxes_xyxy_px <= limit).all()
+
+
+def test_a_photo_of_nothing_is_looked_at_closely_and_holds_nothing() -> None:
+    seen, model = look([])
+
+    assert seen == []
+    assert all_detections(seen).boxes_xyxy_px.shape == (0, 4)
+    assert model.num_encoded == 4 + 16
+
+
+def test_a_photo_too_small_to_cut_is_looked_at_as_it_is() -> None:
+    model = Model()
+    photo = np.zeros((60, 80, 3), dtype=np.uint8)
+    features = ImageFeatures(torch.from_numpy(photo), None)
+
+    seen = detect_closer(cast(Sam, model), cast(ObjectDetector, Detector()), photo, features)
+
+    assert seen == []
+    assert model.num_encoded == 0
