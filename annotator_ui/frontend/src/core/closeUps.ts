@@ -3,6 +3,8 @@
  * tests/golden/close_ups.json. */
 
 import type { ImageBox, ImagePoint, Size } from "./geometry";
+import { boundsOf } from "./rle";
+import type { Rle } from "./rle";
 
 /** Squares of fewer photo pixels show nothing more, only larger. */
 const MIN_SIDE_PX = 96;
@@ -59,6 +61,18 @@ export function squareOf({ level, row, column }: CloseUp, image: Size): ImageBox
 export function hasRoomAt(square: ImageBox, image: Size, { x, y }: ImagePoint): boolean {
   return (
     isAmid(x, square.x0, square.x1, image.widthPx) && isAmid(y, square.y0, square.y1, image.heightPx)
+  );
+}
+
+/** Whether the mask reaches a border of the square that cuts the photo: the object goes on outside. */
+export function isCutBy(square: ImageBox, image: Size, rle: Rle): boolean {
+  const bounds = boundsOf(rle);
+  if (bounds === null) return false;
+  return (
+    (square.x0 > 0 && bounds.x0 <= square.x0) ||
+    (square.y0 > 0 && bounds.y0 <= square.y0) ||
+    (square.x1 < image.widthPx && bounds.x1 >= square.x1) ||
+    (square.y1 < image.heightPx && bounds.y1 >= square.y1)
   );
 }
 

@@ -5,7 +5,7 @@ import type { ApiClient } from "../api/client";
 import { candidatesFromApi, rleToJson } from "../api/mapping";
 import type { ModelOut, SessionOut } from "../api/types";
 import { EMPTY_DRAFT, promptRecords } from "../core/document";
-import { keyOf } from "../core/closeUps";
+import { isCutBy, keyOf, squareOf } from "../core/closeUps";
 import type { CloseUp } from "../core/closeUps";
 import type { ImagePoint, Size } from "../core/geometry";
 import { requestOf } from "../core/prompts";
@@ -38,8 +38,13 @@ export interface DecodingPorts {
 interface Look {
   readonly imageId: string;
   readonly at: ImagePoint;
+  readonly answer: Promise<FramedOutcome>;
+}
+
+/** An outcome and the key of the close-up it was made in; null: the whole photo. */
+interface FramedOutcome {
   readonly closeUp: string | null;
-  readonly outcome: Promise<DecodeOutcome>;
+  readonly outcome: DecodeOutcome;
 }
 
 /** The model changed while the page was open: the session must be taken again. */
@@ -143,22 +148,35 @@ export class Decoding extends ValueStore<DecodingState> {
     if (session === null || this.#decoder === null || this.state().kind !== "ready" || this.#decoder.client.isBusy) return null;
     const request: DecodeRequest = { prompts: [{ kind: "point", at, label: 1 }], feedback: null, under: null };
     const closeUp = this.#frames.first(request, this.#inReach(session));
-    const outcome = this.#decoder.client.decode(session.image.id, request, closeUp);
-    this.#look = { imageId: session.image.id, at, closeUp, outcome };
-    const answer = await outcome.catch(() => null);
-    return answer?.kind === "answer" && this.#session === session ? answer.candidates : null;
+    const answer = this.#decodeIn(this.#decoder.client, session, request, closeUp);
+    this.#look = { imageId: session.image.id, at, answer };
+    const outcome = (await answer.catch(() => null))?.outcome;
+    return outcome?.kind === "answer" && this.#session === session ? outcome.candidates : null;
   }
 
   /** A click on what the preview shows takes the preview's answer, in the frame it was made in. */
   async #ask(client: DecoderClient, session: SessionOut, steps: readonly PromptStep[]): Promise<DecodeOutcome> {
     const request = requestOf(steps);
     const look = this.#lookedAt(session, request);
-    if (look !== null) {
-      this.#frames.note(steps, look.closeUp);
-      const outcome = await look.outcome.catch(() => null);
-      if (outcome?.kind === "answer") return outcome;
+    const known = look === null ? null : await look.answer.catch(() => null);
+    if (known?.outcome.kind === "answer") {
+      this.#frames.note(steps, known.closeUp);
+      return known.outcome;
     }
-    return client.decode(session.image.id, request, this.#frames.choose(steps, this.#inReach(session)));
+    const { closeUp, outcome } = await this.#decodeIn(client, session, request, this.#frames.choose(steps, this.#inReach(session)));
+    this.#frames.note(steps, closeUp);
+    return outcome;
+  }
+
+  /** Ask in a close-up, and in the whole photo when that cuts the object: it is larger than it seemed. */
+  async #decodeIn(client: DecoderClient, session: SessionOut, request: DecodeRequest, closeUp: string | null): Promise<FramedOutcome> {
+    const held = this.#closeUp;
+    const outcome = await client.decode(session.image.id, request, closeUp);
+    const best = outcome.kind === "answer" ? outcome.candidates[0] : undefined;
+    if (closeUp === null || held === null || best === undefined || !isCutBy(squareOf(held, sizeOf(session)), sizeOf(session), best.rle)) {
+      return { closeUp, outcome };
+    }
+    return { closeUp: null, outcome: await client.decode(session.image.id, request, null) };
   }
 
   #inReach(session: SessionOut): InReach {
