@@ -22,9 +22,9 @@ from engine.domain.ids import derived_id
 from tests.e2e.labelling import LabellingPage
 from tests.e2e.product import Product
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(2400)]
 
-JOB_TIMEOUT_MS = 600_000
+JOB_TIMEOUT_MS = 900_000  # a training beside three other tests
 
 
 def shoot(page: Page, folder: Path, name: str, *, full_page: bool = True) -> None:
