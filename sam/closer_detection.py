@@ -6,8 +6,9 @@ is large enough for its mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -48,22 +49,25 @@ class Seen:
 def detect_closer(
     model: Sam,
     detector: ObjectDetector,
-    photo_hwc_u8: NDArray[np.uint8],
     features: ImageFeatures,
     *,
+    image_hw: tuple[int, int],
+    load_photo: Callable[[], NDArray[np.uint8]],
     score_thresh: float | None = None,
     max_boxes: int = 100,
     nms_iou: float = 0.6,
 ) -> list[Seen]:
     """Return the best boxes of a photo, each in the crop where it scores best.
 
-    features: of the whole photo. score_thresh: as `ObjectDetector.detect`. A further layer of crops
-    is looked at while half of the sure objects of the last one are small in it, or there are none.
+    features: of the whole photo. load_photo: returns its (H, W, 3) RGB pixels; called when crops
+    are looked at, never for a photo of large objects. score_thresh: as
+    `ObjectDetector.detect`. A further layer of crops is looked at while half of the sure objects of
+    the last one are small in it, or there are none.
     """
-    image_hw = (photo_hwc_u8.shape[0], photo_hwc_u8.shape[1])
+    load_once = cache(load_photo)
     seen: list[Seen] = []
     for layer in range(MAX_LAYERS + 1):
-        views = _views(model, photo_hwc_u8, features, layer=layer)
+        views = _views(model, features, layer=layer, image_hw=image_hw, load_photo=load_once)
         found = [
             _look(detector, crop, image_hw, part, score_thresh=score_thresh, nms_iou=nms_iou)
             for crop, part in views
@@ -83,16 +87,20 @@ def all_detections(seen: list[Seen]) -> Detections:
 
 
 def _views(
-    model: Sam, photo: NDArray[np.uint8], features: ImageFeatures, *, layer: int
+    model: Sam,
+    features: ImageFeatures,
+    *,
+    layer: int,
+    image_hw: tuple[int, int],
+    load_photo: Callable[[], NDArray[np.uint8]],
 ) -> Iterator[tuple[Crop, ImageFeatures]]:
-    image_hw = (photo.shape[0], photo.shape[1])
     for crop in make_crops(image_hw, num_layers=layer, overlap_ratio=OVERLAP_RATIO):
         if crop.layer != layer:
             continue
         if layer == 0:
             yield crop, features
         elif max(crop.width_px, crop.height_px) >= MIN_SIDE_PX:
-            pixels = np.ascontiguousarray(photo[crop.rows, crop.columns])
+            pixels = np.ascontiguousarray(load_photo()[crop.rows, crop.columns])
             yield crop, model.encode(model.preprocess(pixels))
 
 

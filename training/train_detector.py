@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -178,8 +179,9 @@ def detect_all(
             seen = detect_closer(
                 store.model,
                 detector,
-                load_image(image),
                 features,
+                image_hw=image.image_hw,
+                load_photo=partial(load_image, image),
                 score_thresh=EVALUATION_SCORE_THRESH,
                 max_boxes=MAX_BOXES,
             )

@@ -26,6 +26,7 @@ class Model:
 
     def __init__(self) -> None:
         self.num_encoded = 0
+        self.num_loaded = 0
 
     def preprocess(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
         return torch.from_numpy(pixels)
@@ -61,10 +62,22 @@ def photo_of(squares: list[tuple[int, int, int]]) -> NDArray[np.uint8]:
 
 
 def look(squares: list[tuple[int, int, int]]) -> tuple[list[Seen], Model]:
-    model, photo = Model(), photo_of(squares)
-    features = ImageFeatures(torch.from_numpy(photo), None)
-    seen = detect_closer(cast(Sam, model), cast(ObjectDetector, Detector()), photo, features)
-    return seen, model
+    model = Model()
+    return look_at(model, photo_of(squares)), model
+
+
+def look_at(model: Model, photo: NDArray[np.uint8]) -> list[Seen]:
+    def load_photo() -> NDArray[np.uint8]:
+        model.num_loaded += 1
+        return photo
+
+    return detect_closer(
+        cast(Sam, model),
+        cast(ObjectDetector, Detector()),
+        ImageFeatures(torch.from_numpy(photo), None),
+        image_hw=(photo.shape[0], photo.shape[1]),
+        load_photo=load_photo,
+    )
 
 
 def boxes_of(squares: list[tuple[int, int, int]]) -> set[tuple[float, ...]]:
@@ -79,6 +92,7 @@ def test_large_objects_are_found_in_the_whole_photo_alone() -> None:
     assert [one.crop.layer for one in seen] == [0]
     assert set(map(tuple, all_detections(seen).boxes_xyxy_px)) == boxes_of(squares)
     assert model.num_encoded == 0
+    assert model.num_loaded == 0
 
 
 @pytest.mark.parametrize(("side_px", "layers"), [(12, {0}), (6, {1}), (4, {2})])
@@ -105,14 +119,13 @@ def test_a_photo_of_nothing_is_looked_at_closely_and_holds_nothing() -> None:
     assert seen == []
     assert all_detections(seen).boxes_xyxy_px.shape == (0, 4)
     assert model.num_encoded == 4 + 16
+    assert model.num_loaded == 1
 
 
 def test_a_photo_too_small_to_cut_is_looked_at_as_it_is() -> None:
     model = Model()
-    photo = np.zeros((60, 80, 3), dtype=np.uint8)
-    features = ImageFeatures(torch.from_numpy(photo), None)
 
-    seen = detect_closer(cast(Sam, model), cast(ObjectDetector, Detector()), photo, features)
+    seen = look_at(model, np.zeros((60, 80, 3), dtype=np.uint8))
 
     assert seen == []
     assert model.num_encoded == 0

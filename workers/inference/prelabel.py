@@ -5,7 +5,7 @@ Computes only; which proposals are worth showing is the engine's rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,24 +25,28 @@ from sam.predictor import Predictor
 def propose(
     model: Sam,
     detector: ObjectDetector,
-    photo_hwc_u8: NDArray[np.uint8],
     *,
     features: ImageFeatures,
+    image_hw: tuple[int, int],
+    load_photo: Callable[[], NDArray[np.uint8]],
 ) -> list[Proposal]:
     """Return one proposal a detected box, best box first; empty masks are left out.
 
-    features: of the whole photo; small objects are found and prompted in crops of it.
+    features: of the whole photo; small objects are found and prompted in crops of it, for which
+    alone its pixels are loaded.
     """
     found = [
         scored
-        for seen in detect_closer(model, detector, photo_hwc_u8, features)
-        for scored in _proposals(model, seen, photo_hw=photo_hwc_u8.shape[:2])
+        for seen in detect_closer(
+            model, detector, features, image_hw=image_hw, load_photo=load_photo
+        )
+        for scored in _proposals(model, seen, image_hw=image_hw)
     ]
     return [proposal for _, proposal in sorted(found, key=lambda scored: -scored[0])]
 
 
 def _proposals(
-    model: Sam, seen: Seen, *, photo_hw: tuple[int, ...]
+    model: Sam, seen: Seen, *, image_hw: tuple[int, int]
 ) -> Iterator[tuple[float, Proposal]]:
     """Yield the proposals of one crop with the scores of their boxes."""
     crop = seen.crop
@@ -54,7 +58,7 @@ def _proposals(
     for row, box in enumerate(seen.boxes_in_photo):
         if not prediction.masks_nhw[row].any():
             continue
-        mask_hw = np.zeros(photo_hw, dtype=bool)
+        mask_hw = np.zeros(image_hw, dtype=bool)
         mask_hw[crop.rows, crop.columns] = prediction.masks_nhw[row]
         yield (
             float(seen.scores[row]),

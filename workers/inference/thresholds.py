@@ -77,7 +77,13 @@ def fit_prefill(
 
     def find(image: ImageRecord) -> list[tuple[Rle, float, float]]:
         features = store.get(image)
-        found = prelabel.propose(model, detector, load_rgb(image.image_path), features=features)
+        found = prelabel.propose(
+            model,
+            detector,
+            features=features,
+            image_hw=image.image_hw,
+            load_photo=lambda: load_rgb(image.image_path),
+        )
         return [(one.rle, one.predicted_iou, one.stability_score or 0.0) for one in found]
 
     return _fit(images, find=find, beta=PREFILL_BETA, on_image=on_image)

@@ -25,7 +25,11 @@ def run(context: JobContext) -> Effects:
     features, new_embedding = features_of(image, version=version)
     context.checkpoint(0.4, "detecting objects")
     proposals = propose(
-        sam_of(version), detector_of(detector), load_photo(image), features=features
+        sam_of(version),
+        detector_of(detector),
+        features=features,
+        image_hw=(image.height_px, image.width_px),
+        load_photo=lambda: load_photo(image),
     )
     stage = EngineStage.objects.get(pk=context.args["stage"])
     policy = prefill_policy(Policy.from_json(stage.policy), sam=version, detector=detector)
