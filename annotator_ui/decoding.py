@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 
 from engine.domain.prompts import BoxPrompt, PointPrompt
 from masks import seeds
+from masks.boxes import pixels_of
 from masks.rle import Rle
 
 FloatArray = npt.NDArray[np.float32]
@@ -250,8 +251,9 @@ def decode(
     close_up_xywh_px: the square of the photo that the embedding shows, which holds the prompts;
     pixels outside it stay as they are.
     """
-    x, y, width, height = close_up_xywh_px or (0, 0, image_hw[1], image_hw[0])
-    square = (slice(y, y + height), slice(x, x + width))
+    seen_xywh_px = close_up_xywh_px or (0, 0, image_hw[1], image_hw[0])
+    x, y, width, height = seen_xywh_px
+    square = pixels_of(seen_xywh_px)
     decoder = Decoder(
         session=_session(decoder_sha256, decoder_path),
         embedding=load_embedding(embedding_path),

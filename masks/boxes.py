@@ -45,6 +45,12 @@ def box_iou(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> Floats:
     return np.asarray(np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0))
 
 
+def pixels_of(bbox_xywh_px: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of an image that a box of whole pixels covers."""
+    x, y, width, height = bbox_xywh_px
+    return slice(y, y + height), slice(x, x + width)
+
+
 def _boxes(values: ArrayLike) -> Floats:
     boxes = np.asarray(values, dtype=np.float64)
     if boxes.size == 0:

@@ -89,7 +89,8 @@ def close_up_for(
 ) -> CloseUp | None:
     """Return where to look at an object with this box; None: in the whole photo.
 
-    The shallowest level on which it is not small any more, or the deepest there is.
+    The shallowest level on which it is not small any more, or the deepest there is; the whole box
+    lies in the square.
     """
     x, y, w, h = bbox_xywh_px
     share = max(w, h) / max(image_hw)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from masks.boxes import pixels_of
 from masks.rle import Rle
 
 _OPACITY = 0.45
@@ -28,8 +29,7 @@ def overlay(image_hwc_u8: NDArray[np.uint8], rles: Sequence[Rle]) -> NDArray[np.
                 f"a mask of {rle.height_px} x {rle.width_px} px cannot lie on a photo of "
                 f"{hw[0]} x {hw[1]} px"
             )
-        x, y, width, height = rle.bbox_xywh_px
-        box = (slice(y, y + height), slice(x, x + width))
+        box = pixels_of(rle.bbox_xywh_px)
         mask = rle.decode()[box]
         color = np.array(colorsys.hsv_to_rgb(index * _GOLDEN_RATIO % 1.0, 0.85, 1.0)) * 255
         under, part = image_hwc_u8[box], painted[box]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
+from masks.boxes import pixels_of
 from sam import embeddings
 from sam.checkpoints import encoder_sha256, write_atomically
 from sam.features import ImageFeatures
@@ -37,8 +38,7 @@ def load_image(image: ImageRecord) -> NDArray[np.uint8]:
     photo = load_rgb(image.image_path)
     if image.close_up_xywh_px is None:
         return photo
-    x, y, w, h = image.close_up_xywh_px
-    return np.ascontiguousarray(photo[y : y + h, x : x + w])
+    return np.ascontiguousarray(photo[pixels_of(image.close_up_xywh_px)])
 
 
 class FeatureStore:

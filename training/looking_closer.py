@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from masks.boxes import pixels_of
 from masks.close_ups import CloseUp, close_up_for
 from masks.rle import Rle
 from training.manifest import ImageRecord, MaskRecord
@@ -49,17 +50,18 @@ def _sorted_masks(
 
 
 def _close_up(image: ImageRecord, square: CloseUp, masks: Sequence[MaskRecord]) -> ImageRecord:
-    x, y, w, h = square.xywh_px(image.image_hw)
+    square_xywh_px = square.xywh_px(image.image_hw)
+    x, y, w, h = square_xywh_px
     cropped = tuple(
         replace(
             mask,
-            rle=Rle.encode(mask.rle.decode()[y : y + h, x : x + w]),
+            rle=Rle.encode(mask.rle.decode()[pixels_of(square_xywh_px)]),
             prompts=tuple(_moved(prompt, x_px=x, y_px=y) for prompt in mask.prompts),
         )
         for mask in masks
     )
     return replace(
-        image, image_hw=(h, w), close_up_xywh_px=(x, y, w, h), features_path=None, masks=cropped
+        image, image_hw=(h, w), close_up_xywh_px=square_xywh_px, features_path=None, masks=cropped
     )
 
 

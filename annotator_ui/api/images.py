@@ -21,6 +21,7 @@ from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion
 from engine.models.image import WHOLE_PHOTO
 from engine.services import embeddings, overlays
+from masks.boxes import pixels_of
 from masks.rle import Rle
 
 router = Router(tags=["images"])
@@ -147,7 +148,8 @@ def close_up_square(
     if key is None:
         return None
     close_up = embeddings.close_up_of(image, key)
-    x, y, width, height = close_up.xywh_px((image.height_px, image.width_px))
+    square = close_up.xywh_px((image.height_px, image.width_px))
+    x, y, width, height = square
     places = [(point.x_px, point.y_px) for point in points]
     if box is not None:
         places += [(box.x0_px, box.y0_px), (box.x1_px, box.y1_px)]
@@ -161,6 +163,6 @@ def close_up_square(
                 f"prompts: ({x_px:g}, {y_px:g}) lies outside the close-up "
                 f"(x from {x} to {x + width}, y from {y} to {y + height})"
             )
-    if under is not None and not under.decode()[y : y + height, x : x + width].any():
+    if under is not None and not under.decode()[pixels_of(square)].any():
         raise InvalidInput("under: the mask to change has no pixel in the close-up")
-    return x, y, width, height
+    return square

@@ -53,6 +53,29 @@ def test_small_objects_are_looked_at_until_they_are_not_small() -> None:
     assert close_up_for((3, 3, 2, 2), image_hw=(90, 90)) is None
 
 
+@pytest.mark.parametrize("image_hw", SIZES)
+def test_a_small_object_lies_whole_in_its_square(image_hw: tuple[int, int]) -> None:
+    height, width = image_hw
+    random = np.random.default_rng(1)
+    num_close = 0
+    for _ in range(2000):
+        w, h = (
+            min(length, int(random.integers(1, max(image_hw) // 14 + 2)))
+            for length in (width, height)
+        )
+        x, y = int(random.integers(0, width - w + 1)), int(random.integers(0, height - h + 1))
+        close_up = close_up_for((x, y, w, h), image_hw=image_hw)
+        if close_up is None:
+            continue
+        num_close += 1
+        left, top, square_w, square_h = close_up.xywh_px(image_hw)
+        assert left <= x
+        assert top <= y
+        assert x + w <= left + square_w
+        assert y + h <= top + square_h
+    assert num_close > 500
+
+
 def test_what_a_person_sees_fits_the_square() -> None:
     image_hw = (1000, 2000)
 

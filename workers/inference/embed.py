@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 from engine import storage
 from engine.models import Embedding, Image, ModelVersion
 from engine.models.image import WHOLE_PHOTO
+from masks.boxes import pixels_of
 from masks.close_ups import CloseUp
 from sam import embeddings
 from sam.features import ImageFeatures
@@ -33,8 +34,8 @@ def embed(image: Image, *, version: ModelVersion, close_up: str = WHOLE_PHOTO) -
     model, photo, seen_hw = sam_of(version), load_photo(image), None
     if close_up:
         hw = (image.height_px, image.width_px)
-        x, y, width, height = CloseUp.parse(close_up, image_hw=hw).xywh_px(hw)
-        photo, seen_hw = photo[y : y + height, x : x + width], (height, width)
+        photo = photo[pixels_of(CloseUp.parse(close_up, image_hw=hw).xywh_px(hw))]
+        seen_hw = (photo.shape[0], photo.shape[1])
     with torch.inference_mode():
         features = model.encode(model.preprocess(photo))
     return embeddings.to_bytes(features, encoder_sha256=version.encoder_sha256, image_hw=seen_hw)

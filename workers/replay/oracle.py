@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from masks.boxes import pixels_of
 from masks.close_ups import CloseUp, close_up_for
 from masks.regions import deepest_point
 from masks.rle import Rle
@@ -86,12 +87,7 @@ def draw(truth: Mask, decode: Decode) -> DrawnMask:
 
 def close_up_of(truth: Mask) -> CloseUp | None:
     """Return where one looks closer at an object (H, W); None: it is drawn in the whole photo."""
-    image_hw = (truth.shape[0], truth.shape[1])
-    box = Rle.encode(truth).bbox_xywh_px
-    close_up = close_up_for(box, image_hw=image_hw)
-    if close_up is None or not _holds(close_up.xywh_px(image_hw), box):
-        return None
-    return close_up
+    return close_up_for(Rle.encode(truth).bbox_xywh_px, image_hw=(truth.shape[0], truth.shape[1]))
 
 
 def draw_closer(truth: Mask, decode: Decode, *, xywh_px: tuple[int, int, int, int]) -> DrawnMask:
@@ -99,8 +95,8 @@ def draw_closer(truth: Mask, decode: Decode, *, xywh_px: tuple[int, int, int, in
 
     decode takes clicks and answers in the square's pixels; what is returned is in the photo's.
     """
-    x, y, width, height = xywh_px
-    square = (slice(y, y + height), slice(x, x + width))
+    x, y, _, _ = xywh_px
+    square = pixels_of(xywh_px)
     drawn = draw(truth[square], decode)
     mask_hw = np.zeros_like(truth)
     mask_hw[square] = drawn.mask_hw
@@ -132,17 +128,6 @@ def matched_pairs(
             taken_truths.add(j)
             pairs.append((iou, i, j))
     return pairs
-
-
-def _holds(outer_xywh_px: tuple[int, ...], inner_xywh_px: tuple[int, ...]) -> bool:
-    x, y, width, height = outer_xywh_px
-    inner_x, inner_y, inner_width, inner_height = inner_xywh_px
-    return (
-        x <= inner_x
-        and y <= inner_y
-        and inner_x + inner_width <= x + width
-        and inner_y + inner_height <= y + height
-    )
 
 
 def _boxes_touch(a: Mask, b: Mask) -> bool:

@@ -1,10 +1,11 @@
 /** Between the wire's shapes and the core's values. */
 
 import type { MaskItem } from "../core/document";
+import type { Size } from "../core/geometry";
 import type { Candidate } from "../core/prompts";
 import type { Rle } from "../core/rle";
 import type { Message, Told } from "../core/told";
-import type { DecodeOut, MaskIn, MaskOut, RleJson } from "./types";
+import type { DecodeOut, ImageOut, MaskIn, MaskOut, RleJson } from "./types";
 
 export function rleFromJson(rle: RleJson): Rle {
   return { heightPx: rle.size[0], widthPx: rle.size[1], counts: rle.counts };
@@ -12,6 +13,10 @@ export function rleFromJson(rle: RleJson): Rle {
 
 export function rleToJson(rle: Rle): RleJson {
   return { size: [rle.heightPx, rle.widthPx], counts: rle.counts };
+}
+
+export function sizeOf({ width_px: widthPx, height_px: heightPx }: ImageOut): Size {
+  return { widthPx, heightPx };
 }
 
 export function maskFromApi(mask: MaskOut): MaskItem {

@@ -2,6 +2,7 @@
  * and hands it to the decoder. Until it is there, or when it does not come, the whole photo answers. */
 
 import { ApiError } from "../api/client";
+import { sizeOf } from "../api/mapping";
 import type { ImageOut } from "../api/types";
 import { screenToImage } from "../core/camera";
 import { closeUpAt, hasRoomAt, keyOf, levelForView, squareOf } from "../core/closeUps";
@@ -163,10 +164,6 @@ function isDrafting({ document }: View): boolean {
 
 function addressOf({ embedding_url: url }: ImageOut, closeUp: CloseUp): string {
   return `${url}${url.includes("?") ? "&" : "?"}close_up=${keyOf(closeUp)}`;
-}
-
-function sizeOf({ width_px: widthPx, height_px: heightPx }: ImageOut): Size {
-  return { widthPx, heightPx };
 }
 
 /** Where the view begins and ends along each axis, cut to the photo. */

@@ -2,12 +2,12 @@
 
 import { ApiError } from "../api/client";
 import type { ApiClient } from "../api/client";
-import { candidatesFromApi, rleToJson } from "../api/mapping";
+import { candidatesFromApi, rleToJson, sizeOf } from "../api/mapping";
 import type { ModelOut, SessionOut } from "../api/types";
 import { EMPTY_DRAFT, promptRecords } from "../core/document";
 import { isCutBy, keyOf, squareOf } from "../core/closeUps";
 import type { CloseUp } from "../core/closeUps";
-import type { ImagePoint, Size } from "../core/geometry";
+import type { ImagePoint } from "../core/geometry";
 import { requestOf } from "../core/prompts";
 import type { Candidate, DecodeRequest, PromptStep } from "../core/prompts";
 import { DecoderFailure } from "../decoder/client";
@@ -125,7 +125,7 @@ export class Decoding extends ValueStore<DecodingState> {
     if (this.#closeUp !== null && keyOf(this.#closeUp) === keyOf(closeUp)) return true;
     this.#closeUp = closeUp; // at once: prompts given from now on wait behind it
     try {
-      await this.#decoder.client.setCloseUp(imageId, closeUp, embedding, sizeOf(session));
+      await this.#decoder.client.setCloseUp(imageId, closeUp, embedding, sizeOf(session.image));
     } catch (error) {
       if (this.#session !== session) return false;
       this.#closeUp = null;
@@ -173,7 +173,7 @@ export class Decoding extends ValueStore<DecodingState> {
     const held = this.#closeUp;
     const outcome = await client.decode(session.image.id, request, closeUp);
     const best = outcome.kind === "answer" ? outcome.candidates[0] : undefined;
-    if (closeUp === null || held === null || best === undefined || !isCutBy(squareOf(held, sizeOf(session)), sizeOf(session), best.rle)) {
+    if (closeUp === null || held === null || best === undefined || !isCutBy(squareOf(held, sizeOf(session.image)), sizeOf(session.image), best.rle)) {
       return { closeUp, outcome };
     }
     return { closeUp: null, outcome: await client.decode(session.image.id, request, null) };
@@ -181,7 +181,7 @@ export class Decoding extends ValueStore<DecodingState> {
 
   #inReach(session: SessionOut): InReach {
     const closeUp = this.#closeUp;
-    return { image: sizeOf(session), closeUp, isAtItsLevel: closeUp?.level === this.#seenLevel };
+    return { image: sizeOf(session.image), closeUp, isAtItsLevel: closeUp?.level === this.#seenLevel };
   }
 
   #lookedAt(session: SessionOut, { prompts, feedback, under }: DecodeRequest): Look | null {
@@ -240,7 +240,7 @@ export class Decoding extends ValueStore<DecodingState> {
     if (this.#whyServer !== null || this.#decoder === null) return;
     const { image, model } = session;
     try {
-      await this.#decoder.client.setImage(image.id, embedding, sizeOf(session), model.image_size_px);
+      await this.#decoder.client.setImage(image.id, embedding, sizeOf(image), model.image_size_px);
     } catch (error) {
       this.#giveUpOnBrowser(error);
     }
@@ -261,10 +261,6 @@ export class Decoding extends ValueStore<DecodingState> {
   #isCurrent(session: SessionOut): boolean {
     return this.#session === session;
   }
-}
-
-function sizeOf({ image }: SessionOut): Size {
-  return { widthPx: image.width_px, heightPx: image.height_px };
 }
 
 export function messageOf(error: unknown): string {

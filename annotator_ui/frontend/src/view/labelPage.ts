@@ -2,7 +2,7 @@
 
 import { ApiError } from "../api/client";
 import type { ApiClient } from "../api/client";
-import { maskFromApi, maskInFrom, toldFromApi } from "../api/mapping";
+import { maskFromApi, maskInFrom, sizeOf, toldFromApi } from "../api/mapping";
 import type { SaveOp, SaveQueue } from "../api/saveQueue";
 import type { MaskOut, PageConfig, SessionOut } from "../api/types";
 import { Editor } from "../core/editor";
@@ -227,7 +227,7 @@ export class LabelPage extends ValueStore<PageState> {
     const items = session.masks.map(maskFromApi);
     const editor = new Editor(
       {
-        image: { widthPx: session.image.width_px, heightPx: session.image.height_px },
+        image: sizeOf(session.image),
         author: this.ports.config.user.name,
         masks: items,
         told: session.masks.map((mask, i) => toldFromApi(mask, items[i] ?? maskFromApi(mask))),
