@@ -105,7 +105,8 @@ def replay_memory(
     """Return the IoU of each mask that has prompts with what the model makes of them.
 
     Prompt after prompt, each answer fed back with the next, as the labelling page does. At most
-    MASKS_PER_IMAGE masks an image, spread evenly; images that cannot be read are left out.
+    MASKS_PER_IMAGE masks a record (a photo or a close-up), spread evenly; images that cannot be
+    read are left out.
     """
     model.eval()
     ious: dict[Key, float] = {}
