@@ -61,8 +61,8 @@ class ClickMaps(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the candidates' own logits, for training them directly.
 
-        points: (N, P, 2), boxes: (M, 4), model pixels; features of one image.
-        Returns (N, P, 3, S/4, S/4) and (M, 1, S/4, S/4).
+        points: (N, P, 2), boxes: (M, 4), model pixels; features of one image, or of one for each
+        row of both. Returns (N, P, 3, S/4, S/4) and (M, 1, S/4, S/4).
         """
         with torch.autocast(device_type=points.device.type, enabled=False):
             keys, places = self._cells(features)
@@ -93,18 +93,18 @@ class ClickMaps(nn.Module):
         return _compare(query, middle.unsqueeze(1), keys, places)
 
     def _cells(self, features: ImageFeatures) -> tuple[Tensor, Tensor]:
-        """Return per cell the key (K, h, w) and the place it points at (2, h, w)."""
+        """Return per cell the key (B, K, h, w) and the place it points at (B, 2, h, w)."""
         embeddings, high_res = _maps(features)
         coarse = F.interpolate(
             self.key_coarse(embeddings), scale_factor=4.0, mode="bilinear", align_corners=False
         )
-        both = (self.key_fine(high_res) + coarse)[0]
+        both = self.key_fine(high_res) + coarse
         height, width = (int(side) for side in both.shape[-2:])  # constants when exported
         cell = self.image_size_px / width / UNIT_PX
         y = (torch.arange(height, device=both.device, dtype=both.dtype) + 0.5) * cell
         x = (torch.arange(width, device=both.device, dtype=both.dtype) + 0.5) * cell
         here = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)])
-        return both[:-2], here + both[-2:]
+        return both[:, :-2], here + both[:, -2:]
 
 
 def _maps(features: ImageFeatures) -> tuple[Tensor, Tensor]:
@@ -128,7 +128,7 @@ def _query_head(in_channels: int, out_channels: int, *, num_queries: int = 1) ->
 
 
 def _compare(query: Tensor, middle: Tensor, keys: Tensor, places: Tensor) -> Tensor:
-    """query (..., K + 4) and middle (..., 2) against the cells: (..., h, w).
+    """query (N, ..., K + 4) and middle (N, ..., 2) against 1 or N images' cells: (N, ..., h, w).
 
     The last four of a query: bias, log sharpness of the place term, shift of the middle.
     """
@@ -138,15 +138,19 @@ def _compare(query: Tensor, middle: Tensor, keys: Tensor, places: Tensor) -> Ten
     # -s |place - centre|^2 opened up, so that all of it is one matrix product over the cells
     weights = torch.cat(
         [
-            look * keys.shape[0] ** -0.5,
+            look * keys.shape[1] ** -0.5,
             2.0 * sharpness * centre,
             -sharpness,
             bias - sharpness * centre.square().sum(-1, keepdim=True),
         ],
         dim=-1,
     )
-    square = places.square().sum(0, keepdim=True)
-    cells = torch.cat([keys, places, square, torch.ones_like(square)])
-    logits: Tensor = weights @ cells.flatten(1)
+    square = places.square().sum(1, keepdim=True)
+    cells = torch.cat([keys, places, square, torch.ones_like(square)], dim=1)
+    flat = cells.flatten(2)
+    if len(flat) == 1:
+        logits: Tensor = weights @ flat[0]
+    else:
+        logits = (weights.flatten(1, -2) @ flat).unflatten(1, weights.shape[1:-1])  # type: ignore[no-untyped-call]
     maps: Tensor = logits.unflatten(-1, cells.shape[-2:])  # type: ignore[no-untyped-call]
     return maps  # not reshape: the export must keep N and P dynamic

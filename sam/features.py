@@ -28,6 +28,11 @@ class ImageFeatures:
         high = self.high_res_features
         return ImageFeatures(self.image_embeddings[part], None if high is None else high[part])
 
+    def images(self, chosen: Tensor | slice) -> ImageFeatures:
+        """Return the features of several images, one or more times each: indices or a slice."""
+        high = self.high_res_features
+        return ImageFeatures(self.image_embeddings[chosen], None if high is None else high[chosen])
+
     def to(
         self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> ImageFeatures:

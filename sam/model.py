@@ -156,25 +156,29 @@ class Sam(nn.Module):
     def decode(
         self, features: ImageFeatures, prompts: Prompts, *, min_iou: float | None = None
     ) -> Decoded:
-        """Decode N prompt sets against the features of one image.
+        """Decode N prompt sets against the features of one image, or of N: an image for each set.
 
         min_iou: leave out prompt sets none of whose three ambiguity masks is predicted above it;
         `Decoded.rows` names the ones that are left. Cheaper than to filter afterwards.
         """
-        self._check_features(features)
         num = len(prompts)
+        self._check_features(features, num_prompts=num)
         embeddings = features.image_embeddings
+        is_one_image = len(embeddings) == 1
         step = self._prompts_per_chunk() if is_cpu_inference(embeddings) else max(num, 1)
         image_pe = self.prompt_encoder.dense_pe(*embeddings.shape[-2:])
         shared = None
-        if num >= _MIN_TO_SHARE and prompts.low_res_logits is None:
+        if is_one_image and num >= _MIN_TO_SHARE and prompts.low_res_logits is None:
             image = embeddings + self.prompt_encoder.no_mask()
             shared = self.mask_decoder.look(image, image_pe, is_shared=True)
         if num <= step:
             return self._decode(features, prompts, image_pe, shared, min_iou)
         starts = range(0, num, step)
-        chunks = [prompts.rows(slice(start, start + step)) for start in starts]
-        parts = [self._decode(features, part, image_pe, shared, min_iou) for part in chunks]
+        parts: list[Decoded] = []
+        for start in starts:
+            rows = slice(start, start + step)
+            seen = features if is_one_image else features.images(rows)
+            parts.append(self._decode(seen, prompts.rows(rows), image_pe, shared, min_iou))
         return Decoded.concat(parts, starts)
 
     def _decode(
@@ -221,12 +225,15 @@ class Sam(nn.Module):
         channels = self.config.decoder.upscale_channels[-1]
         return max(1, _CHUNK_BYTES // (4 * channels * self.config.low_res_size**2))
 
-    def _check_features(self, features: ImageFeatures) -> None:
+    def _check_features(self, features: ImageFeatures, *, num_prompts: int) -> None:
         config, size = self.config, self.config.embedding_size
-        expected = (1, config.embed_channels, size, size)
-        if tuple(features.image_embeddings.shape) != expected:
-            got = tuple(features.image_embeddings.shape)
-            raise ImageError(f"decode takes the features of one image {expected}, got {got}")
+        expected = (config.embed_channels, size, size)
+        num_images, *got = features.image_embeddings.shape
+        if tuple(got) != expected or num_images not in (1, num_prompts):
+            raise ImageError(
+                f"decode takes the features of one image {(1, *expected)} or of one for each of "
+                f"the {num_prompts} prompt sets, got {(num_images, *got)}"
+            )
         high = features.high_res_features
         if (high is not None) != (config.high_res_channels > 0):
             raise ImageError("the features belong to another kind of model")

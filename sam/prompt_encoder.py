@@ -129,26 +129,36 @@ def boxes_of(coords: Tensor, labels: Tensor) -> Tensor:
 
 
 def sample_at(feature_map: Tensor, coords: Tensor, image_size_px: int) -> Tensor:
-    """Read one image's map (1, C, h, w) at (N, P, 2) model pixels, bilinearly: (N, P, C)."""
-    grid = ((coords + 0.5) * (2.0 / image_size_px) - 1.0).unsqueeze(0)
+    """Read the map of one image, or of N (1 or N, C, h, w), at (N, P, 2) model pixels: (N, P, C).
+
+    Bilinearly.
+    """
+    places = (coords + 0.5) * (2.0 / image_size_px) - 1.0
+    is_one_image = feature_map.shape[0] == 1
+    grid = places.unsqueeze(0 if is_one_image else 2)
     sampled = F.grid_sample(
         feature_map.float(), grid.float(), padding_mode="border", align_corners=False
     )
-    return sampled.squeeze(0).permute(1, 2, 0)
+    if is_one_image:
+        return sampled.squeeze(0).permute(1, 2, 0)
+    return sampled.squeeze(3).transpose(1, 2)
 
 
 def mean_in_boxes(feature_map: Tensor, boxes_xyxy: Tensor, image_size_px: int) -> Tensor:
-    """Average one image's map (1, C, h, w) over N boxes in model pixels: (N, C).
+    """Average the map of one image, or of N (1 or N, C, h, w), over N boxes: (N, C).
 
-    Cells weigh by the share of them inside the box; a box thinner than a pixel counts as one.
+    Boxes are in model pixels. Cells weigh by the share of them inside the box; a box thinner than a
+    pixel counts as one.
     """
-    _, _, height, width = feature_map.shape
+    num_images, _, height, width = feature_map.shape
     in_x = _cell_shares(boxes_xyxy[:, 0], boxes_xyxy[:, 2], width, image_size_px)
     in_y = _cell_shares(boxes_xyxy[:, 1], boxes_xyxy[:, 3], height, image_size_px)
-    by_row = (feature_map.float() @ in_x.t())[0]  # (C, h, N)
-    total = (by_row * in_y.t()).sum(1)  # (C, N)
-    weight = in_x.sum(-1) * in_y.sum(-1)
-    return (total / weight.clamp(min=1e-6)).t()
+    weight = (in_x.sum(-1) * in_y.sum(-1)).clamp(min=1e-6)
+    if num_images == 1:
+        by_row = (feature_map.float() @ in_x.t())[0]  # (C, h, N)
+        return ((by_row * in_y.t()).sum(1) / weight).t()
+    by_row = (feature_map.float() @ in_x[:, None, :, None]).squeeze(-1)  # (N, C, h)
+    return (by_row @ in_y.unsqueeze(-1)).squeeze(-1) / weight.unsqueeze(-1)
 
 
 def _cell_shares(low_px: Tensor, high_px: Tensor, num_cells: int, size_px: int) -> Tensor:

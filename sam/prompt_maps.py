@@ -123,7 +123,7 @@ def _between(centres: Tensor, low: Tensor, high: Tensor) -> Tensor:
 def _similarity(prompts: Prompts, high_res: Tensor, image_size_px: int) -> Tensor:
     unit_map = F.normalize(high_res.float(), dim=1)
     clicked = sample_at(unit_map, prompts.point_coords, image_size_px)
-    cosine = F.normalize(clicked, dim=-1) @ unit_map[0].flatten(1)  # (N, P, h * w)
+    cosine = F.normalize(clicked, dim=-1) @ unit_map.flatten(2)  # (N, P, h * w)
     channels = []
     for label in (1, 0):
         is_label = (prompts.point_labels == label).unsqueeze(-1)

@@ -78,6 +78,26 @@ def test_a_batch_decodes_as_its_prompts_do_one_by_one(name: str, parts: list[Pro
     assert_close(together.predicted_iou, expected.predicted_iou)
 
 
+@pytest.mark.parametrize("name", MODELS)
+@settings(max_examples=15, deadline=None)
+@given(parts=batches(), seed=st.integers(0, 99))
+@torch.inference_mode()
+def test_prompts_on_images_of_their_own_decode_as_they_do_one_by_one(
+    name: str, parts: list[Prompts], seed: int
+) -> None:
+    model = MODELS[name]
+    generator = torch.Generator().manual_seed(seed)
+    features = model.encode(torch.randn(2, 3, SIZE, SIZE, generator=generator))
+    image_of = torch.randint(2, (len(parts),), generator=generator)
+
+    together = model.decode(features.images(image_of), Prompts.concat(parts))
+
+    for row, part in enumerate(parts):
+        alone = model.decode(features.image(int(image_of[row])), part)
+        assert_close(together.low_res_logits[row : row + 1], alone.low_res_logits)
+        assert_close(together.predicted_iou[row : row + 1], alone.predicted_iou)
+
+
 def assert_close(found: Tensor, expected: Tensor) -> None:
     assert torch.isfinite(expected).all()
     torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=1e-5)

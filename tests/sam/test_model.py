@@ -131,13 +131,13 @@ def test_a_pyramid_model_sees_the_same_positions_at_another_image_size() -> None
         PRESETS["tiny_vit"].at_image_size(256)
 
 
-def test_features_of_several_images_or_another_model_are_refused(model: Sam) -> None:
-    images = torch.zeros(2, 3, 128, 128)
+def test_features_of_another_number_of_images_or_another_model_are_refused(model: Sam) -> None:
+    images = torch.zeros(3, 3, 128, 128)
     prompts = Prompts.make(POINTS, LABELS)
     with torch.no_grad():
         features = model.encode(images)
 
-    with pytest.raises(ImageError, match="one image"):
+    with pytest.raises(ImageError, match=r"one for each of the 2 prompt sets, got \(3, "):
         model.decode(features, prompts)
     with pytest.raises(ImageError, match=r"\(B, 3, 128, 128\)"):
         model.encode(torch.zeros(1, 3, 64, 64))

@@ -20,11 +20,12 @@ from sam.features import ImageFeatures
 from sam.model import Sam, build
 from sam.prompts import Prompts
 from training.scenes import LabelledImage
-from training.starter import recipe
+from training.starter import batches as starter_batches
+from training.starter.batches import Batches, ViewBatch, batches, first_masks
 from training.starter.data import Pool, ViewSettings, draw_batch
 from training.starter.dense import dense_loss, limited
 from training.starter.new_maps import OVAL_LOGITS, with_new_maps
-from training.starter.recipe import JUDGES, STATE_NAME, StarterConfig, train_worker
+from training.starter.recipe import EXPORT_NAME, JUDGES, STATE_NAME, StarterConfig, train_worker
 from training.starter.views import View
 
 
@@ -77,6 +78,35 @@ def test_a_batch_repeats_with_its_seed(pool: Pool) -> None:
     for one, other in zip(first, again, strict=True):
         assert np.array_equal(one.image_hwc_u8, other.image_hwc_u8)
         assert np.array_equal(one.masks_nhw, other.masks_nhw)
+
+
+def test_a_step_s_masks_know_their_views(pool: Pool) -> None:
+    settings = ViewSettings(size_px=64, batch_images=3)
+    views = draw_batch(pool, settings, rng=np.random.default_rng(1))
+    doubled = replace(views[1], masks_nhw=np.repeat(views[1].masks_nhw, 3, axis=0))
+
+    batch = ViewBatch.of(build("tiny"), [views[0], doubled, views[2]])
+
+    assert batch.images_b3ss.shape[0] == 3
+    assert batch.view_of_mask.tolist() == [0, 1, 1, 1, 2]
+    chosen = first_masks(batch, views=torch.tensor([False, True, True]), most=2)
+    assert chosen.tolist() == [1, 2, 4]
+
+
+def test_views_are_the_same_for_the_same_loaders_and_seed(pool: Pool) -> None:
+    model = build("tiny", seed=0)
+    settings = ViewSettings(size_px=128, batch_images=2)
+
+    def first_two() -> list[ViewBatch]:
+        stream = batches(Batches(model, pool, settings, seed=(4, 0, 0)), loaders=2)
+        return [next(stream), next(stream)]
+
+    once, again = first_two(), first_two()
+
+    for one, other in zip(once, again, strict=True):
+        assert torch.equal(one.images_b3ss, other.images_b3ss)
+        assert torch.equal(one.masks_nss, other.masks_nss)
+    assert not torch.equal(once[0].images_b3ss, once[1].images_b3ss)  # two loaders, two streams
 
 
 def test_candidates_learn_which_of_two_equal_squares_was_clicked() -> None:
@@ -132,7 +162,7 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(pool: Pool, tmp_path: Path)
 def test_a_run_begins_with_the_weights_it_is_given(pool: Pool, tmp_path: Path) -> None:
     start = tmp_path / "start.safetensors"
     given = build("starter", seed=5)
-    checkpoints.save(given, start)
+    checkpoints.save(given, start, {"automatic": {"pred_iou_thresh": 0.4}})
     out = tmp_path / "run"
     out.mkdir()
 
@@ -141,6 +171,11 @@ def test_a_run_begins_with_the_weights_it_is_given(pool: Pool, tmp_path: Path) -
 
     learnt = dict(torch.load(out / STATE_NAME, weights_only=True)["model"])
     assert all(torch.equal(learnt[name], parameter) for name, parameter in given.named_parameters())
+    served = checkpoints.load(out / EXPORT_NAME)
+    assert served.config == PRESETS["starter"]  # trained at 64 px, served at its own size
+    header = checkpoints.read_header(out / EXPORT_NAME)
+    assert header.metadata["automatic"] == {"pred_iou_thresh": 0.4}
+    assert header.metadata["step"] >= 1
 
 
 def test_a_pause_is_no_part_of_the_schedule(
@@ -150,7 +185,7 @@ def test_a_pause_is_no_part_of_the_schedule(
         time.sleep(1.0)
         return draw_batch(*args, **options)
 
-    monkeypatch.setattr(recipe, "draw_batch", slow_batch)
+    monkeypatch.setattr(starter_batches, "draw_batch", slow_batch)
     out = tmp_path / "run"
     out.mkdir()
 

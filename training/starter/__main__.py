@@ -33,6 +33,9 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=2000, help="how many scenes to generate")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--batch-images", type=int, default=ViewSettings.batch_images)
+    parser.add_argument("--device", default=StarterConfig.device, help="cpu or cuda")
+    parser.add_argument("--loaders", type=int, default=0, help="processes that draw views ahead")
+    parser.add_argument("--save-every", type=int, default=StarterConfig.save_every_steps)
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
@@ -47,6 +50,9 @@ def main() -> None:
         dense_share=0.0 if arguments.start else arguments.dense_share,
         refine_share=arguments.refine_share,
         judge_share=arguments.judge_share,
+        device=arguments.device,
+        loaders=arguments.loaders,
+        save_every_steps=arguments.save_every,
     )
     views = replace(config.views, batch_images=arguments.batch_images, size_px=arguments.size)
     config = replace(config, views=views)

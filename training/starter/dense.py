@@ -22,7 +22,7 @@ LOSER_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class DenseResult:
-    """Loss of one image and the mean IoU of the best candidate per click and of the box's."""
+    """Loss of some masks and the mean IoU of the best candidate per click and of the box's."""
 
     loss: Tensor
     click_iou: float
@@ -38,8 +38,9 @@ def dense_loss(
     clicks_per_mask: int = 1,
     exact_box_share: float = 0.0,
 ) -> DenseResult:
-    """Return the loss of clicks and a noised box per mask of one image.
+    """Return the loss of clicks and a noised box per mask.
 
+    features: of the one image of all masks (N, S, S), or of each mask's image.
     Only the best of a click's three candidates learns, so they part into whole and parts.
     """
     size = masks_nss.shape[-1]
@@ -51,7 +52,7 @@ def dense_loss(
         ],
         dim=1,
     )
-    jitter = torch.rand(points.shape, generator=generator) - 0.5
+    jitter = torch.rand(points.shape, generator=generator).to(points.device) - 0.5
     boxes = noised_boxes(
         boxes_of_masks(masks_nss),
         image_hw=(size, size),
@@ -67,10 +68,11 @@ def dense_loss(
         click_iou = mask_iou(by_click, hard).amax(-1).mean()
         box_iou = mask_iou(by_box[:, 0], targets >= 0.5).mean()
         # now and then a loser learns too, or a candidate that never wins never starts to
-        lucky = torch.rand(winner.shape, generator=generator) < LOSER_SHARE
+        lucky = torch.rand(winner.shape, generator=generator).to(winner.device) < LOSER_SHARE
         other = torch.randint(by_click.shape[1], winner.shape, generator=generator)
+        other = other.to(winner.device)
         chosen = torch.where(lucky, other, winner)
-    picked = by_click[torch.arange(len(chosen)), chosen]
+    picked = by_click[torch.arange(len(chosen), device=chosen.device), chosen]
     loss = mask_loss(picked, truths).mean() + 0.5 * mask_loss(by_box[:, 0], targets).mean()
     return DenseResult(loss=loss, click_iou=float(click_iou), box_iou=float(box_iou))
 

@@ -28,8 +28,8 @@ from sam.prompts import BOX_LABELS, Decoded, Prompts
 from training.interactive import upscaled
 from training.losses import mask_iou
 from training.prompts import boxes_of_masks, clicks_in, noised_boxes
+from training.starter.batches import images_of
 from training.starter.data import Pool, ViewSettings, cache_photos, cache_scenes, draw_batch
-from training.starter.recipe import images_of
 
 AMBIGUITY = slice(1, 4)
 KEPT_NAME = "judged.pt"

@@ -1,16 +1,18 @@
 """Trains the starter: dense pretraining of the encoder, then the whole model, click by click.
 
-One single-threaded process per core, each with its own views; gradients are averaged once a
-step. Under contention that wastes far less than threads that meet at every operation.
+On a CPU: one single-threaded process per core, each with its own views; gradients are averaged once
+a step. Under contention that wastes far less than threads that meet at every operation. On a GPU:
+one process, with others that draw views for it.
 """
 
 from __future__ import annotations
 
+import copy
 import enum
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,17 +23,17 @@ from torch import Tensor, nn
 
 from sam import checkpoints
 from sam.config import PRESETS
-from sam.features import ImageFeatures
 from sam.model import Sam
 from training.config import InteractiveConfig
 from training.interactive import interactive_loss
 from training.precision import step_autocast
-from training.starter.data import Pool, ViewSettings, draw_batch
+from training.starter.batches import Batches, ViewBatch, batches, first_masks
+from training.starter.data import Pool, ViewSettings
 from training.starter.dense import dense_loss
 from training.starter.new_maps import with_new_maps
-from training.starter.views import View
 
 STATE_NAME = "state.pt"
+EXPORT_NAME = "starter.safetensors"
 JUDGES = ("mask_decoder.iou_token.", "mask_decoder.iou_prediction_head.", "mask_decoder.iou_from_")
 """Names of what predicts IoU."""
 
@@ -48,8 +50,9 @@ class Phase(enum.Enum):
 class StarterConfig:
     """The recipe's numbers; all were chosen by trying on two CPU cores.
 
-    hours: processor time of each process over the whole run; learning rates follow this clock,
-    not a step count, so neither a paused nor a crowded machine eats the schedule.
+    hours: processor time of each process over the whole run, on a GPU the time that passes;
+    learning rates follow this clock, not a step count, so neither a paused nor a crowded machine
+    eats the schedule.
     dense_share: first part of the run, without the decoder.
     refine_share: part of the run before the last, with up to `late_corrections` corrections.
     judge_share: last part of the run: only the predicted IoU learns, from many masks that hold
@@ -60,6 +63,7 @@ class StarterConfig:
     start: a checkpoint whose weights a new run begins with; it needs no dense part.
     trains_encoder: False leaves the start's encoder as it is, and with it what was built on its
     features: stored embeddings and the detector. For hours too few to move an encoder.
+    loaders: processes that draw views ahead of the step; 0 draws them in the step's own.
     """
 
     hours: float = 1.5
@@ -83,20 +87,26 @@ class StarterConfig:
     seed: int = 20261123
     start: Path | None = None
     trains_encoder: bool = True
+    device: str = "cpu"
+    loaders: int = 0
     views: ViewSettings = field(default_factory=ViewSettings)
 
 
 @dataclass(slots=True)
 class _Clock:
-    """Where the run is: processor seconds of all sittings, and steps."""
+    """Where the run is: seconds of all sittings, and steps."""
 
-    started: float
+    now: Callable[[], float]
     before_s: float
     step: int
     share: float = 0.0
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.now()
 
     def elapsed_s(self) -> float:
-        return self.before_s + time.process_time() - self.started
+        return self.before_s + self.now() - self.started
 
     def phase(self, config: StarterConfig) -> Phase:
         if self.share < config.dense_share:
@@ -126,20 +136,24 @@ def train_worker(
     torch.set_num_threads(1)
     if world > 1:
         dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=world)
-    model = build_model(config).train()
+    model = build_model(config)
+    preparing = copy.deepcopy(model).requires_grad_(False)  # stays here, whatever learns elsewhere
+    model = model.to(config.device).train()
     if not config.trains_encoder:
         model.image_encoder.eval().requires_grad_(False)
     optimizer = _optimizer(model, config)
     clock = _resume(model, optimizer, out_dir, config)
-    random = _Random(config, rank=rank, step=clock.step)
+    generator = torch.Generator().manual_seed(config.seed + 1000 * rank + clock.step)
+    drawn = Batches(preparing, pool, config.views, seed=(config.seed, rank, clock.step))
+    stream = batches(drawn, loaders=config.loaders)
     figures: list[dict[str, float]] = []
     while clock.share < 1.0:
         began = time.monotonic()
         _set_learning_rate(optimizer, clock, config)
         if clock.phase(config) is Phase.JUDGE:
             _hold_masks_still(model)
-        views = draw_batch(pool, config.views, rng=random.numpy)
-        loss, outcome = _step_loss(model, views, config, clock, random.torch)
+        batch = next(stream).to(model.device)
+        loss, outcome = _step_loss(model, batch, config, clock, generator)
         optimizer.zero_grad(set_to_none=False)
         loss.backward()  # type: ignore[no-untyped-call]
         clock.share = _average(model, world, clock.elapsed_s() / (config.hours * 3600))
@@ -153,24 +167,58 @@ def train_worker(
             figures = []
         if rank == 0 and (clock.step % config.save_every_steps == 0 or clock.share >= 1.0):
             _save(model, optimizer, clock, out_dir)
+    if rank == 0:
+        _export(model, config, clock, out_dir / EXPORT_NAME)
     if world > 1:
         dist.destroy_process_group()
 
 
-class _Random:
-    """The generators of one process, moved on with the step so that a resumed run goes on."""
-
-    def __init__(self, config: StarterConfig, *, rank: int, step: int) -> None:
-        self.numpy = np.random.default_rng([config.seed, rank, step])
-        self.torch = torch.Generator().manual_seed(config.seed + 1000 * rank + step)
-
-
 def _step_loss(
-    model: Sam, views: list[View], config: StarterConfig, clock: _Clock, generator: torch.Generator
+    model: Sam, batch: ViewBatch, config: StarterConfig, clock: _Clock, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, float]]:
+    if model.click_maps is None:
+        raise RuntimeError("the starter's configuration lost its click maps")
     phase = clock.phase(config)
-    is_late = clock.is_late(config)
-    interactive = InteractiveConfig(
+    with step_autocast(model.device):
+        encoded = model.encode(batch.images_b3ss)
+    features = encoded.to(dtype=torch.float32)
+    dense = dense_loss(
+        model.click_maps,
+        features.images(batch.view_of_mask),
+        batch.masks_nss,
+        generator=generator,
+        exact_box_share=config.exact_box_share,
+    )
+    figures = {"dense": dense.loss.item(), "click": dense.click_iou, "box": dense.box_iou}
+    share = {Phase.DENSE: 0.0, Phase.WHOLE: config.decoder_share, Phase.JUDGE: 1.0}[phase]
+    chosen = torch.rand(len(batch.images_b3ss), generator=generator) < share
+    if not chosen.any():
+        return dense.loss, figures
+    num_masks = config.views.max_masks if phase is Phase.JUDGE else config.decoder_masks
+    rows = first_masks(batch, views=chosen, most=num_masks)
+    result = interactive_loss(
+        model,
+        features.images(batch.view_of_mask[rows]),
+        batch.masks_nss[rows],
+        _annotator(config, is_late=clock.is_late(config)),
+        generator,
+    )
+    num_passes = len(result.iou_by_pass)
+    decoded = float(chosen.float().mean())
+    total = decoded * result.total / num_passes**0.5
+    total = total + (1 - decoded + decoded * config.dense_weight) * dense.loss
+    figures |= {
+        "mask": result.mask / num_passes,
+        "iou": result.iou / num_passes,
+        "pass1": result.iou_by_pass[0],
+        "best1": result.best_iou,
+        "last": result.iou_by_pass[-1],
+    }
+    return total, figures
+
+
+def _annotator(config: StarterConfig, *, is_late: bool) -> InteractiveConfig:
+    return InteractiveConfig(
         num_corrections=config.late_corrections if is_late else config.early_corrections,
         min_corrections=0,
         mask_only_passes=0,
@@ -178,56 +226,6 @@ def _step_loss(
         exact_box_share=config.exact_box_share,
         iou_weight=config.iou_weight,
     )
-    with step_autocast():
-        encoded = model.encode(images_of(model, views))
-    share = {Phase.DENSE: 0.0, Phase.WHOLE: config.decoder_share, Phase.JUDGE: 1.0}[phase]
-    num_masks = config.views.max_masks if phase is Phase.JUDGE else config.decoder_masks
-    embeddings, high_res = encoded.image_embeddings.float(), encoded.high_res_features
-    if high_res is None or model.click_maps is None:
-        raise RuntimeError("the starter's configuration lost its high-resolution parts")
-    high_res = high_res.float()
-    total = embeddings.new_zeros(())
-    sums: dict[str, float] = {}
-    counts: dict[str, int] = {}
-    for index, view in enumerate(views):
-        features = ImageFeatures(embeddings[index : index + 1], high_res[index : index + 1])
-        masks = torch.from_numpy(view.masks_nhw)
-        dense = dense_loss(
-            model.click_maps,
-            features,
-            masks,
-            generator=generator,
-            exact_box_share=config.exact_box_share,
-        )
-        figures = {"dense": dense.loss.item(), "click": dense.click_iou, "box": dense.box_iou}
-        if torch.rand(1, generator=generator).item() >= share:
-            total = total + dense.loss
-        else:
-            part = masks[:num_masks]
-            result = interactive_loss(model, features, part, interactive, generator)
-            total = total + result.total / len(result.iou_by_pass) ** 0.5
-            total = total + config.dense_weight * dense.loss
-            figures |= {
-                "mask": result.mask / len(result.iou_by_pass),
-                "iou": result.iou / len(result.iou_by_pass),
-                "pass1": result.iou_by_pass[0],
-                "best1": result.best_iou,
-                "last": result.iou_by_pass[-1],
-            }
-        for name, value in figures.items():
-            sums[name] = sums.get(name, 0.0) + value
-            counts[name] = counts.get(name, 0) + 1
-    return total / len(views), {name: value / counts[name] for name, value in sums.items()}
-
-
-def images_of(model: Sam, views: Sequence[View]) -> Tensor:
-    """Return the views as encoder input (B, 3, S, S)."""
-    batch = []
-    for view in views:
-        height, width = view.valid_hw
-        pixels = torch.from_numpy(view.image_hwc_u8[:height, :width].copy()).permute(2, 0, 1)
-        batch.append(model.normalise_and_pad(pixels.float()))
-    return torch.cat(batch).contiguous(memory_format=torch.channels_last)
 
 
 def _optimizer(model: Sam, config: StarterConfig) -> torch.optim.AdamW:
@@ -303,13 +301,14 @@ def _resume(
     model: Sam, optimizer: torch.optim.AdamW, out_dir: Path, config: StarterConfig
 ) -> _Clock:
     path = out_dir / STATE_NAME
+    now = time.process_time if config.device == "cpu" else time.monotonic
     if not path.exists():
-        return _Clock(started=time.process_time(), before_s=0.0, step=0)
-    state = torch.load(path, weights_only=True)
+        return _Clock(now=now, before_s=0.0, step=0)
+    state = torch.load(path, weights_only=True, map_location=config.device)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return _Clock(
-        started=time.process_time(),
+        now=now,
         before_s=state["elapsed_s"],
         step=state["step"],
         share=state["elapsed_s"] / (config.hours * 3600),
@@ -326,6 +325,14 @@ def _save(model: Sam, optimizer: torch.optim.AdamW, clock: _Clock, out_dir: Path
     partial = out_dir / (STATE_NAME + ".partial")
     torch.save(state, partial)
     partial.replace(out_dir / STATE_NAME)
+
+
+def _export(model: Sam, config: StarterConfig, clock: _Clock, path: Path) -> None:
+    """Write what the platform serves, at the preset's size, with the start's recommendations."""
+    served = Sam(PRESETS["starter"])
+    served.load_state_dict(model.state_dict())
+    metadata = {} if config.start is None else checkpoints.read_header(config.start).metadata
+    checkpoints.save(served, path, {**metadata, "step": clock.step}, dtype=torch.float16)
 
 
 def _log(out_dir: Path, clock: _Clock, figures: list[dict[str, float]]) -> None:
