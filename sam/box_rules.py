@@ -20,6 +20,10 @@ BLIND_CELLS, SEEING_CELLS = 2.0, 4.0
 Between the two, both do in turn. Measured on nuclei of 7 to 15 px: 0.72 to 0.78 IoU."""
 MIN_HALF_AXIS_CELLS = 0.75
 """Half axes of the oval at least, or it would fall between the centres of cells."""
+BOX_GAIN = 0.4
+"""Added to the logits of a box without clicks: a tight box is filled further than logit 0 says.
+The focal loss weighs background three times, and IoU is highest when cut below even odds anyway.
+Chosen on nuclei-extra, box 0.834 to 0.843; photos-dev 0.762 to 0.776. Clicks gain nothing."""
 _UNBOUNDED = 1e4
 
 
@@ -28,28 +32,34 @@ class BoxRules:
     """The rules of N prompt sets.
 
     bounds: (N, S/4, S/4), what logits may not exceed. oval: (N, S/4, S/4), the logits of the
-    ellipse in the box. oval_share: (N,), how much of the answer it is.
+    ellipse in the box. oval_share: (N,), how much of the answer it is. gain: (N,), what logits
+    gain before.
     """
 
     bounds: Tensor
     oval: Tensor
     oval_share: Tensor
+    gain: Tensor
 
     @classmethod
-    def of(cls, prompts: Prompts, *, size: int, image_size_px: int) -> BoxRules:
+    def of(
+        cls, prompts: Prompts, *, size: int, image_size_px: int, with_gain: bool = True
+    ) -> BoxRules:
         """Work out the rules on maps of size x size cells."""
         oval, share = narrow_ovals(prompts, size=size, image_size_px=image_size_px)
         bounds = box_bounds(prompts, size=size, image_size_px=image_size_px)
-        return cls(bounds=bounds, oval=oval, oval_share=share)
+        gain = (BOX_GAIN if with_gain else 0.0) * _is_box_alone(prompts.point_labels)
+        return cls(bounds=bounds, oval=oval, oval_share=share, gain=gain)
 
     def rows(self, rows: Tensor) -> BoxRules:
         """Pick prompt sets."""
-        return BoxRules(self.bounds[rows], self.oval[rows], self.oval_share[rows])
+        return BoxRules(self.bounds[rows], self.oval[rows], self.oval_share[rows], self.gain[rows])
 
     def apply(self, logits: Tensor) -> Tensor:
         """Return the logits (N, M, S/4, S/4) that the rules leave."""
         dtype = logits.dtype
-        bounded = torch.minimum(logits, self.bounds.unsqueeze(1).to(dtype))
+        raised = logits + self.gain[:, None, None, None].to(dtype)
+        bounded = torch.minimum(raised, self.bounds.unsqueeze(1).to(dtype))
         share = self.oval_share[:, None, None, None].to(dtype)
         return bounded + share * (self.oval.unsqueeze(1).to(dtype) - bounded)
 
@@ -96,8 +106,11 @@ def narrow_ovals(prompts: Prompts, *, size: int, image_size_px: int) -> tuple[Te
     axis = torch.minimum(half_x, half_y)[:, None, None]
     side = torch.minimum(x1 - x0, y1 - y0)
     share = ((SEEING_CELLS - side) / (SEEING_CELLS - BLIND_CELLS)).clamp(0.0, 1.0)
-    is_box_alone = (labels == BOX_LABELS[0]).any(1) & ~((labels == 0) | (labels == 1)).any(1)
-    return EDGE_SLOPE * axis * (1.0 - radius), share * is_box_alone
+    return EDGE_SLOPE * axis * (1.0 - radius), share * _is_box_alone(labels)
+
+
+def _is_box_alone(labels: Tensor) -> Tensor:
+    return (labels == BOX_LABELS[0]).any(1) & ~((labels == 0) | (labels == 1)).any(1)
 
 
 def cell_centres(size: int, cell_px: float, like: Tensor) -> Tensor:

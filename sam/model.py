@@ -154,12 +154,18 @@ class Sam(nn.Module):
         return torch.autocast(self.device.type, dtype=self.inference_dtype)
 
     def decode(
-        self, features: ImageFeatures, prompts: Prompts, *, min_iou: float | None = None
+        self,
+        features: ImageFeatures,
+        prompts: Prompts,
+        *,
+        min_iou: float | None = None,
+        is_learning: bool = False,
     ) -> Decoded:
         """Decode N prompt sets against the features of one image, or of N: an image for each set.
 
         min_iou: leave out prompt sets none of whose three ambiguity masks is predicted above it;
         `Decoded.rows` names the ones that are left. Cheaper than to filter afterwards.
+        is_learning: leave out the gain of boxes (`sam.box_rules`), which learning would undo.
         """
         num = len(prompts)
         self._check_features(features, num_prompts=num)
@@ -172,13 +178,14 @@ class Sam(nn.Module):
             image = embeddings + self.prompt_encoder.no_mask()
             shared = self.mask_decoder.look(image, image_pe, is_shared=True)
         if num <= step:
-            return self._decode(features, prompts, image_pe, shared, min_iou)
+            return self._decode(features, prompts, image_pe, shared, min_iou, is_learning)
         starts = range(0, num, step)
         parts: list[Decoded] = []
         for start in starts:
             rows = slice(start, start + step)
             seen = features if is_one_image else features.images(rows)
-            parts.append(self._decode(seen, prompts.rows(rows), image_pe, shared, min_iou))
+            part = prompts.rows(rows)
+            parts.append(self._decode(seen, part, image_pe, shared, min_iou, is_learning))
         return Decoded.concat(parts, starts)
 
     def _decode(
@@ -188,6 +195,7 @@ class Sam(nn.Module):
         image_pe: Tensor,
         shared: ImageSide | None,
         min_iou: float | None,
+        is_learning: bool,
     ) -> Decoded:
         config = self.config
         with self._autocast():
@@ -208,7 +216,12 @@ class Sam(nn.Module):
             rules = None
             if "box" in config.decoder.prompt_maps and (is_tracing() or prompts.has_boxes()):
                 size_px = config.image_size_px
-                rules = BoxRules.of(prompts, size=config.low_res_size, image_size_px=size_px)
+                rules = BoxRules.of(
+                    prompts,
+                    size=config.low_res_size,
+                    image_size_px=size_px,
+                    with_gain=not is_learning,
+                )
             decoded: Decoded = self.mask_decoder(
                 side,
                 image_pe,

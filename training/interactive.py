@@ -105,7 +105,7 @@ def interactive_loss(
     for kind in _schedule(config, generator):
         if kind is Pass.CORRECTION:
             session.correct(masks_nss, config=config, generator=generator)
-        decoded = model.decode(features, session.prompts())
+        decoded = model.decode(features, session.prompts(), is_learning=True)
         used = session.used_masks(is_first=kind is Pass.FIRST, box_is_clear=config.box_is_clear)
         outcome = _judge(decoded, targets, masks_nss, used=used, config=config)
         mask_part, iou_part = outcome.mask_loss.mean(), outcome.iou_loss.mean()
