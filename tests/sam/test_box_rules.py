@@ -6,7 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sam.box_rules import EDGE_SLOPE, MIN_HALF_AXIS_CELLS, box_bounds, narrow_ovals
+from sam.box_rules import (
+    BOX_GAIN,
+    EDGE_SLOPE,
+    MIN_HALF_AXIS_CELLS,
+    BoxRules,
+    box_bounds,
+    narrow_ovals,
+)
 from sam.features import ImageFeatures
 from sam.model import build
 from sam.prompt_maps import prompt_maps
@@ -136,3 +143,36 @@ def test_a_speck_in_a_box_has_a_mask_where_it_is() -> None:
             filled = torch.zeros_like(mask)
             filled[50:57, int(left) : int(left) + 6] = True
             assert (mask & filled).sum() / (mask | filled).sum() > 0.45
+
+
+LARGE = torch.tensor([[0.0, 0.0, 64.0, 64.0]])
+
+
+def raised(prompts: Prompts, *, with_gain: bool = True) -> float:
+    """Return what becomes of logit -0.1 in the middle of a box of 16 x 16 cells."""
+    rules = BoxRules.of(prompts, size=16, image_size_px=64, with_gain=with_gain)
+    return float(rules.apply(torch.full((1, 4, 16, 16), -0.1))[0, 0, 8, 8])
+
+
+def test_a_box_alone_is_filled_further_than_its_logits_say() -> None:
+    assert raised(Prompts.make(boxes=LARGE)) == pytest.approx(BOX_GAIN - 0.1)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_click_ends_the_gain(label: int) -> None:
+    clicked = Prompts.make(INSIDE, torch.tensor([[label]]), boxes=LARGE)
+
+    assert raised(clicked) == pytest.approx(-0.1)
+    assert raised(Prompts.make(INSIDE, torch.tensor([[label]]))) == pytest.approx(-0.1)
+
+
+def test_who_learns_sees_the_logits_without_the_gain() -> None:
+    assert raised(Prompts.make(boxes=LARGE), with_gain=False) == pytest.approx(-0.1)
+    model = build("tiny", seed=0).eval()
+    prompts = Prompts.make(boxes=2 * LARGE)
+    with torch.no_grad():
+        features = model.encode(torch.rand(1, 3, 128, 128))
+        served = model.decode(features, prompts).low_res_logits
+        learning = model.decode(features, prompts, is_learning=True).low_res_logits
+    inside = (slice(None), slice(None), slice(8, 24), slice(8, 24))  # far from the bounds
+    torch.testing.assert_close(served[inside], learning[inside] + BOX_GAIN, atol=1e-4, rtol=0)
