@@ -16,13 +16,19 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from sam.config import PRESETS, ConfigError, SamConfig, VitConfig
 from sam.model import Sam
 from sam.official import OFFICIAL_FILES, cached_path
-from sam.tensor_files import CheckpointError, TensorFile, is_safetensors, opened, reason
+from sam.tensor_files import (
+    CheckpointError,
+    TensorFile,
+    is_safetensors,
+    opened,
+    reason,
+    safetensors_bytes,
+)
 
 __all__ = ["CheckpointError", "Header", "encoder_sha256", "load", "read_header", "save"]
 
@@ -62,17 +68,7 @@ def save(
         _CONFIG_KEY: json.dumps(model.config.to_dict(), sort_keys=True),
         _METADATA_KEY: json.dumps({**(metadata or {}), **identity}, sort_keys=True),
     }
-    write_atomically(Path(path), _in_order(to_safetensors(tensors, header)))
-
-
-def _in_order(data: bytes) -> bytes:
-    """Sort the metadata, which the writer leaves in any order: equal models make equal files."""
-    end = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:end])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[end:]
+    write_atomically(Path(path), safetensors_bytes(tensors, header))
 
 
 def load(

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
-from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from sam.features import ImageFeatures
+from sam.tensor_files import safetensors_bytes
 
 _EMBEDDING = "image_embeddings"
 _HIGH_RES = "high_res_features"
@@ -31,7 +31,8 @@ def to_bytes(
 ) -> bytes:
     """Write the features of one image. Raises EmbeddingError when float16 cannot hold them.
 
-    image_hw: the photo's height and width, for readers that do not have the photo.
+    image_hw: the photo's height and width, for readers that do not have the photo. The same
+    features make the same bytes, so that encoding a photo again leaves one file.
     """
     if features.image_embeddings.shape[0] != 1:
         raise EmbeddingError("an embedding file holds one image")
@@ -41,8 +42,7 @@ def to_bytes(
     header = {_ENCODER_KEY: encoder_sha256}
     if image_hw is not None:
         header[_IMAGE_HW_KEY] = json.dumps(image_hw)
-    data: bytes = to_safetensors(tensors, header)
-    return data
+    return safetensors_bytes(tensors, header)
 
 
 def from_bytes(data: bytes) -> ImageFeatures:

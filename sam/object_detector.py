@@ -16,7 +16,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from sam.checkpoints import (
@@ -30,7 +29,7 @@ from sam.features import ImageFeatures
 from sam.layers import LayerNorm2d
 from sam.model import Sam
 from sam.nms import box_nms
-from sam.tensor_files import opened
+from sam.tensor_files import opened, safetensors_bytes
 
 PRIOR_SCORE = 0.01
 BASE_SIZE_STRIDES = 4.0  # a box of log-size 0 has sides of four strides
@@ -257,7 +256,7 @@ def save(
         _CONFIG_KEY: json.dumps(asdict(detector.config), sort_keys=True),
         _METADATA_KEY: json.dumps(dict(metadata or {}), sort_keys=True),
     }
-    write_atomically(Path(path), to_safetensors(tensors, header))
+    write_atomically(Path(path), safetensors_bytes(tensors, header))
 
 
 def load(path: str | Path, *, device: torch.device | str = "cpu") -> ObjectDetector:

@@ -5,6 +5,7 @@ Reads safetensors and the zip files of torch.save; nothing in a file is ever exe
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 MAX_FILE_BYTES = 16 << 30  # the largest official model has 2.6e9
@@ -24,6 +26,20 @@ _SAFETENSORS_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "I
 
 class CheckpointError(ValueError):
     """A model file that cannot be read or does not fit; the message says why."""
+
+
+def safetensors_bytes(tensors: dict[str, Tensor], header: dict[str, str]) -> bytes:
+    """Write a safetensors file; equal tensors and headers make equal files.
+
+    The library leaves the header's entries in any order, so they are sorted here.
+    """
+    data: bytes = to_safetensors(tensors, header)
+    end = 8 + int.from_bytes(data[:8], "little")
+    start = json.loads(data[8:end])
+    start["__metadata__"] = dict(sorted(start["__metadata__"].items()))
+    text = json.dumps(start, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,14 @@ def test_stored_features_come_back_as_float16_rounded_them(model: Sam, photo: np
     assert 2 * num_values <= len(data) < 2 * num_values + 500
 
 
+def test_equal_features_make_equal_bytes() -> None:
+    features = ImageFeatures(torch.ones(1, 2, 3, 3), torch.ones(1, 1, 12, 12))
+
+    written = {to_bytes(features, encoder_sha256="abc", image_hw=(40, 50)) for _ in range(20)}
+
+    assert len(written) == 1
+
+
 def test_features_that_float16_cannot_hold_are_not_stored() -> None:
     with pytest.raises(EmbeddingError, match="float16"):
         to_bytes(ImageFeatures(torch.full((1, 2, 3, 3), 1e6)), encoder_sha256="x")
