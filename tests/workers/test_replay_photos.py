@@ -10,6 +10,7 @@ from PIL import Image
 
 from masks.rle import Rle
 from workers.replay.dataset import ReplayError, choose_photos
+from workers.replay.run import ReplaySettings
 
 NUM_BY_STAIN = {"blue": 24, "red": 8}
 
@@ -62,3 +63,22 @@ def test_the_draw_follows_the_seed(dataset: Path) -> None:
 def test_too_few_photos_are_an_error(dataset: Path) -> None:
     with pytest.raises(ReplayError, match="32 photos with masks, 33 are asked"):
         choose_photos(dataset, num_images=33, masks_per_image=3, seed=0)
+
+
+def test_photos_of_one_source_are_drawn_alone(dataset: Path) -> None:
+    drawn = choose_photos(dataset, num_images=8, masks_per_image=3, seed=0, sources=("red",))
+
+    assert {photo.source for photo in drawn} == {"red"}
+    with pytest.raises(ReplayError, match="8 photos with masks of red, 9 are asked"):
+        choose_photos(dataset, num_images=9, masks_per_image=3, seed=0, sources=("red",))
+
+
+def test_a_source_that_is_not_there_is_named_with_those_that_are(dataset: Path) -> None:
+    with pytest.raises(ReplayError, match="has no source green; it has blue, red"):
+        choose_photos(dataset, num_images=3, masks_per_image=3, seed=0, sources=("green", "red"))
+
+
+def test_settings_come_back_from_json_as_they_are(tmp_path: Path) -> None:
+    settings = ReplaySettings(dataset=tmp_path, sources=("red",)).to_json()
+
+    assert json.loads(json.dumps(settings)) == settings

@@ -30,15 +30,31 @@ class Photo:
 
 
 def choose_photos(
-    dataset: Path, *, num_images: int, masks_per_image: int, seed: int
+    dataset: Path,
+    *,
+    num_images: int,
+    masks_per_image: int,
+    seed: int,
+    sources: Sequence[str] = (),
 ) -> list[Photo]:
     """Draw photos that have masks, the same for the same seed. ReplayError when too few have.
 
-    Every stretch of them has sources in the dataset's own proportions, so that rounds compare.
+    sources: draw from these alone; none means all. Every stretch of the photos has sources in the
+    dataset's own proportions, so that rounds compare.
     """
     records = [record for record in from_coco(dataset).images if record.masks]
+    if sources:
+        known = sorted({record.source for record in records})
+        if unknown := sorted(set(sources) - set(known)):
+            raise ReplayError(
+                f"{dataset} has no source {', '.join(unknown)}; it has {', '.join(known)}"
+            )
+        records = [record for record in records if record.source in sources]
     if len(records) < num_images:
-        raise ReplayError(f"{dataset} has {len(records)} photos with masks, {num_images} are asked")
+        of_these = f" of {', '.join(sources)}" if sources else ""
+        raise ReplayError(
+            f"{dataset} has {len(records)} photos with masks{of_these}, {num_images} are asked"
+        )
     order = _evenly_mixed([record.source for record in records], seed=seed)[:num_images]
     return [_photo(records[index], masks_per_image=masks_per_image) for index in order]
 

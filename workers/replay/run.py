@@ -57,6 +57,7 @@ GOOD_IOU = 0.75  # where the paper's audit starts to call masks alike (section 5
 class ReplaySettings:
     """What to replay. heldout: a COCO folder that no model learns from, measured every round.
 
+    sources: draw photos from these alone; none means all.
     trains: what of a SAM each round trains; None leaves it to the number of masks.
     """
 
@@ -68,10 +69,12 @@ class ReplaySettings:
     heldout_masks_per_image: int = 3
     seed: int = 0
     trains: RoundSize | None = None
+    sources: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
+        """Return it as plain values, as they come back from a JSON file."""
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
+        return {**plain, "sources": list(self.sources)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,7 @@ def run_replay(
         num_images=settings.num_images,
         masks_per_image=settings.masks_per_image,
         seed=settings.seed,
+        sources=settings.sources,
     )
     _require_same(settings, journal=journal)
     desk = open_desk(photos, journal=journal, say=say, stop=stop)

@@ -34,6 +34,7 @@ class Command(BaseCommand):
         add = parser.add_argument
         add("--dataset", type=Path, required=True, help="COCO folder: the pool to label")
         add("--heldout", type=Path, help="COCO folder that no model learns from, measured by round")
+        add("--sources", nargs="+", default=[], help="draw from these sources of the pool alone")
         add("--images", type=int, default=40, help="photos of the pool in all (default 40)")
         add("--rounds", type=int, default=5, help="at least 3 (default 5)")
         add("--masks-per-image", type=int, default=10, help="drawn at most (default 10)")
@@ -102,6 +103,7 @@ class Command(BaseCommand):
             heldout_masks_per_image=options["heldout_masks"],
             seed=options["seed"],
             trains=options["trains"],
+            sources=tuple(options["sources"]),
         )
         with tqdm(total=settings.num_images, unit="photo", dynamic_ncols=True) as bar:
             try:
