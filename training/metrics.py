@@ -184,8 +184,13 @@ def bootstrap_interval(
 
 
 def resampled_means(values: FloatArray, *, groups: Sequence[str], seed: int) -> FloatArray:
-    """Return the means of NUM_RESAMPLES draws of as many groups, with replacement."""
+    """Return the means of NUM_RESAMPLES draws of as many groups, with replacement.
+
+    One group alone would always be drawn, as if its mean were sure: then values are drawn instead.
+    """
     names, membership = np.unique(np.array(groups), return_inverse=True)
+    if len(names) == 1:
+        names, membership = np.arange(len(values)), np.arange(len(values))
     sums = np.bincount(membership, weights=values, minlength=len(names))
     sizes = np.bincount(membership, minlength=len(names))
     generator = np.random.default_rng(seed)

@@ -311,6 +311,15 @@ def test_intervals_resample_images_not_masks() -> None:
     assert 0.55 < many_images[1] < 0.65
 
 
+def test_one_image_is_never_a_sure_thing() -> None:
+    values = np.array([-0.2] + [0.0] * 11)  # one mask of twelve is worse
+
+    low, high = bootstrap_interval(values, groups=["a"] * 12)
+
+    assert low < -0.01
+    assert high == 0.0  # a third of the draws miss that mask
+
+
 def test_two_checkpoints_are_compared_mask_by_mask() -> None:
     before = scores({"a": [0.1, 0.9], "b": [0.5], "c": [0.3]})
     after = scores({"a": [0.2, 1.0], "b": [0.6], "d": [0.0]})
