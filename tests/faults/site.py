@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,8 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+
 from tests.faults.servers import Postgres, Redis, free_port, wait_for_port
 from tests.workers.platform import LEASE_S, ROOT, Platform, Worker
+
+IN_THE_MIDDLE_SHARE = 0.5
+"""Of the kills of workers: so many while a job runs, the others at any moment."""
+WORK_WAIT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +109,8 @@ class Site:
             targets += ["postgres", "redis with its file", "redis without its file"]
         target = random_.choice(targets)
         if target in self.processes:
+            if target != "web" and random_.random() < IN_THE_MIDDLE_SHARE:
+                self._wait_for_work()
             self.processes[target].kill()
             self.restart(target)
             return target.split("-")[0]
@@ -114,6 +123,21 @@ class Site:
             time.sleep(random_.uniform(0, 1.0))
             self.redis.start()
         return target
+
+    def _wait_for_work(self) -> None:
+        """Wait until a job runs, if any is left: workers killed while they start lose nothing.
+
+        On a crowded machine all of them would be.
+        """
+        until_s = time.monotonic() + WORK_WAIT_S
+        while time.monotonic() < until_s:
+            try:
+                found = {job["status"] for job in self.platform.jobs()}
+            except (psycopg2.OperationalError, sqlite3.OperationalError):
+                found = {"queued"}  # the database is starting
+            if "running" in found or "queued" not in found:
+                return
+            time.sleep(0.02)
 
     def keep_alive(self) -> None:
         """Start again what ended by itself: a worker whose database went away may."""
