@@ -24,9 +24,7 @@ class ImageFeatures:
 
     def image(self, index: int) -> ImageFeatures:
         """Return the features of one image, still with a batch axis of 1."""
-        part = slice(index, index + 1)
-        high = self.high_res_features
-        return ImageFeatures(self.image_embeddings[part], None if high is None else high[part])
+        return self.images(slice(index, index + 1))
 
     def images(self, chosen: Tensor | slice) -> ImageFeatures:
         """Return the features of several images, one or more times each: indices or a slice."""

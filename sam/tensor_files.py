@@ -1,6 +1,7 @@
 """Tensors in files from elsewhere: what a file holds is checked before memory is taken for it.
 
-Reads safetensors and the zip files of torch.save; nothing in a file is ever executed.
+Reads safetensors and the zip files of torch.save, writes safetensors; nothing in a file is ever
+executed.
 """
 
 from __future__ import annotations

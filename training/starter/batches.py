@@ -5,7 +5,7 @@ A GPU takes views faster than one process draws them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,20 +46,18 @@ class ViewBatch:
 
     def pin_memory(self) -> ViewBatch:
         """Let a GPU fetch it by itself; the loader calls this."""
-        return ViewBatch(
-            self.images_b3ss.pin_memory(),
-            self.masks_nss.pin_memory(),
-            self.view_of_mask.pin_memory(),
-            self.place_in_view.pin_memory(),
-        )
+        return self._each(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> ViewBatch:
         """Move everything."""
+        return self._each(lambda part: part.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> ViewBatch:
         return ViewBatch(
-            self.images_b3ss.to(device, non_blocking=True),
-            self.masks_nss.to(device, non_blocking=True),
-            self.view_of_mask.to(device, non_blocking=True),
-            self.place_in_view.to(device, non_blocking=True),
+            images_b3ss=change(self.images_b3ss),
+            masks_nss=change(self.masks_nss),
+            view_of_mask=change(self.view_of_mask),
+            place_in_view=change(self.place_in_view),
         )
 
 
