@@ -28,10 +28,14 @@ class Recorder:
     logits: Tensor  # (N, 4, 8, 8)
     ious: Tensor  # (N, 4)
     asked: list[Prompts] = field(default_factory=list)
+    learning: list[bool] = field(default_factory=list)  # one for each prompt asked
     config: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(low_res_stride_px=4))
 
-    def decode(self, features: ImageFeatures, prompts: Prompts) -> Decoded:
+    def decode(
+        self, features: ImageFeatures, prompts: Prompts, *, is_learning: bool = False
+    ) -> Decoded:
         self.asked.append(prompts)
+        self.learning.append(is_learning)
         return Decoded(self.logits, self.ious)
 
 
@@ -69,6 +73,7 @@ def test_the_paper_s_recipe_takes_eleven_passes_and_nine_clicks() -> None:
     assert sorted(clicks) == clicks  # clicks accumulate
     assert model.asked[0].low_res_logits is None
     assert all(p.low_res_logits is not None for p in model.asked[1:])
+    assert all(model.learning)  # rules that only answers need stay out of the loss
 
 
 def test_the_first_prompt_is_a_click_inside_or_a_box_around() -> None:
