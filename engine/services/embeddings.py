@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotReady
 from engine.domain.jobs import NOBODY_WAITS, URGENT, JobKind
-from engine.domain.states import ImageStatus, ModelFamily
+from engine.domain.states import ImageStatus, JobStatus, ModelFamily
 from engine.models import Embedding, Image, Job, ModelVersion, Project
 from engine.models.image import WHOLE_PHOTO
 from engine.selectors.models import serving_version
@@ -20,6 +20,9 @@ from engine.services import jobs
 from masks.close_ups import CloseUp, CloseUpError
 
 MAX_EMBEDDING_BYTES = 64 * 2**20
+MAX_WAITING_CLOSE_UPS = 8
+"""Of one image: more than several people look at; a script that asks for all shall not hold up
+the others' photos, before which close-ups go."""
 
 
 def request_embedding(
@@ -28,7 +31,8 @@ def request_embedding(
     """Queue the embedding of the serving model; None when it is there or no model serves.
 
     is_urgent: somebody is looking at the image now; it goes before everything else. So do
-    close-ups, always. InvalidInput: the image has no such close-up.
+    close-ups, always. InvalidInput: the image has no such close-up. NotReady: too many of its
+    close-ups wait already; ask again.
     """
     close_up = _checked(image, close_up)
     is_urgent = is_urgent or close_up != WHOLE_PHOTO
@@ -39,6 +43,8 @@ def request_embedding(
         return None
     priority = URGENT if is_urgent else None
     request = _request(image, version=version, priority=priority, close_up=close_up)
+    if close_up:
+        _require_few_waiting(image, but=request.idem_key)
     job = jobs.enqueue(
         JobKind.EMBED_IMAGE,
         project=image.project,
@@ -154,6 +160,17 @@ def _request(
         args["close_up"] = close_up
         idem_key += f":{close_up}"
     return jobs.Request(args=args, idem_key=idem_key, priority=priority)
+
+
+def _require_few_waiting(image: Image, *, but: str) -> None:
+    waiting = image.project.jobs.filter(
+        status=JobStatus.QUEUED.value,
+        kind=JobKind.EMBED_IMAGE.value,
+        args__image=str(image.pk),
+        args__has_key="close_up",
+    ).exclude(idem_key=but)
+    if waiting.count() >= MAX_WAITING_CLOSE_UPS:
+        raise NotReady(f"{MAX_WAITING_CLOSE_UPS} close-ups of this image are computed first")
 
 
 def _checked(image: Image, close_up: str) -> str:

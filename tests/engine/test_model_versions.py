@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotReady
@@ -273,3 +274,20 @@ def test_a_close_up_that_a_photo_does_not_have_is_refused(
     with pytest.raises(InvalidInput, match=said):
         embeddings.request_embedding(image, close_up=key)
     assert not project.jobs.exists()
+
+
+def test_who_asks_for_every_close_up_waits_before_the_queue_is_full(project: Project) -> None:
+    factories.make_version(project)
+    image = factories.make_image(project, width_px=1600, height_px=1600)
+    keys = [f"2-{row}-{column}" for row in range(3) for column in range(3)]
+    for key in keys[:8]:
+        embeddings.request_embedding(image, close_up=key)
+
+    with pytest.raises(NotReady, match="8 close-ups of this image are computed first"):
+        embeddings.request_embedding(image, close_up=keys[8])
+
+    assert project.jobs.count() == 8
+    assert embeddings.request_embedding(image, close_up=keys[0]) is not None  # asked for again
+    assert embeddings.request_embedding(image) is not None  # the whole photo has its own place
+    project.jobs.filter(args__close_up=keys[0]).update(status="succeeded", finished_at=timezone.now())
+    assert embeddings.request_embedding(image, close_up=keys[8]) is not None
