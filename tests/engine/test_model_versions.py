@@ -289,5 +289,7 @@ def test_who_asks_for_every_close_up_waits_before_the_queue_is_full(project: Pro
     assert project.jobs.count() == 8
     assert embeddings.request_embedding(image, close_up=keys[0]) is not None  # asked for again
     assert embeddings.request_embedding(image) is not None  # the whole photo has its own place
-    project.jobs.filter(args__close_up=keys[0]).update(status="succeeded", finished_at=timezone.now())
+    project.jobs.filter(args__close_up=keys[0]).update(
+        status="succeeded", finished_at=timezone.now()
+    )
     assert embeddings.request_embedding(image, close_up=keys[8]) is not None

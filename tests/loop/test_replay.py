@@ -80,6 +80,9 @@ def check_the_loop_turned(report: dict[str, Any], *, num_images: int) -> None:
         assert one["model_version"] == serving
         assert one["masks_drawn"] + one["masks_accepted"] > 0
         assert 1 <= (one["clicks_per_mask"] or 1) <= 9
+        assert 1 <= (one["first_clicks_per_mask"] or 1) <= 9
+        if one["model_version"] == 1:
+            assert one["first_clicks_per_mask"] == one["clicks_per_mask"]
         assert one["is_promoted"] or one["reasons"]
         if one["is_promoted"]:
             serving = one["candidate_version"]
@@ -87,6 +90,7 @@ def check_the_loop_turned(report: dict[str, Any], *, num_images: int) -> None:
     assert automatic["automatic_masks"] is not None
     assert {one["name"] for one in report["findings"]} == {
         "clicks_fall",
+        "clicks_fall_on_the_same_masks",
         "heldout_rises",
         "effort_fall",
         "automatic_agreement",

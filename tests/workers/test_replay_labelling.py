@@ -19,7 +19,8 @@ from engine.services import assignments, images, projects, users
 from masks.rle import Rle
 from tests.workers.photos import disc
 from workers.replay.dataset import Photo
-from workers.replay.labelling import label_image
+from workers.replay.first_model import FirstModel
+from workers.replay.labelling import drawn_objects, label_image
 from workers.replay.served_decoder import ServedDecoder
 from workers.run_job import Outcome, run_next
 from workers.stopping import StopFlag
@@ -75,6 +76,11 @@ def test_small_objects_are_drawn_in_their_close_ups(
         (truth,) = (one for one in truths if _iou(drawn, one) > 0.5)
         first = mask.head.prompts[0]
         assert truth[int(first["y_px"]), int(first["x_px"])]
+    drawn = drawn_objects(image, photo, saved=labelled.saved)
+    assert drawn == [0, 1, 2]
+    first = FirstModel(version)  # the same model, on features of its own making
+    assert first.num_clicks(image, photo, objects=drawn) == labelled.tally.num_clicks
+    assert first.num_clicks(image, photo, objects=[]) == 0
     assert label() == labelled  # again, after a kill: nothing is stored or counted twice
     assert image.masks.count() == 3
 

@@ -72,13 +72,21 @@ def test_pairs_are_one_to_one_best_first_with_their_iou() -> None:
 
 
 def test_tallies_add_up_and_means_are_of_masks() -> None:
-    one = Tally(num_images=1, num_drawn=2, num_clicks=6, seconds=11.0, ious_by_clicks=[0.9, 0.8])
+    one = Tally(
+        num_images=1,
+        num_drawn=2,
+        num_clicks=6,
+        num_first_clicks=8,
+        seconds=11.0,
+        ious_by_clicks=[0.9, 0.8],
+    )
     two = Tally(num_images=1, num_accepted=3, num_rejected=1, seconds=4.0)
 
     total = Tally.total([one, two]).figures()
 
     assert total["images"] == 2
     assert total["clicks_per_mask"] == 3.0
+    assert total["first_clicks_per_mask"] == 4.0
     assert total["seconds_per_mask"] == 3.0  # of the five masks of the dataset
     assert total["accept_rate"] == 0.75
     assert total["iou_before_brush"] == pytest.approx(0.85)
@@ -86,7 +94,9 @@ def test_tallies_add_up_and_means_are_of_masks() -> None:
 
 
 def a_round(number: int, stage: str, *, clicks: int, seconds: float, **changes: Any) -> Round:
-    tally = Tally(num_images=1, num_drawn=10, num_clicks=clicks, seconds=seconds)
+    tally = Tally(
+        num_images=1, num_drawn=10, num_clicks=clicks, num_first_clicks=50, seconds=seconds
+    )
     retrain = Retrain(
         version=number + 1,
         status="serving",
@@ -135,11 +145,15 @@ def test_a_replay_that_saves_enough_meets_every_goal() -> None:
 
     assert {name: one.is_met for name, one in found.items()} == {
         "clicks_fall": True,
+        "clicks_fall_on_the_same_masks": True,
         "heldout_rises": True,
         "effort_fall": True,
         "automatic_agreement": True,
     }
     assert found["clicks_fall"].value == pytest.approx(0.4)
+    assert "last assisted-manual round, first model to its own: 5.00 to 3.00" in (
+        found["clicks_fall_on_the_same_masks"].text
+    )
     assert found["effort_fall"].value == pytest.approx(1 / 3)
     assert "recall of 0.60 at precision 0.45" in found["automatic_agreement"].text
 
@@ -165,8 +179,11 @@ def test_a_round_of_a_journal_from_before_close_ups_is_still_read() -> None:
     one = a_round(1, "assisted_manual", clicks=50, seconds=100)
     stored = json.loads(json.dumps(one.to_json()))
     del stored["by_source"]["a"]["num_close_ups"]
+    del stored["by_source"]["a"]["num_first_clicks"]
 
-    assert Round.from_json(stored) == one
+    old = Round.from_json(stored)
+
+    assert old.figures() == {**one.figures(), "first_clicks_per_mask": None}
 
 
 def test_the_report_counts_masks_drawn_in_close_ups() -> None:

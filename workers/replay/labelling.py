@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q
 
@@ -47,22 +48,18 @@ def label_image(
     same.
     """
     tally = Tally(num_images=1)
-    open_photo = decoder.open(assignment.image)
+    whole = decoder.open(assignment.image)
     accepted = _judge_prefilled(assignment, annotator=annotator, photo=photo, tally=tally)
     saved = {str(mask.head_id): mask.head.rle_counts for mask in accepted.values()}
+
+    def look(close_up: CloseUp | None) -> OpenPhoto:
+        if close_up is None:
+            return whole
+        return _look_closer(assignment.image, close_up, decoder=decoder, run_jobs=run_jobs)
+
     for index in photo.wanted:
         if index not in accepted:
-            truth = photo.truths[index]
-            close_up = oracle.close_up_of(truth)
-            if close_up is None:
-                open_photo.start_object()
-                drawn = oracle.draw(truth, open_photo.decode)
-            else:
-                closer = _look_closer(
-                    assignment.image, close_up, decoder=decoder, run_jobs=run_jobs
-                )
-                square = close_up.xywh_px((truth.shape[0], truth.shape[1]))
-                drawn = oracle.draw_closer(truth, closer.decode, xywh_px=square)
+            drawn = draw_object(photo.truths[index], look)
             rle = Rle.encode(drawn.mask_hw)
             stored = _save(
                 drawn, rle, index, assignment=assignment, annotator=annotator, version=version
@@ -70,6 +67,22 @@ def label_image(
             saved[str(stored.revision.pk)] = rle.counts
             _count(drawn, tally=tally)
     return Labelled(tally=tally, saved=saved)
+
+
+def draw_object(truth: oracle.Mask, look: Callable[[CloseUp | None], OpenPhoto]) -> DrawnMask:
+    """Draw one object where the oracle would look at it: in the whole photo, or in a square."""
+    close_up = oracle.close_up_of(truth)
+    seen = look(close_up)
+    seen.start_object()
+    if close_up is None:
+        return oracle.draw(truth, seen.decode)
+    square = close_up.xywh_px((truth.shape[0], truth.shape[1]))
+    return oracle.draw_closer(truth, seen.decode, xywh_px=square)
+
+
+def drawn_objects(image: Image, photo: Photo, *, saved: Container[str]) -> list[int]:
+    """Return which true masks of a photo were drawn, by the ids of what was kept."""
+    return [index for index in photo.wanted if str(_ids(image, index)[1]) in saved]
 
 
 def prefilled_masks(assignment: Assignment) -> list[Mask]:
@@ -124,17 +137,22 @@ def _save(
     annotator: User,
     version: ModelVersion,
 ) -> masks.SavedMask:
-    key = f"replay:{assignment.image_id}:{index}"
+    mask_id, revision_id = _ids(assignment.image, index)
     return masks.save_mask(
         assignment,
         actor=annotator,
-        mask_id=derived_id(key, "mask"),
-        revision_id=derived_id(key, "revision"),
+        mask_id=mask_id,
+        revision_id=revision_id,
         rle=rle,
         prompts=_prompts(drawn.clicks, is_brushed=drawn.is_brushed),
         annotate_ms=round(1000 * drawn.seconds),
         model_version_id=version.pk,
     )
+
+
+def _ids(image: Image, index: int) -> tuple[UUID, UUID]:
+    key = f"replay:{image.pk}:{index}"
+    return derived_id(key, "mask"), derived_id(key, "revision")
 
 
 def _prompts(clicks: Sequence[Click], *, is_brushed: bool) -> list[Mapping[str, Any]]:

@@ -37,7 +37,17 @@ def write_plot(replay: Replay, out_dir: Path) -> Path:
         [one["clicks_per_mask"] for one in drawn],
         color="tab:red",
         marker="o",
+        label="the round's model",
     )
+    first = [one for one in drawn if one["first_clicks_per_mask"] is not None]
+    clicks.plot(
+        [one["round"] for one in first],
+        [one["first_clicks_per_mask"] for one in first],
+        color="tab:red",
+        linestyle=":",
+        label="the first model, same masks",
+    )
+    clicks.legend(loc="lower left", fontsize="small")
     clicks.set(ylabel="clicks a drawn mask (line)", ylim=(0, None))
     cost.set_title("What people pay")
     _draw_quality(quality, replay)

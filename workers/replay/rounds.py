@@ -44,11 +44,15 @@ def plan_rounds(*, num_images: int, num_rounds: int) -> list[RoundPlan]:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Sums of the labelling of some photos."""
+    """Sums of the labelling of some photos.
+
+    num_first_clicks: what the first round's model would have needed for the same drawn masks.
+    """
 
     num_images: int = 0
     num_drawn: int = 0
     num_clicks: int = 0
+    num_first_clicks: int = 0
     num_brushed: int = 0
     num_close_ups: int = 0
     num_accepted: int = 0
@@ -78,6 +82,9 @@ class Tally:
             "masks_rejected": self.num_rejected,
             "accept_rate": self.num_accepted / proposed if proposed else None,
             "clicks_per_mask": self.num_clicks / drawn if drawn else None,
+            "first_clicks_per_mask": (
+                self.num_first_clicks / drawn if drawn and self.num_first_clicks else None
+            ),
             "brushed_share": self.num_brushed / drawn if drawn else None,
             "seconds_per_mask": self.seconds / num_masks if num_masks else None,
             "iou_before_brush": (

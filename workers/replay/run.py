@@ -36,6 +36,7 @@ from engine.services import assignments, exports, jobs, model_versions, packed_m
 from workers.replay import heldout, labelling, oracle
 from workers.replay.dataset import Photo, ReplayError, choose_photos
 from workers.replay.desk import Desk, Say, open_desk, run_jobs, serving
+from workers.replay.first_model import FirstModel
 from workers.replay.journal import Journal
 from workers.replay.rounds import (
     AutomaticFigures,
@@ -177,13 +178,14 @@ def _mask_only_fresh_images(desk: Desk) -> None:
 
 
 def _labelled_round(desk: Desk, plan: RoundPlan, *, on_image: Callable[[], object]) -> Round:
-    version = _version_of(desk, plan)
+    version = _version_of(desk, round_number=plan.number)
     if desk.journal.find("labelled", plan.number) is None:
         _label_photos(desk, plan, version=version, on_image=on_image)
         desk.journal.note("labelled", plan.number, {})
     else:
         for _ in range(plan.num_images):
             on_image()
+    _draw_again_with_the_first(desk, plan, version=version)
     retrain = _retrain(desk, plan, serving=version)
     return Round(
         number=plan.number,
@@ -194,12 +196,12 @@ def _labelled_round(desk: Desk, plan: RoundPlan, *, on_image: Callable[[], objec
     )
 
 
-def _version_of(desk: Desk, plan: RoundPlan) -> ModelVersion:
+def _version_of(desk: Desk, *, round_number: int) -> ModelVersion:
     """Return the version that serves the round, also when a later one serves by now."""
-    noted = desk.journal.find("serves", plan.number)
+    noted = desk.journal.find("serves", round_number)
     if noted is None:
         version = serving(desk)
-        desk.journal.note("serves", plan.number, {"version": str(version.pk)})
+        desk.journal.note("serves", round_number, {"version": str(version.pk)})
         return version
     return ModelVersion.objects.get(pk=noted["version"])
 
@@ -238,17 +240,43 @@ def _label_photos(
         on_image()
 
 
-def _num_submitted(desk: Desk, plan: RoundPlan) -> int:
+def _draw_again_with_the_first(desk: Desk, plan: RoundPlan, *, version: ModelVersion) -> None:
+    """Note what the round's drawn masks would have cost with the model of the first round."""
+    first = _version_of(desk, round_number=1)
+    if version.pk == first.pk:
+        return
+    model = FirstModel(first)
+    noted = _photos_of(desk, plan)
+    for place, (key, found) in enumerate(noted.items(), start=1):
+        if desk.journal.find("first", key) is not None:
+            continue
+        if desk.stop.is_set():
+            raise ReplayError("stopped; the same command with --keep goes on from here")
+        desk.say(f"round {plan.number}: what the first model would cost, {place} of {len(noted)}")
+        image = Image.objects.get(pk=key)
+        photo = desk.photos[image]
+        objects = labelling.drawn_objects(image, photo, saved=found["saved"])
+        clicks = model.num_clicks(image, photo, objects=objects)
+        desk.journal.note("first", key, {"num_clicks": clicks})
+
+
+def _photos_of(desk: Desk, plan: RoundPlan) -> dict[str, Any]:
     noted = desk.journal.all("photo")
-    in_round = [key for key, photo in noted.items() if photo["round"] == plan.number]
+    return {key: photo for key, photo in noted.items() if photo["round"] == plan.number}
+
+
+def _num_submitted(desk: Desk, plan: RoundPlan) -> int:
+    in_round = list(_photos_of(desk, plan))
     return desk.project.images.filter(pk__in=in_round, status=ImageStatus.DONE.value).count()
 
 
 def _tallies(desk: Desk, plan: RoundPlan) -> dict[str, Tally]:
     by_source: dict[str, list[Tally]] = {}
-    for photo in desk.journal.all("photo").values():
-        if photo["round"] == plan.number:
-            by_source.setdefault(photo["source"], []).append(Tally(**photo["tally"]))
+    for key, photo in _photos_of(desk, plan).items():
+        tally = Tally(**photo["tally"])
+        first = desk.journal.find("first", key)
+        tally.num_first_clicks = tally.num_clicks if first is None else first["num_clicks"]
+        by_source.setdefault(photo["source"], []).append(tally)
     return {source: Tally.total(parts) for source, parts in by_source.items()}
 
 

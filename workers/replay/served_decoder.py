@@ -44,12 +44,16 @@ class ServedDecoder:
 
         A square is a photo of its own: clicks and masks are in its pixels.
         """
+        key = WHOLE_PHOTO if close_up is None else close_up.key
+        stored = stored_embeddings.embedding_for(image, close_up=key)
+        return self.open_bytes(storage.read_bytes(stored.storage_key), image, close_up=close_up)
+
+    def open_bytes(self, data: bytes, image: Image, *, close_up: CloseUp | None) -> OpenPhoto:
+        """Open a photo, or a square of it, by an embedding's bytes."""
         height, width = image.height_px, image.width_px
         if close_up is not None:
             _, _, width, height = close_up.xywh_px((image.height_px, image.width_px))
-        key = WHOLE_PHOTO if close_up is None else close_up.key
-        stored = stored_embeddings.embedding_for(image, close_up=key)
-        features = embeddings.from_bytes(storage.read_bytes(stored.storage_key))
+        features = embeddings.from_bytes(data)
         feeds = {"image_embeddings": features.image_embeddings.numpy()}
         if features.high_res_features is not None:
             feeds["high_res_features"] = features.high_res_features.numpy()

@@ -37,6 +37,13 @@ def findings(replay: Replay) -> list[Finding]:
             what="clicks a mask, first to last assisted-manual round",
             least=MIN_CLICK_FALL,
         ),
+        _fall(
+            manual[-1]["first_clicks_per_mask"],
+            manual[-1]["clicks_per_mask"],
+            name="clicks_fall_on_the_same_masks",
+            what="clicks a mask of the last assisted-manual round, first model to its own",
+            least=MIN_CLICK_FALL,
+        ),
         _rises(rounds, replay.heldout),
         _fall(
             manual[-1]["seconds_per_mask"],
