@@ -103,7 +103,7 @@ FAMILIES: Mapping[str, FamilyWords] = {
         retrain_testid="train-detector",
         caption="Share of held-out objects whose box it finds.",
         empty="It prefills masks in the semi-automatic stage.",
-        metrics=(("box_recall", "Box recall"),),
+        metrics=(("recall_50_at_100", "Box recall"),),
     ),
 }
 

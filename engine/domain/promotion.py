@@ -73,9 +73,7 @@ def promotion_blockers(candidate: Candidate, *, policy: Policy) -> list[str]:
         return [*blockers, "the serving model has not been evaluated on the same images"]
     if score < serving_score - policy.promotion_tolerance:
         names = " / ".join(DECIDING_METRICS[candidate.family])
-        blockers.append(
-            f"mean of {names} is {score:.4f}, the serving model has {serving_score:.4f}"
-        )
+        blockers.append(f"its {names} is {score:.3f}, the serving model's {serving_score:.3f}")
     return blockers
 
 

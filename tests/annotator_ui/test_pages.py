@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from django_vite.core.asset_loader import DjangoViteAssetLoader
 from pytest_django import Settings
 
 from engine.domain.jobs import QUEUES
+from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Assignment, EngineStage, Evaluation, Image, ModelVersion, Project, User
 from engine.services import assignments, exports, jobs, model_versions, projects
+from tests import factories
 from tests.annotator_ui.conftest import AddImage, client_of, photo_bytes, save_mask
 
 PAGE = "/projects/roof-tiles/"
@@ -220,6 +223,32 @@ def test_a_worse_model_shows_how_much_and_why_it_was_kept_back(
     assert "Kept back" in text_of(html, "version-verdict")
     assert "clicks_1_miou" not in text_of(html, "version-verdict")
     assert "30 masks, 4 images" in html
+
+
+def test_a_worse_detector_shows_its_recall_and_why_it_was_kept_back(
+    as_lead: Client, candidate: ModelVersion
+) -> None:
+    snapshot = candidate.snapshot
+    make = partial(
+        factories.make_version,
+        candidate.project,
+        family=ModelFamily.OBJECT_DETECTOR,
+        encoder_sha256=candidate.encoder_sha256,
+        snapshot=snapshot,
+        has_decoder=False,
+    )
+    serving, worse = make(), make(status=ModelVersionStatus.EVALUATED)
+    ModelVersion.objects.filter(pk=worse.pk).update(parent=serving)
+    for one, recall in ((serving, 1.0), (worse, 0.8)):
+        metrics = {"recall_50_at_100": recall}
+        Evaluation.objects.create(model_version=one, snapshot=snapshot, metrics=metrics)
+
+    html = html_of(as_lead)
+
+    assert text_of(html, "metric-recall_50_at_100") == "0.800"
+    assert "-0.200" in html
+    verdict = re.findall(r'version-verdict"[^>]*>([^<]*)', html)
+    assert any("its box recall is 0.800, the serving model" in one for one in verdict), verdict
 
 
 def test_a_worse_model_is_promoted_only_with_a_reason_and_rolled_back_without(
