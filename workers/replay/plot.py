@@ -10,7 +10,7 @@ from workers.replay.run import Replay
 
 STAGE_NAMES = {
     "assisted_manual": "manual",
-    "semi_automatic": "semi-automatic",
+    "semi_automatic": "semi-\nautomatic",
     "fully_automatic": "automatic",
 }
 
