@@ -56,6 +56,12 @@ def open_desk(photos: list[Photo], *, journal: Journal, say: Say, stop: StopFlag
     return desk
 
 
+def require_not_stopped(stop: StopFlag) -> None:
+    """ReplayError when a stop is asked for: all that is done is noted, so one may leave here."""
+    if stop.is_set():
+        raise ReplayError("stopped; the same command with --keep goes on from here")
+
+
 def run_jobs(desk: Desk) -> None:
     """Run every job to its end; ReplayError when one fails or a stop is asked for.
 
@@ -64,8 +70,7 @@ def run_jobs(desk: Desk) -> None:
     while True:
         desk.say(_next_job_text())
         run = run_next(QUEUES, worker="replay", lease_s=LEASE_S, stopping=desk.stop)
-        if desk.stop.is_set():
-            raise ReplayError("stopped; the same command with --keep goes on from here")
+        require_not_stopped(desk.stop)
         if run is not None:
             if run.outcome is not Outcome.SUCCEEDED:
                 raise ReplayError(f"{run.claim.kind} {run.outcome}: {run.message}")

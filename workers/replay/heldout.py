@@ -9,7 +9,7 @@ from typing import Any
 from engine.models import ModelVersion
 from training.evaluate import Measures, evaluate
 from workers.inference.registry import sam_of
-from workers.replay.dataset import ReplayError
+from workers.replay.desk import require_not_stopped
 from workers.replay.oracle import GOOD_ENOUGH_IOU, MAX_CLICKS
 from workers.stopping import StopFlag
 
@@ -29,8 +29,7 @@ def measure(
     the oracle's goal, and one click by source. Always the same masks of the folder."""
 
     def on_progress(fraction: float, message: str, **_: float) -> None:
-        if stop.is_set():
-            raise ReplayError("stopped; the same command with --keep goes on from here")
+        require_not_stopped(stop)
         say(f"version {version.number} on {folder.name}: {fraction:.0%}, {message}")
 
     found = evaluate(

@@ -31,22 +31,13 @@ def write_plot(replay: Replay, out_dir: Path) -> Path:
     cost.bar_label(seconds, fmt="%.1f s", label_type="center")  # the line is near the tops
     cost.set(xlabel="round", ylabel="seconds a mask", xticks=numbers, xticklabels=names)
     clicks = cost.twinx()
-    drawn = [one for one in labelled if one["clicks_per_mask"] is not None]
-    clicks.plot(
-        [one["round"] for one in drawn],
-        [one["clicks_per_mask"] for one in drawn],
-        color="tab:red",
-        marker="o",
-        label="the round's model",
-    )
-    first = [one for one in drawn if one["first_clicks_per_mask"] is not None]
-    clicks.plot(
-        [one["round"] for one in first],
-        [one["first_clicks_per_mask"] for one in first],
-        color="tab:red",
-        linestyle=":",
-        label="the first model, same masks",
-    )
+    for key, style, label in (
+        ("clicks_per_mask", {"marker": "o"}, "the round's model"),
+        ("first_clicks_per_mask", {"linestyle": ":"}, "the first model, same masks"),
+    ):
+        drawn = [one for one in labelled if one[key] is not None]
+        rounds, values = [one["round"] for one in drawn], [one[key] for one in drawn]
+        clicks.plot(rounds, values, color="tab:red", label=label, **style)
     clicks.legend(loc="lower left", fontsize="small")
     clicks.set(ylabel="clicks a drawn mask (line)", ylim=(0, None))
     cost.set_title("What people pay")

@@ -35,7 +35,7 @@ from engine.selectors.stages import active_stage
 from engine.services import assignments, exports, jobs, model_versions, packed_masks, stages
 from workers.replay import heldout, labelling, oracle
 from workers.replay.dataset import Photo, ReplayError, choose_photos
-from workers.replay.desk import Desk, Say, open_desk, run_jobs, serving
+from workers.replay.desk import Desk, Say, open_desk, require_not_stopped, run_jobs, serving
 from workers.replay.first_model import FirstModel
 from workers.replay.journal import Journal
 from workers.replay.rounds import (
@@ -214,8 +214,7 @@ def _label_photos(
         if place < _num_submitted(desk, plan):
             on_image()
             continue
-        if desk.stop.is_set():
-            raise ReplayError("stopped; the same command with --keep goes on from here")
+        require_not_stopped(desk.stop)
         desk.say(f"round {plan.number}: labelling photo {place + 1} of {plan.num_images}")
         assignment = assignments.lease_next(desk.project, annotator=desk.lead)
         if assignment is None:
@@ -250,8 +249,7 @@ def _draw_again_with_the_first(desk: Desk, plan: RoundPlan, *, version: ModelVer
     for place, (key, found) in enumerate(noted.items(), start=1):
         if desk.journal.find("first", key) is not None:
             continue
-        if desk.stop.is_set():
-            raise ReplayError("stopped; the same command with --keep goes on from here")
+        require_not_stopped(desk.stop)
         desk.say(f"round {plan.number}: what the first model would cost, {place} of {len(noted)}")
         image = Image.objects.get(pk=key)
         photo = desk.photos[image]

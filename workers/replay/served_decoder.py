@@ -27,6 +27,11 @@ from workers.replay.oracle import Click, Mask
 FloatArray = NDArray[np.float32]
 
 
+def key_of(close_up: CloseUp | None) -> str:
+    """Return the name under which what is seen of a photo is stored."""
+    return WHOLE_PHOTO if close_up is None else close_up.key
+
+
 class ServedDecoder:
     """A version's decoder, loaded once for many photos."""
 
@@ -44,8 +49,7 @@ class ServedDecoder:
 
         A square is a photo of its own: clicks and masks are in its pixels.
         """
-        key = WHOLE_PHOTO if close_up is None else close_up.key
-        stored = stored_embeddings.embedding_for(image, close_up=key)
+        stored = stored_embeddings.embedding_for(image, close_up=key_of(close_up))
         return self.open_bytes(storage.read_bytes(stored.storage_key), image, close_up=close_up)
 
     def open_bytes(self, data: bytes, image: Image, *, close_up: CloseUp | None) -> OpenPhoto:
