@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.counting import count_true
+
 FOCAL_ALPHA = 0.25
 FOCAL_GAMMA = 2.0
 DICE_SMOOTHING = 1.0
@@ -57,8 +59,8 @@ def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
     Two empty masks agree: IoU 1.
     """
     predicted = logits > 0
-    common = (predicted & targets).sum((-2, -1))
-    union = (predicted | targets).sum((-2, -1))
+    common = count_true(predicted & targets).sum(-1)
+    union = count_true(predicted).sum(-1) + count_true(targets).sum(-1) - common
     return torch.where(
         union > 0, common / union.clamp(min=1), torch.ones_like(common, dtype=torch.float32)
     )

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.counting import count_true
+
 NUM_CORRECTIONS = 8
 """Correction clicks after the first prompt (paper section A)."""
 BOX_NOISE_SHARE = 0.1
@@ -51,8 +53,12 @@ def points_in(masks_nhw: Tensor, *, generator: torch.Generator) -> Tensor:
 
     A mask without pixels gives its frame's middle; callers that care check first.
     """
+    return _points_in(masks_nhw, count_true(masks_nhw), generator=generator)
+
+
+def _points_in(masks_nhw: Tensor, by_row: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Draw a pixel; by_row: (N, H) how many the rows of each mask have."""
     num, height, width = masks_nhw.shape
-    by_row = masks_nhw.sum(-1)
     totals = by_row.sum(-1)
     uniform = torch.rand(num, generator=generator).to(masks_nhw.device)
     rank = (uniform * totals).floor().long().clamp(max=(totals - 1).clamp(min=0))
@@ -73,12 +79,13 @@ def central_points_in(masks_nhw: Tensor, *, generator: torch.Generator, tries: i
     People, and the paper's evaluation, click in the middle; depth is the share of the mask in
     windows of 12, 36 and 108 pixels around. Same shapes as `points_in`.
     """
-    drawn = torch.stack([points_in(masks_nhw, generator=generator) for _ in range(tries)])
+    by_row = count_true(masks_nhw)
+    drawn = torch.stack([_points_in(masks_nhw, by_row, generator=generator) for _ in range(tries)])
     cells = F.avg_pool2d(masks_nhw.float().unsqueeze(1), 4, ceil_mode=True)
     depth = torch.zeros_like(cells)
     for window in (3, 9, 27):
-        by_row = F.avg_pool2d(cells, (1, window), stride=1, padding=(0, window // 2))
-        depth += F.avg_pool2d(by_row, (window, 1), stride=1, padding=(window // 2, 0))
+        in_rows = F.avg_pool2d(cells, (1, window), stride=1, padding=(0, window // 2))
+        depth += F.avg_pool2d(in_rows, (window, 1), stride=1, padding=(window // 2, 0))
     spots = (drawn / 4).long()
     each = torch.arange(masks_nhw.shape[0], device=masks_nhw.device)
     best = depth[each, 0, spots[..., 1], spots[..., 0]].argmax(0)
