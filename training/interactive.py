@@ -154,7 +154,7 @@ def upscaled(low_res_logits: Tensor, *, size_px: int) -> Tensor:
 class _Outcome:
     mask_loss: Tensor  # (N,)
     iou_loss: Tensor  # (N,)
-    true_iou: Tensor  # (N, 4)
+    true_iou: Tensor  # (N, 4), 0 where no mask of the pass is used
 
 
 def _judge(
@@ -168,10 +168,13 @@ def _judge(
     logits = decoded.low_res_logits.float()
     in_model_frame = config.loss_frame == "model"
     with torch.no_grad():
-        full = upscaled(logits, size_px=masks_nss.shape[-1])
-        true_iou = mask_iou(full, masks_nss[:, None])
-        compared = full if in_model_frame else logits
-        losses = _mask_losses(compared, targets[:, None], config)
+        asked = used.any(0)  # later passes use the single mask alone
+        full = upscaled(logits[:, asked], size_px=masks_nss.shape[-1])
+        true_iou = logits.new_zeros(used.shape)
+        true_iou[:, asked] = mask_iou(full, masks_nss[:, None])
+        losses = logits.new_full(used.shape, torch.inf)
+        compared = full if in_model_frame else logits[:, asked]
+        losses[:, asked] = _mask_losses(compared, targets[:, None], config)
         winner = losses.masked_fill(~used, torch.inf).argmin(1)
     each = torch.arange(len(winner), device=winner.device)
     # Only the best mask's loss is built for gradients: the others would get none anyway.
