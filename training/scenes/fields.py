@@ -79,6 +79,11 @@ def cell_scene(rng: np.random.Generator, *, size_px: int) -> tuple[Array, Array]
     variety, rough = rng.uniform(0.05, 0.45), rng.uniform(0, 0.4)
     soft_edge, brightness = rng.uniform(1, 5), rng.uniform(0.05, 0.7)
     mottle = rng.uniform(0, 0.5)
+    rim = 0.0
+    if not is_fluorescent and rng.random() < 0.45:  # unstained: only a dark or bright rim shows
+        rim = rng.uniform(0.3, 1.0) * rng.choice([-1, 1])
+        blob_colour = np.clip(ground_colour * (1 + rng.normal(0, 0.08)), 0, 1)
+        brightness *= 0.3
 
     def cell() -> tuple[Array, Array]:
         r = max(2.5, radius * float(np.exp(rng.normal(0, variety))))
@@ -88,7 +93,8 @@ def cell_scene(rng: np.random.Generator, *, size_px: int) -> tuple[Array, Array]
         inner = noise(rng, height_px=height, width_px=width, cell_px=max(2.0, r / 2), octaves=2)
         change = float(np.exp(rng.normal(0, brightness)))
         target = blob_colour * change if is_fluorescent else 1 - (1 - blob_colour) * change
-        rgb = target * (1 + mottle * inner[..., None])
+        edge = rim * np.clip(1.6 - 1.6 * np.clip(cover, 0, 1), 0, 1)
+        rgb = target * (1 + mottle * inner[..., None]) * (1 + edge[..., None])
         return np.clip(rgb, 0, 1).astype(np.float32), cover
 
     density = float(np.exp(rng.uniform(np.log(0.03), np.log(0.8))))
