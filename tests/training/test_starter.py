@@ -93,6 +93,7 @@ def test_a_step_s_masks_know_their_views(pool: Pool) -> None:
     assert chosen.tolist() == [1, 2, 4]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a single core
 def test_views_are_the_same_for_the_same_loaders_and_seed(pool: Pool) -> None:
     model = build("tiny", seed=0)
     settings = ViewSettings(size_px=128, batch_images=2)
