@@ -138,6 +138,11 @@ def open_run(path: Path, *, identity: Mapping[str, Any]) -> RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         _remove_left_overs(path)
         if not identity_path.exists():
+            if (path / STATE_NAME).exists():
+                raise TrainError(
+                    f"{path} holds the state of a run, but its {IDENTITY_NAME} is gone, so nobody "
+                    "knows which run: name another folder, or delete this one"
+                )
             write_atomically(identity_path, text.encode())
             return RunFolder(path=path)
         known = json.loads(identity_path.read_text(encoding="utf-8"))

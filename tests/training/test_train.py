@@ -190,6 +190,16 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path, start: Path, manifes
         train(replace(QUICK, seed=1), manifest, start, tmp_path / "run")
 
 
+def test_a_state_without_its_config_is_not_gone_on_with(
+    tmp_path: Path, start: Path, manifest: Path
+) -> None:
+    train(QUICK, manifest, start, tmp_path / "run")
+    (tmp_path / "run" / "config.json").unlink()
+
+    with pytest.raises(TrainError, match=r"its config\.json is gone"):
+        train(replace(QUICK, seed=1), manifest, start, tmp_path / "run")
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_step(
     tmp_path: Path, start: Path, manifest: Path
 ) -> None:

@@ -18,7 +18,10 @@ import { Prefetch } from "./view/prefetch";
 import { Settings } from "./view/settings";
 import type { TextStore } from "./view/settings";
 import { exposeState } from "./view/testHook";
-import "./view/style.css";
+import "./view/style/base.css";
+import "./view/style/photo.css";
+import "./view/style/masks.css";
+import "./view/style/status.css";
 
 const LEASE_PING_MS = 60_000;
 const QUEUE_KICK_MS = 15_000;
