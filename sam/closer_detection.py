@@ -62,7 +62,8 @@ def detect_closer(
     features: of the whole photo. load_photo: returns its (H, W, 3) RGB pixels; called when crops
     are looked at, never for a photo of large objects. score_thresh: as
     `ObjectDetector.detect`. A further layer of crops is looked at while half of the sure objects of
-    the last one are small in it, or there are none.
+    the last one are small in it, or there are none, or those that the detector learned would be
+    small: where the objects are invisible, it takes larger things for them.
     """
     load_once = cache(load_photo)
     seen: list[Seen] = []
@@ -73,7 +74,10 @@ def detect_closer(
             for crop, part in views
         ]
         seen += found
-        if not found or not _is_small(found, least_score=detector.config.score_thresh):
+        if not found:
+            break
+        is_small = _is_small(found, least_score=detector.config.score_thresh)
+        if not is_small and not _would_be_small(found, detector.config.object_side_px):
             break
     return _best(seen, max_boxes=max_boxes, nms_iou=nms_iou)
 
@@ -136,6 +140,12 @@ def _is_small(found: list[Seen], *, least_score: float) -> bool:
         for x0, y0, x1, y1 in one.boxes_xyxy_px[one.scores >= least_score]
     ]
     return not shares or float(np.median(shares)) < MIN_OBJECT_SHARE
+
+
+def _would_be_small(found: list[Seen], object_side_px: float | None) -> bool:
+    crop = found[0].crop
+    side_px = max(crop.width_px, crop.height_px)
+    return object_side_px is not None and object_side_px < MIN_OBJECT_SHARE * side_px
 
 
 def _best(seen: list[Seen], *, max_boxes: int, nms_iou: float) -> list[Seen]:

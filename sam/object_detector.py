@@ -44,6 +44,8 @@ class DetectorConfig:
     """The encoder a detector reads (its identity, image size, channels) and its own shape.
 
     score_thresh: where training found hits and false boxes in balance; `detect` starts there.
+    object_side_px: median long side of the objects it learned, in photo pixels: how closely to look
+    at other photos of that kind (`sam.closer_detection`). None: photos of all kinds.
     """
 
     encoder_sha256: str
@@ -54,6 +56,11 @@ class DetectorConfig:
     tower_layers: int = 2
     score_thresh: float = 0.3
     strides_px: tuple[int, ...] = (8, 16, 32, 64)
+    object_side_px: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.object_side_px is not None and not self.object_side_px > 0:
+            raise ValueError("object_side_px is above 0, or None")
 
 
 class Detections(NamedTuple):

@@ -137,6 +137,11 @@ def _add_train_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=Path, help="a detector of the same encoder to start from")
     parser.add_argument("--steps", type=_positive)
     parser.add_argument("--holdout-every", type=_positive, default=10)
+    parser.add_argument(
+        "--all-sizes",
+        action="store_true",
+        help="photos of all kinds: do not keep how large objects typically are",
+    )
     parser.set_defaults(run=_run_train_detector)
 
 
@@ -283,7 +288,9 @@ def _run_train_detector(options: argparse.Namespace) -> None:
     parts = [open_dataset(path, side="train") for path in options.data]
     manifest = options.out / "manifest.jsonl"
     write_manifest(manifest, images=combine(parts, holdout_every=options.holdout_every))
-    config = replace(DetectorTrainConfig(), num_steps=options.steps)
+    config = replace(
+        DetectorTrainConfig(), num_steps=options.steps, notes_object_size=not options.all_sizes
+    )
     with _Bar() as bar, stop_on_signals() as stop:
         result = train_detector(
             config,

@@ -13,6 +13,8 @@ class DetectorTrainConfig:
     learning_rate: 1e-3 from scratch, FINE_TUNE_SHARE of it when a start detector is given.
     unknown_weight: weight of "nothing here" away from labelled objects. People label a part of
     an image, so an unlabelled region is weak evidence (0 never learns what is no object).
+    notes_object_size: keep how large objects typically are, for photos of one kind; False where
+    the size of objects in one photo says nothing of another.
     max_area_share: boxes over this share of the image are no objects (paper, section A: 90 %).
     """
 
@@ -26,6 +28,7 @@ class DetectorTrainConfig:
     checkpoint_every_steps: int = 50
     unknown_weight: float = 0.3
     max_area_share: float = 0.9
+    notes_object_size: bool = True
     width: int = 64
     tower_layers: int = 2
 

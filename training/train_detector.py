@@ -339,11 +339,27 @@ def _calibrate(
     store: FeatureStore,
     config: DetectorTrainConfig,
 ) -> None:
-    """Note the balanced score threshold, from held-out images, or else from some training ones."""
+    """Note the balanced score threshold and how large objects are.
+
+    The threshold comes from held-out images, or else from some training ones.
+    """
     images = manifest.on_side("holdout") or manifest.on_side("train")[:CALIBRATION_IMAGES]
     found = detect_all(detector, images=images, store=store, max_area_share=config.max_area_share)
     score_thresh = balanced_threshold(found, fallback=detector.config.score_thresh)
-    detector.config = replace(detector.config, score_thresh=score_thresh)
+    detector.config = replace(
+        detector.config,
+        score_thresh=score_thresh,
+        object_side_px=_typical_side_px(manifest.on_side("train"), config=config),
+    )
+
+
+def _typical_side_px(images: Sequence[ImageRecord], *, config: DetectorTrainConfig) -> float | None:
+    """Return the median long side of the objects, in photo pixels."""
+    if not config.notes_object_size:
+        return None
+    boxes = [truth_boxes(image, max_area_share=config.max_area_share) for image in images]
+    sides_px = np.concatenate([(each[:, 2:] - each[:, :2]).max(axis=1) for each in boxes])
+    return float(np.median(sides_px))
 
 
 def _measure(

@@ -37,7 +37,10 @@ class Model:
 
 
 class Detector:
-    config = SimpleNamespace(image_size_px=SIDE_PX, score_thresh=0.5)
+    def __init__(self, object_side_px: float | None = None) -> None:
+        self.config = SimpleNamespace(
+            image_size_px=SIDE_PX, score_thresh=0.5, object_side_px=object_side_px
+        )
 
     def detect(self, features: ImageFeatures, frame: Frame, **settings: Any) -> Detections:
         pixels = features.image_embeddings.numpy()[..., 0]
@@ -61,19 +64,23 @@ def photo_of(squares: list[tuple[int, int, int]]) -> NDArray[np.uint8]:
     return photo
 
 
-def look(squares: list[tuple[int, int, int]]) -> tuple[list[Seen], Model]:
+def look(
+    squares: list[tuple[int, int, int]], *, object_side_px: float | None = None
+) -> tuple[list[Seen], Model]:
     model = Model()
-    return look_at(model, photo_of(squares)), model
+    return look_at(model, photo_of(squares), object_side_px=object_side_px), model
 
 
-def look_at(model: Model, photo: NDArray[np.uint8]) -> list[Seen]:
+def look_at(
+    model: Model, photo: NDArray[np.uint8], *, object_side_px: float | None = None
+) -> list[Seen]:
     def load_photo() -> NDArray[np.uint8]:
         model.num_loaded += 1
         return photo
 
     return detect_closer(
         cast(Sam, model),
-        cast(ObjectDetector, Detector()),
+        cast(ObjectDetector, Detector(object_side_px)),
         ImageFeatures(torch.from_numpy(photo), None),
         image_hw=(photo.shape[0], photo.shape[1]),
         load_photo=load_photo,
@@ -111,6 +118,28 @@ def test_small_objects_are_found_whole_and_once_wherever_they_lie(
         assert (one.boxes_xyxy_px >= 0).all()
         limit = [one.crop.width_px, one.crop.height_px] * 2
         assert (one.boxes_xyxy_px <= limit).all()
+
+
+SMALL_AND_LARGE = [(3, 7, 4), (190, 40, 4), (30, 60, 100), (350, 330, 90)]
+"""In the whole photo the two large ones alone are seen, and are not small."""
+
+
+def test_small_objects_beside_large_things_are_missed_by_who_does_not_know_their_size() -> None:
+    seen, model = look(SMALL_AND_LARGE)
+
+    assert len(all_detections(seen).boxes_xyxy_px) == 2
+    assert model.num_encoded == 0
+
+
+@pytest.mark.parametrize(("object_side_px", "num_encoded"), [(4, 20), (24, 4), (32, 0), (200, 0)])
+def test_a_detector_of_small_objects_looks_until_they_would_be_large_enough(
+    object_side_px: float, num_encoded: int
+) -> None:
+    seen, model = look(SMALL_AND_LARGE, object_side_px=object_side_px)
+
+    assert model.num_encoded == num_encoded
+    found = set(map(tuple, all_detections(seen).boxes_xyxy_px))
+    assert boxes_of(SMALL_AND_LARGE[:2]) <= found or object_side_px > 4
 
 
 def test_a_photo_of_nothing_is_looked_at_closely_and_holds_nothing() -> None:

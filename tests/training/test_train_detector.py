@@ -19,6 +19,7 @@ from training.detector_config import DetectorTrainConfig, steps_for
 from training.detector_loss import FlatOutput, assign_targets, detection_loss, flatten_levels
 from training.detector_metrics import ImageDetections, balanced_threshold, detection_metrics
 from training.loop import TrainStopped
+from training.manifest import open_dataset
 from training.run_folder import TrainError
 from training.train_detector import train_detector
 
@@ -47,6 +48,22 @@ def test_a_trained_detector_finds_objects_in_photos_it_never_saw(tmp_path: Path,
     detector = object_detector.load(result.checkpoint_path)
     assert 0.05 < detector.config.score_thresh < 0.95
     assert detector.config.encoder_sha256 == checkpoints.encoder_sha256(checkpoints.load(sam))
+
+
+@pytest.mark.parametrize("notes", [True, False])
+def test_a_detector_keeps_how_large_its_objects_are_where_photos_are_of_one_kind(
+    tmp_path: Path, sam: Path, notes: bool
+) -> None:
+    manifest = write_blobs(tmp_path / "data", num_train=3, num_holdout=1)
+    images = open_dataset(manifest, side="train").require_side("train")
+    sides_px = [max(mask.rle.bbox_xywh_px[2:]) for image in images for mask in image.masks]
+
+    result = train_detector(
+        replace(QUICK, notes_object_size=notes), manifest, sam, None, tmp_path / "run"
+    )
+
+    noted_px = object_detector.load(result.checkpoint_path).config.object_side_px
+    assert noted_px == (np.median(sides_px) if notes else None)
 
 
 def test_the_start_detector_is_measured_on_the_same_photos(tmp_path: Path, sam: Path) -> None:

@@ -2,7 +2,7 @@
 
 The encoder under a detector is frozen and its features are kept, so variety is made beforehand:
 `python -m training.starter.detector_views --data DIR --out DIR`, then `python -m training
-train-detector --sam CHECKPOINT --data DIR/views/manifest.jsonl --out RUN`.
+train-detector --sam CHECKPOINT --data DIR/views/manifest.jsonl --all-sizes --out RUN`.
 """
 
 from __future__ import annotations
