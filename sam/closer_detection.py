@@ -103,7 +103,7 @@ def _views(
             continue
         if layer == 0:
             yield crop, features
-        elif max(crop.width_px, crop.height_px) >= MIN_SIDE_PX:
+        elif crop.long_side_px >= MIN_SIDE_PX:
             pixels = np.ascontiguousarray(load_photo()[crop.rows, crop.columns])
             yield crop, model.encode(model.preprocess(pixels))
 
@@ -135,7 +135,7 @@ def _look(
 
 def _is_small(found: list[Seen], *, least_score: float) -> bool:
     shares = [
-        float(max(x1 - x0, y1 - y0)) / max(one.crop.width_px, one.crop.height_px)
+        float(max(x1 - x0, y1 - y0)) / one.crop.long_side_px
         for one in found
         for x0, y0, x1, y1 in one.boxes_xyxy_px[one.scores >= least_score]
     ]
@@ -143,9 +143,8 @@ def _is_small(found: list[Seen], *, least_score: float) -> bool:
 
 
 def _would_be_small(found: list[Seen], object_side_px: float | None) -> bool:
-    crop = found[0].crop
-    side_px = max(crop.width_px, crop.height_px)
-    return object_side_px is not None and object_side_px < MIN_OBJECT_SHARE * side_px
+    limit_px = MIN_OBJECT_SHARE * found[0].crop.long_side_px  # no crop of a layer is larger
+    return object_side_px is not None and object_side_px < limit_px
 
 
 def _best(seen: list[Seen], *, max_boxes: int, nms_iou: float) -> list[Seen]:

@@ -29,6 +29,11 @@ class Crop:
         return (self.x_px, self.y_px, self.width_px, self.height_px)
 
     @property
+    def long_side_px(self) -> int:
+        """The longer of width and height."""
+        return max(self.width_px, self.height_px)
+
+    @property
     def rows(self) -> slice:
         """The photo's rows inside the crop."""
         return slice(self.y_px, self.y_px + self.height_px)
