@@ -24,6 +24,8 @@ from sam.object_detector import Detections, ObjectDetector
 
 MAX_LAYERS = 2
 """16 crops of a photo beside 4 and the whole: a few seconds on two cores."""
+MAX_LAYERS_OF_KNOWN_SIZE = 3
+"""64 crops more, half a minute: only for objects that the detector learned to be that small."""
 OVERLAP_RATIO = 512 / 1500  # between crops; paper section B
 INNER_EDGE_MARGIN_PX = 2
 """A box that ends at a border inside the photo is of an object that another crop shows whole."""
@@ -67,7 +69,7 @@ def detect_closer(
     """
     load_once = cache(load_photo)
     seen: list[Seen] = []
-    for layer in range(MAX_LAYERS + 1):
+    for layer in range(MAX_LAYERS_OF_KNOWN_SIZE + 1):
         views = _views(model, features, layer=layer, image_hw=image_hw, load_photo=load_once)
         found = [
             _look(detector, crop, image_hw, part, score_thresh=score_thresh, nms_iou=nms_iou)
@@ -76,8 +78,9 @@ def detect_closer(
         seen += found
         if not found:
             break
-        is_small = _is_small(found, least_score=detector.config.score_thresh)
-        if not is_small and not _would_be_small(found, detector.config.object_side_px):
+        if _would_be_small(found, detector.config.object_side_px):
+            continue
+        if layer == MAX_LAYERS or not _is_small(found, detector.config.score_thresh):
             break
     return _best(seen, max_boxes=max_boxes, nms_iou=nms_iou)
 
@@ -133,7 +136,7 @@ def _look(
     return Seen(crop, features, found.boxes_xyxy_px[kept], found.scores[kept])
 
 
-def _is_small(found: list[Seen], *, least_score: float) -> bool:
+def _is_small(found: list[Seen], least_score: float) -> bool:
     shares = [
         float(max(x1 - x0, y1 - y0)) / one.crop.long_side_px
         for one in found

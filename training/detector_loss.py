@@ -50,7 +50,8 @@ class Targets:
 def flatten_levels(levels: Sequence[LevelOutput]) -> FlatOutput:
     """Put the positions of all levels into one axis, finest level first."""
     strides = [
-        torch.full((level.score_logits[0].numel(),), float(level.stride_px)) for level in levels
+        level.score_logits.new_full((level.score_logits[0].numel(),), float(level.stride_px))
+        for level in levels
     ]
     return FlatOutput(
         score_logits=torch.cat([level.score_logits.flatten(1) for level in levels], dim=1),

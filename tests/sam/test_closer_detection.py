@@ -91,6 +91,18 @@ def boxes_of(squares: list[tuple[int, int, int]]) -> set[tuple[float, ...]]:
     return {(x, y, x + side, y + side) for x, y, side in squares}
 
 
+def test_the_closest_crops_are_looked_at_only_by_who_knows_that_objects_are_that_small() -> None:
+    specks = [(x, y, 2) for x in range(3, 500, 71) for y in range(7, 500, 83)]  # invisible before
+
+    seen, model = look(specks)
+    seen_by_who_knows, _ = look(specks, object_side_px=2)
+
+    assert len(all_detections(seen).boxes_xyxy_px) == 0
+    assert model.num_encoded == 4 + 16
+    found = all_detections(seen_by_who_knows).boxes_xyxy_px
+    assert set(map(tuple, found)) == boxes_of(specks)
+
+
 def test_large_objects_are_found_in_the_whole_photo_alone() -> None:
     squares = [(10, 10, 120), (200, 300, 90)]
 
@@ -131,7 +143,9 @@ def test_small_objects_beside_large_things_are_missed_by_who_does_not_know_their
     assert model.num_encoded == 0
 
 
-@pytest.mark.parametrize(("object_side_px", "num_encoded"), [(4, 20), (24, 4), (32, 0), (200, 0)])
+@pytest.mark.parametrize(
+    ("object_side_px", "num_encoded"), [(4, 84), (16, 20), (24, 4), (32, 0), (200, 0)]
+)
 def test_a_detector_of_small_objects_looks_until_they_would_be_large_enough(
     object_side_px: float, num_encoded: int
 ) -> None:
@@ -139,7 +153,7 @@ def test_a_detector_of_small_objects_looks_until_they_would_be_large_enough(
 
     assert model.num_encoded == num_encoded
     found = set(map(tuple, all_detections(seen).boxes_xyxy_px))
-    assert (boxes_of(SMALL_AND_LARGE[:2]) <= found) == (object_side_px == 4)
+    assert (boxes_of(SMALL_AND_LARGE[:2]) <= found) == (object_side_px <= 16)
 
 
 def test_a_photo_of_nothing_is_looked_at_closely_and_holds_nothing() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,14 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from sam.model import Sam
 from training.starter.data import Pool, ViewSettings, draw_batch
 from training.starter.views import View
+
+Batch = TypeVar("Batch", covariant=True)
+
+
+class Numbered(Protocol[Batch]):
+    """Batches by number."""
+
+    def __getitem__(self, number: int) -> Batch: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +99,25 @@ class Batches(IterableDataset[ViewBatch]):
 
 def batches(dataset: Batches, *, loaders: int) -> Iterator[ViewBatch]:
     """Draw batches here (0 loaders) or in processes ahead of the step."""
+    return _drawn_ahead(dataset, loaders=loaders) if loaders else iter(dataset)
+
+
+def in_order(dataset: Numbered[Batch], numbers: Sequence[int], *, loaders: int) -> Iterator[Batch]:
+    """Draw these batches here (0 loaders) or in processes ahead of the step; both are the same."""
     if not loaders:
-        return iter(dataset)
+        return map(dataset.__getitem__, numbers)
+    return _drawn_ahead(dataset, loaders=loaders, numbers=numbers)
+
+
+def _drawn_ahead(
+    dataset: Any, *, loaders: int, numbers: Sequence[int] | None = None
+) -> Iterator[Any]:
     # forked: each gets the pool as it is, and none touches a GPU
     return iter(
         DataLoader(
             dataset,
             batch_size=None,
+            sampler=numbers,
             num_workers=loaders,
             prefetch_factor=4,
             pin_memory=torch.cuda.is_available(),

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
-from training.manifest import from_coco
+from training.manifest import ImageRecord, from_coco
 from training.scenes import LabelledImage, SceneAssets, generate_scene
 from training.scenes.labelled import pack_layers
 from training.starter.views import View, draw_view
 
 PHOTO_SETS = ("photos-train", "tabletop-train")
 SCENE_SIZE_PX = 512
+CHUNK = 8  # pictures handed to a process at a time
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +48,50 @@ def cache_photos(data_dir: Path, cache_dir: Path) -> dict[str, tuple[Path, ...]]
     """Store every training photo with its masks packed; returns the files by source."""
     by_source: dict[str, list[Path]] = defaultdict(list)
     cache_dir.mkdir(parents=True, exist_ok=True)
+    missing: list[tuple[ImageRecord, Path]] = []
     for name in PHOTO_SETS:
         if not (data_dir / name).is_dir():
             continue
         for record in from_coco(data_dir / name, side="train").images:
             path = cache_dir / f"{name}-{record.image_id}.npz"
             if not path.exists():
-                photo = np.asarray(Image.open(record.image_path).convert("RGB"))
-                layers = pack_layers([mask.rle.decode() for mask in record.masks])
-                LabelledImage(image_hwc_u8=photo, layers_lhw=layers).save(path)
+                missing.append((record, path))
             by_source[record.source].append(path)
+    _on_every_core(_cache_photo, missing)
     return {source: tuple(paths) for source, paths in by_source.items()}
+
+
+def _cache_photo(wanted: tuple[ImageRecord, Path]) -> None:
+    record, path = wanted
+    photo = np.asarray(Image.open(record.image_path).convert("RGB"))
+    layers = pack_layers([mask.rle.decode() for mask in record.masks])
+    LabelledImage(image_hwc_u8=photo, layers_lhw=layers).save(path)
 
 
 def cache_scenes(data_dir: Path, cache_dir: Path, *, count: int, seed: int) -> tuple[Path, ...]:
     """Generate scenes that are not there yet; scene k depends on the seed and k alone."""
-    assets = SceneAssets.find(data_dir)
     cache_dir.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        path = cache_dir / f"scene-{number:06d}.npz"
-        if not path.exists():
-            rng = np.random.default_rng([seed, number])
-            generate_scene(rng, assets, size_px=SCENE_SIZE_PX).save(path)
+    paths = [cache_dir / f"scene-{number:06d}.npz" for number in range(count)]
+    missing = [(number, path) for number, path in enumerate(paths) if not path.exists()]
+    _on_every_core(partial(_cache_scene, SceneAssets.find(data_dir), seed), missing)
     return tuple(sorted(cache_dir.glob("scene-*.npz")))
+
+
+def _cache_scene(assets: SceneAssets, seed: int, wanted: tuple[int, Path]) -> None:
+    number, path = wanted
+    rng = np.random.default_rng([seed, number])
+    generate_scene(rng, assets, size_px=SCENE_SIZE_PX).save(path)
+
+
+def _on_every_core(work: Callable[[Item], None], items: Sequence[Item]) -> None:
+    """Do independent pieces of work; what is done when one fails or is stopped stays done."""
+    if len(items) < CHUNK:
+        for item in items:
+            work(item)
+        return
+    with ProcessPoolExecutor(mp_context=get_context("forkserver")) as processes:
+        for _ in processes.map(work, items, chunksize=CHUNK):
+            pass
 
 
 @dataclass(frozen=True)
