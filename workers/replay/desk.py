@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from engine.domain.jobs import QUEUES
@@ -36,24 +36,26 @@ class Desk:
     photos: dict[Image, Photo] = field(default_factory=dict)
 
 
-def open_desk(photos: list[Photo], *, journal: Journal, say: Say, stop: StopFlag) -> Desk:
-    """Make or find the project and its photos. ReplayError: no model serves, or a photo repeats."""
+def open_desk(*, journal: Journal, say: Say, stop: StopFlag) -> Desk:
+    """Make or find the project. ReplayError when no model serves."""
     lead = User.objects.filter(username="oracle").first()
     lead = lead or users.create_user("oracle", role=Role.LEAD)
     project = Project.objects.first() or projects.create_project("Replay", actor=lead)
     if serving_version(project, family=ModelFamily.SAM) is None:
         raise ReplayError(missing_parts(project)[0])
-    desk = Desk(project=project, lead=lead, journal=journal, say=say, stop=stop)
+    return Desk(project=project, lead=lead, journal=journal, say=say, stop=stop)
+
+
+def take_in(desk: Desk, photos: Sequence[Photo]) -> None:
+    """Bring photos into the project, or find them there. ReplayError when one repeats."""
     for photo in photos:
-        say(f"taking in {photo.path.name}")
+        desk.say(f"taking in {photo.path.name}")
         image, _ = images.ingest_image(
-            project, data=photo.path.read_bytes(), file_name=photo.path.name, actor=lead
+            desk.project, data=photo.path.read_bytes(), file_name=photo.path.name, actor=desk.lead
         )
         if image in desk.photos:
             raise ReplayError(f"{photo.path.name} is the same photo as {image.file_name}")
         desk.photos[image] = photo
-    run_jobs(desk)
-    return desk
 
 
 def require_not_stopped(stop: StopFlag) -> None:

@@ -6,21 +6,17 @@ Every step may be repeated: a replay that was killed is started again and finds 
 
 from __future__ import annotations
 
-import json
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from engine import storage
 from engine.domain.jobs import JobKind
 from engine.domain.schedule import RoundSize
 from engine.domain.stages import StageKind
 from engine.domain.states import (
-    ExportFormat,
     ImageStatus,
     JobStatus,
     MaskSource,
@@ -32,10 +28,19 @@ from engine.models import Image, Job, ModelVersion, StateChange
 from engine.models.model_version import IN_WORK
 from engine.selectors.masks import for_image
 from engine.selectors.stages import active_stage
-from engine.services import assignments, exports, jobs, model_versions, packed_masks, stages
+from engine.services import assignments, jobs, model_versions, packed_masks, stages
 from workers.replay import heldout, labelling, oracle
 from workers.replay.dataset import Photo, ReplayError, choose_photos
-from workers.replay.desk import Desk, Say, open_desk, require_not_stopped, run_jobs, serving
+from workers.replay.desk import (
+    Desk,
+    Say,
+    open_desk,
+    require_not_stopped,
+    run_jobs,
+    serving,
+    take_in,
+)
+from workers.replay.export_check import check_export
 from workers.replay.first_model import FirstModel
 from workers.replay.journal import Journal
 from workers.replay.rounds import (
@@ -108,19 +113,21 @@ def run_replay(
         sources=settings.sources,
     )
     _require_same(settings, journal=journal)
-    desk = open_desk(photos, journal=journal, say=say, stop=stop)
+    desk = open_desk(journal=journal, say=say, stop=stop)
     desk.trains = settings.trains
     _measure(desk, settings)
     rounds = []
+    arriving = iter(photos)
     for plan, following in zip(plans, [*plans[1:], None], strict=True):
-        rounds.append(_round(desk, plan, on_image=on_image))
+        new = list(islice(arriving, plan.num_images))
+        rounds.append(_round(desk, plan, photos=new, on_image=on_image))
         if following and following.stage == plan.stage == StageKind.SEMI_AUTOMATIC:
             _retrain_detector(desk, plan)
         _measure(desk, settings)
     return Replay(
         rounds=tuple(rounds),
         heldout={int(number): found for number, found in journal.all("heldout").items()},
-        export=_check_export(desk),
+        export=check_export(desk),
     )
 
 
@@ -148,13 +155,20 @@ def _measure(desk: Desk, settings: ReplaySettings) -> None:
     desk.journal.note("heldout", version.number, figures)
 
 
-def _round(desk: Desk, plan: RoundPlan, *, on_image: Callable[[], object]) -> Round:
+def _round(
+    desk: Desk, plan: RoundPlan, *, photos: Sequence[Photo], on_image: Callable[[], object]
+) -> Round:
     done = desk.journal.find("round", plan.number)
     if done is not None:
+        take_in(desk, photos)
         for _ in range(plan.num_images):
             on_image()
         return Round.from_json(done)
     _enter_stage(desk, plan)
+    # Now, not before the first round: the queue gives the easy ones first, and the rounds would
+    # not compare, nor would the last photos be like the others.
+    take_in(desk, photos)
+    run_jobs(desk)
     is_last = plan.stage is StageKind.FULLY_AUTOMATIC
     one = (_automatic_round if is_last else _labelled_round)(desk, plan, on_image=on_image)
     desk.journal.note("round", plan.number, one.to_json())
@@ -167,7 +181,6 @@ def _enter_stage(desk: Desk, plan: RoundPlan) -> None:
         stages.advance_stage(desk.project, actor=desk.lead, reason=f"replay, round {plan.number}")
     if plan.stage is StageKind.FULLY_AUTOMATIC:
         _mask_only_fresh_images(desk)
-    run_jobs(desk)
 
 
 def _mask_only_fresh_images(desk: Desk) -> None:
@@ -357,31 +370,3 @@ def _compare_automatic(image: Image, photo: Photo) -> AutomaticFigures:
         num_pairs=len(pairs),
         num_good=sum(iou > GOOD_IOU for iou, _, _ in pairs),
     )
-
-
-def _check_export(desk: Desk) -> ExportCheck:
-    """Export as COCO and compare the file with the masks as the oracle left them."""
-    export = exports.request_export(desk.project, format=ExportFormat.COCO.value, actor=desk.lead)
-    run_jobs(desk)
-    export.refresh_from_db()
-    exported = exported_counts(storage.read_bytes(export.storage_key))
-    saved: dict[str, str] = {}
-    for photo in desk.journal.all("photo").values():
-        saved |= photo["saved"]
-    return ExportCheck(
-        num_saved=len(saved),
-        num_exported=len(exported),
-        num_equal=sum(exported.get(key) == counts for key, counts in saved.items()),
-    )
-
-
-def exported_counts(archive: bytes) -> dict[str, str]:
-    """Return the RLE counts of every mask in a COCO export, by revision id."""
-    with zipfile.ZipFile(BytesIO(archive)) as files:
-        coco = json.loads(files.read("annotations.json"))
-        provenance = files.read("provenance.jsonl").decode().splitlines()
-    revisions = {line["annotation_id"]: line["revision_id"] for line in map(json.loads, provenance)}
-    return {
-        revisions[annotation["id"]]: annotation["segmentation"]["counts"]
-        for annotation in coco["annotations"]
-    }

@@ -1,0 +1,41 @@
+"""Whether the dataset that goes out holds what the oracle left."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from io import BytesIO
+
+from engine import storage
+from engine.domain.states import ExportFormat
+from engine.services import exports
+from workers.replay.desk import Desk, run_jobs
+from workers.replay.rounds import ExportCheck
+
+
+def check_export(desk: Desk) -> ExportCheck:
+    """Export as COCO and compare the file with the masks as the oracle left them."""
+    export = exports.request_export(desk.project, format=ExportFormat.COCO.value, actor=desk.lead)
+    run_jobs(desk)
+    export.refresh_from_db()
+    exported = exported_counts(storage.read_bytes(export.storage_key))
+    saved: dict[str, str] = {}
+    for photo in desk.journal.all("photo").values():
+        saved |= photo["saved"]
+    return ExportCheck(
+        num_saved=len(saved),
+        num_exported=len(exported),
+        num_equal=sum(exported.get(key) == counts for key, counts in saved.items()),
+    )
+
+
+def exported_counts(archive: bytes) -> dict[str, str]:
+    """Return the RLE counts of every mask in a COCO export, by revision id."""
+    with zipfile.ZipFile(BytesIO(archive)) as files:
+        coco = json.loads(files.read("annotations.json"))
+        provenance = files.read("provenance.jsonl").decode().splitlines()
+    revisions = {line["annotation_id"]: line["revision_id"] for line in map(json.loads, provenance)}
+    return {
+        revisions[annotation["id"]]: annotation["segmentation"]["counts"]
+        for annotation in coco["annotations"]
+    }
