@@ -75,13 +75,23 @@ def advance(reason: str) -> dict[str, Any]:
 
 
 def state() -> dict[str, Any]:
-    """Say all that the tests look at."""
+    """Say all that the tests look at, as it is at one moment."""
+    from django.db import connection, transaction
+
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return _state()
+
+
+def _state() -> dict[str, Any]:
     from engine.models import AutomaticRun, Evaluation, Job, JobAttempt, Mask, ModelVersion
 
     return {
         "jobs": list(
             Job.objects.order_by("created_at").values(
-                "kind", "status", "attempts", "progress_pct", "error", "lease_owner", "result"
+                *("kind", "status", "attempts", "progress_pct", "error", "lease_owner"),
+                *("args", "result"),
             )
         ),
         "attempts": list(JobAttempt.objects.values("job__kind", "outcome", "worker")),
