@@ -87,7 +87,7 @@ migrations: setup-dev
 
 # One process a core, whole files each; `make test-py JOBS=0` runs them one after another.
 JOBS ?= auto
-SIDE_BY_SIDE := -n $(JOBS) --maxprocesses 4 --dist loadfile
+SIDE_BY_SIDE := -n $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-py test-ui test-postgres test-fast faults
 test-ui: setup-dev ui ## lint, type-check and test the front end

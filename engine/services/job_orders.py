@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from engine.domain.errors import Conflict
 from engine.domain.roles import Permission
@@ -71,20 +72,30 @@ def stop_those_of_stage(stage: EngineStage, *, actor: User) -> int:
     very moment and goes on to its end: waiting for it could wait for ourselves.
     """
     of_stage = stage.project.jobs.filter(args__stage=str(stage.pk))
+    num_queued = cancel_queued(of_stage, actor=actor, reason="its stage is over")
     locked = of_stage.select_for_update(skip_locked=True)
+    running = [job.pk for job in locked.filter(status=JobStatus.RUNNING.value)]
+    Job.objects.filter(pk__in=running, cancel_requested_at__isnull=True).update(
+        cancel_requested_at=database_now()
+    )
+    return num_queued + len(running)
+
+
+def cancel_queued(wanted: QuerySet[Job], *, actor: User | None, reason: str) -> int:
+    """Cancel those of the jobs that are queued and not being claimed just now; return how many.
+
+    In the caller's transaction.
+    """
+    locked = wanted.select_for_update(skip_locked=True)
     queued = list(locked.filter(status=JobStatus.QUEUED.value))
     move_many(
         queued,
         JobStatus.CANCELLED,
         actor=actor,
-        reason="its stage is over",
+        reason=reason,
         changes={**NO_LEASE, "finished_at": database_now()},
     )
-    running = [job.pk for job in locked.filter(status=JobStatus.RUNNING.value)]
-    Job.objects.filter(pk__in=running, cancel_requested_at__isnull=True).update(
-        cancel_requested_at=database_now()
-    )
-    return len(queued) + len(running)
+    return len(queued)
 
 
 def retry(job: Job, *, actor: User) -> Job:

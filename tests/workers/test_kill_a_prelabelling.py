@@ -48,7 +48,9 @@ def is_between_two_photos(state: dict[str, Any]) -> bool:
 
 
 def is_prefilled(state: dict[str, Any]) -> bool:
-    return all(job["status"] == "succeeded" for job in of_kind(state, "prelabel_image"))
+    """Jobs that still waited when another detector took over are cancelled and asked for anew."""
+    statuses = {job["status"] for job in of_kind(state, "prelabel_image")}
+    return statuses <= {"succeeded", "cancelled"}
 
 
 def check_prefilled_masks(state: dict[str, Any]) -> None:
