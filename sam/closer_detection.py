@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 
 import numpy as np
 import torch
@@ -58,6 +59,7 @@ def detect_closer(
     score_thresh: float | None = None,
     max_boxes: int = 100,
     nms_iou: float = 0.6,
+    on_crop: Callable[[int], object] = lambda looked_at: None,
 ) -> list[Seen]:
     """Return the best boxes of a photo, each in the crop where it scores best.
 
@@ -66,15 +68,19 @@ def detect_closer(
     `ObjectDetector.detect`. A further layer of crops is looked at while half of the sure objects of
     the last one are small in it, or there are none, or those that the detector learned would be
     small: where the objects are invisible, it takes larger things for them.
+    on_crop: hears after each crop, the whole photo first, how many were looked at.
     """
     load_once = cache(load_photo)
     seen: list[Seen] = []
+    looked_at = count(1)
     for layer in range(MAX_LAYERS_OF_KNOWN_SIZE + 1):
         views = _views(model, features, layer=layer, image_hw=image_hw, load_photo=load_once)
-        found = [
-            _look(detector, crop, image_hw, part, score_thresh=score_thresh, nms_iou=nms_iou)
-            for crop, part in views
-        ]
+        found = []
+        for crop, part in views:
+            found.append(
+                _look(detector, crop, image_hw, part, score_thresh=score_thresh, nms_iou=nms_iou)
+            )
+            on_crop(next(looked_at))
         seen += found
         if not found:
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -72,7 +73,11 @@ def look(
 
 
 def look_at(
-    model: Model, photo: NDArray[np.uint8], *, object_side_px: float | None = None
+    model: Model,
+    photo: NDArray[np.uint8],
+    *,
+    object_side_px: float | None = None,
+    on_crop: Callable[[int], object] = lambda looked_at: None,
 ) -> list[Seen]:
     def load_photo() -> NDArray[np.uint8]:
         model.num_loaded += 1
@@ -84,6 +89,7 @@ def look_at(
         ImageFeatures(torch.from_numpy(photo), None),
         image_hw=(photo.shape[0], photo.shape[1]),
         load_photo=load_photo,
+        on_crop=on_crop,
     )
 
 
@@ -154,6 +160,14 @@ def test_a_detector_of_small_objects_looks_until_they_would_be_large_enough(
     assert model.num_encoded == num_encoded
     found = set(map(tuple, all_detections(seen).boxes_xyxy_px))
     assert (boxes_of(SMALL_AND_LARGE[:2]) <= found) == (object_side_px <= 16)
+
+
+def test_each_crop_is_told_of_as_it_is_looked_at() -> None:
+    counts: list[int] = []
+
+    look_at(Model(), photo_of(SMALL_AND_LARGE), object_side_px=24, on_crop=counts.append)
+
+    assert counts == [1, 2, 3, 4, 5]
 
 
 def test_a_photo_of_nothing_is_looked_at_closely_and_holds_nothing() -> None:

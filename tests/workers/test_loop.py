@@ -26,9 +26,11 @@ from engine.services import (
     stages,
     users,
 )
+from tests import factories
 from tests.workers.photos import disc_photo
 from tests.workers.test_tasks import label, run_all
 from workers.curves import MAX_POINTS, Curve
+from workers.heartbeat import Progress
 from workers.inference import registry
 from workers.run_job import Outcome, run_next
 from workers.stopping import StopFlag
@@ -100,13 +102,27 @@ def test_a_low_rank_round_makes_another_encoder_and_embeds_in_the_background(
 def test_a_detector_that_finds_nothing_leaves_the_image_to_people(
     project: Project, lead: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image, _ = images.ingest_image(project, data=disc_photo(0)[0], file_name="a.png", actor=lead)
+    # Large enough to be cut: closer looks find nothing either.
+    image, _ = images.ingest_image(
+        project,
+        data=factories.photo_bytes(width_px=400, height_px=400),
+        file_name="a.png",
+        actor=lead,
+    )
     detector = serving_version(project, family=DETECTOR)
     assert detector is not None
     blind = registry.detector_of(detector)
     with torch.no_grad():
         bias = blind.score_head.bias.clone()
         blind.score_head.bias.fill_(-50.0)  # certain that there is no object anywhere
+    told: list[str] = []
+    report = Progress.report
+
+    def heard(progress: Progress, fraction: float, text: str) -> None:
+        told.append(text)
+        report(progress, fraction, text)
+
+    monkeypatch.setattr(Progress, "report", heard)
     try:
         stages.advance_stage(project, actor=lead, reason="a test")
         kinds = run_all()
@@ -117,6 +133,8 @@ def test_a_detector_that_finds_nothing_leaves_the_image_to_people(
     assert "prelabel_image" in kinds
     job = project.jobs.get(kind="prelabel_image")
     assert (job.status, job.result["num_proposals"]) == ("succeeded", 0)
+    looked = [text for text in told if text.endswith("parts of the photo seen")]
+    assert len(looked) >= 4, "it is alive while it looks at crops, however slow the encoder"
     assert not image.masks.exists()
     held = assignments.lease_next(project, annotator=lead)
     assert held is not None

@@ -29,18 +29,18 @@ def propose(
     features: ImageFeatures,
     image_hw: tuple[int, int],
     load_photo: Callable[[], NDArray[np.uint8]],
+    on_crop: Callable[[int], object] = lambda looked_at: None,
 ) -> list[Proposal]:
     """Return one proposal a detected box, best box first; empty masks are left out.
 
     features: of the whole photo; small objects are found and prompted in crops of it, for which
-    alone its pixels are loaded.
+    alone its pixels are loaded. on_crop: as `detect_closer`.
     """
+    seen_in_crops = detect_closer(
+        model, detector, features, image_hw=image_hw, load_photo=load_photo, on_crop=on_crop
+    )
     found = [
-        scored
-        for seen in detect_closer(
-            model, detector, features, image_hw=image_hw, load_photo=load_photo
-        )
-        for scored in _proposals(model, seen, image_hw=image_hw)
+        scored for seen in seen_in_crops for scored in _proposals(model, seen, image_hw=image_hw)
     ]
     return [proposal for _, proposal in sorted(found, key=lambda scored: -scored[0])]
 

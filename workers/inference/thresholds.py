@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from engine.domain.policy import DEFAULT_POLICY, Policy
@@ -35,6 +36,8 @@ LEAST_STABILITY = 0.3
 """Masks below are not even looked at while fitting."""
 
 OnImage = Callable[[int, int], object]
+"""Hears how many of how many images are done: after each, and while one takes long."""
+Found = list[tuple[Rle, float, float]]
 
 
 def fit_automatic(
@@ -55,10 +58,13 @@ def fit_automatic(
         stability_thresh=min(settings.stability_thresh, LEAST_STABILITY),
     )
 
-    def find(image: ImageRecord) -> list[tuple[Rle, float, float]]:
+    def find(image: ImageRecord, still_here: Callable[..., None]) -> Found:
         area_px = _scaled_area(settings, image)
         found = generate(
-            model, load_rgb(image.image_path), replace(lax, min_region_area_px=area_px)
+            model,
+            load_rgb(image.image_path),
+            replace(lax, min_region_area_px=area_px),
+            on_progress=still_here,
         )
         return [(one.rle, one.predicted_iou, one.stability_score) for one in found]
 
@@ -75,7 +81,7 @@ def fit_prefill(
     """Fit the thresholds of what the detector's boxes bring; None when images say too little."""
     store = FeatureStore(model, cache_dir=None)
 
-    def find(image: ImageRecord) -> list[tuple[Rle, float, float]]:
+    def find(image: ImageRecord, still_here: Callable[..., None]) -> Found:
         features = store.get(image)
         found = prelabel.propose(
             model,
@@ -83,6 +89,7 @@ def fit_prefill(
             features=features,
             image_hw=image.image_hw,
             load_photo=lambda: load_rgb(image.image_path),
+            on_crop=still_here,
         )
         return [(one.rle, one.predicted_iou, one.stability_score or 0.0) for one in found]
 
@@ -141,20 +148,24 @@ def _scaled_area(settings: AutomaticSettings, image: ImageRecord) -> int:
 def _fit(
     images: Sequence[ImageRecord],
     *,
-    find: Callable[[ImageRecord], list[tuple[Rle, float, float]]],
+    find: Callable[[ImageRecord, Callable[..., None]], Found],
     beta: float,
     on_image: OnImage,
 ) -> Fitted | None:
     answers: list[Answer] = []
     num_truths = 0
     chosen = images[:: max(1, len(images) // MAX_IMAGES)][:MAX_IMAGES]
-    for done, image in enumerate(chosen, start=1):
+    for done, image in enumerate(chosen):
         try:
-            found = find(image)
+            found = find(image, partial(_still_at, on_image, done, len(chosen)))
         except ManifestError:  # it cannot be read: the others say enough
             continue
         truths = [mask.rle for mask in image.masks]
         answers += answers_of(found, truths, first_truth=num_truths)
         num_truths += len(truths)
-        on_image(done, len(chosen))
+        on_image(done + 1, len(chosen))
     return fit(answers, num_truths=num_truths, beta=beta)
+
+
+def _still_at(on_image: OnImage, done: int, total: int, *_: object) -> None:
+    on_image(done, total)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,15 +105,18 @@ def _fit_thresholds(
     """Fit what its masks must score, alone and with the serving detector if that reads them."""
     noted: dict[str, Any] = {}
 
-    def on_image(done: int, total: int) -> None:
-        context.checkpoint(0.8 + 0.15 * done / total, f"fitting thresholds, image {done}")
+    def on_image(what: str, first: float, done: int, total: int) -> None:
+        text = f"fitting thresholds of {what} masks, {done} of {total} images"
+        context.checkpoint(first + 0.08 * done / total, text)
 
     settings = recommended_settings(candidate)
-    if automatic := fit_automatic(model, images, settings=settings, on_image=on_image):
+    on_automatic = partial(on_image, "automatic", 0.8)
+    if automatic := fit_automatic(model, images, settings=settings, on_image=on_automatic):
         noted[AUTOMATIC] = asdict(automatic)
     detector = serving_version(context.project, family=ModelFamily.OBJECT_DETECTOR)
     if detector is not None and detector.encoder_sha256 == candidate.encoder_sha256:
-        prefill = fit_prefill(model, detector_of(detector), images)
+        on_prefill = partial(on_image, "prefilled", 0.88)
+        prefill = fit_prefill(model, detector_of(detector), images, on_image=on_prefill)
         noted |= prefill_entry(candidate, detector, prefill) if prefill else {}
     return noted
 

@@ -24,12 +24,18 @@ def run(context: JobContext) -> Effects:
         raise Conflict("the serving detector was made for another encoder; retrain it first")
     features, new_embedding = features_of(image, version=version)
     context.checkpoint(0.4, "detecting objects")
+
+    def on_crop(looked_at: int) -> None:
+        if looked_at > 1:  # a large encoder takes minutes for all of them
+            context.checkpoint(0.4, f"detecting objects, {looked_at} parts of the photo seen")
+
     proposals = propose(
         sam_of(version),
         detector_of(detector),
         features=features,
         image_hw=(image.height_px, image.width_px),
         load_photo=lambda: load_photo(image),
+        on_crop=on_crop,
     )
     stage = EngineStage.objects.get(pk=context.args["stage"])
     policy = prefill_policy(Policy.from_json(stage.policy), sam=version, detector=detector)
