@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
 
 import numpy as np
 import torch
@@ -72,7 +71,6 @@ def detect_closer(
     """
     load_once = cache(load_photo)
     seen: list[Seen] = []
-    looked_at = count(1)
     for layer in range(MAX_LAYERS_OF_KNOWN_SIZE + 1):
         views = _views(model, features, layer=layer, image_hw=image_hw, load_photo=load_once)
         found = []
@@ -80,7 +78,7 @@ def detect_closer(
             found.append(
                 _look(detector, crop, image_hw, part, score_thresh=score_thresh, nms_iou=nms_iou)
             )
-            on_crop(next(looked_at))
+            on_crop(len(seen) + len(found))
         seen += found
         if not found:
             break

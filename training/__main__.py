@@ -16,16 +16,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sam import checkpoints, object_detector
-from sam.checkpoints import CheckpointError, write_atomically
+from sam.checkpoints import write_atomically
 from sam.config import PRESETS
-from sam.onnx_export import ParityError
-from training.baselines import BaselineError
+from training.command import ProgressBar, exit_code_of
 from training.config import LARGE_SCALE_JITTER, TRAIN_PRESETS, TrainConfig
 from training.detector_config import DetectorTrainConfig
 from training.evaluate import REPORT_CLICKS, Measures, evaluate
 from training.features import FeatureStore
 from training.grow import write_grown
-from training.loop import TrainStopped
 from training.manifest import (
     ManifestError,
     combine,
@@ -34,7 +32,7 @@ from training.manifest import (
     write_manifest,
 )
 from training.metrics import Metrics
-from training.plots import PlotError, load_matplotlib, write_plots
+from training.plots import load_matplotlib, write_plots
 from training.processes import joined
 from training.recall import recall_settings
 from training.report import comparison, table
@@ -44,33 +42,13 @@ from training.stopping import stop_on_signals
 from training.train import train
 from training.train_detector import measure_detector, train_detector
 
-BAD_INPUT = 2
-STOPPED = 3
 IOU_GOALS = (0.85, 0.90)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except TrainStopped as stopped:
-        return _complain(f"{stopped}; the same command goes on from there", code=STOPPED)
-    except (ManifestError, CheckpointError, ParityError, TrainError) as error:
-        return _complain(error)
-    except (BaselineError, PlotError) as error:
-        return _complain(error)
-    except OSError as error:
-        return _complain(error)
-    except KeyboardInterrupt:
-        return _complain("interrupted; the same command resumes a training run", code=STOPPED)
-    return 0
-
-
-def _complain(error: object, *, code: int = BAD_INPUT) -> int:
-    first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    print(f"{'error' if code == BAD_INPUT else 'stopped'}: {first_line}", file=sys.stderr)
-    return code
+    return exit_code_of(lambda: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -175,7 +153,7 @@ def _run_evaluate(options: argparse.Namespace) -> None:
     if options.close_ups and options.automatic:
         raise ManifestError("--automatic measures whole photos: leave out --close-ups")
     settings = recall_settings(points_per_side=options.points_per_side)
-    with _Bar() as bar:
+    with ProgressBar() as bar:
         metrics = evaluate(
             model,
             options.data,
@@ -214,7 +192,7 @@ def _run_train(options: argparse.Namespace) -> None:
         if options.max_images is not None:
             data = options.out / "manifest.jsonl"
             processes.first(lambda: _shorten(options, data))
-        with _Bar(is_shown=processes.is_first) as bar:
+        with ProgressBar(is_shown=processes.is_first) as bar:
             result = train(
                 config,
                 data,
@@ -291,7 +269,7 @@ def _run_train_detector(options: argparse.Namespace) -> None:
     config = replace(
         DetectorTrainConfig(), num_steps=options.steps, notes_object_size=not options.all_sizes
     )
-    with _Bar() as bar, stop_on_signals() as stop:
+    with ProgressBar() as bar, stop_on_signals() as stop:
         result = train_detector(
             config,
             manifest,
@@ -321,25 +299,6 @@ def _run_evaluate_detector(options: argparse.Namespace) -> None:
             on_image=lambda done: bar.update(1),
         )
     print(json.dumps(metrics))
-
-
-class _Bar:
-    """A progress bar with the time that is left; it fits `on_progress`."""
-
-    def __init__(self, *, is_shown: bool = True) -> None:
-        self.is_shown = is_shown
-
-    def __enter__(self) -> _Bar:
-        layout = "{percentage:3.0f}% |{bar:30}| {elapsed}, {remaining} left {desc}"
-        self._bar = tqdm(total=100.0, bar_format=layout, disable=not self.is_shown)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.close()
-
-    def show(self, fraction: float, message: str, **figures: float) -> None:
-        self._bar.set_description_str(message, refresh=False)
-        self._bar.update(100.0 * fraction - self._bar.n)
 
 
 def _read_metrics(path: Path) -> Metrics:

@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sam.object_detector import LevelOutput
+from sam.features import ImageFeatures
+from sam.object_detector import LevelOutput, ObjectDetector
+from training.precision import step_autocast
 
 # Largest box side that a level answers for, in its strides; the last level takes all that is left.
 MAX_SIDE_STRIDES = 8.0
@@ -122,6 +124,30 @@ def detection_loss(
                 logits[positive], iou.detach(), reduction="sum"
             )
     return {"loss": score + 2 * box, "score": score, "box": box}
+
+
+def add_gradients(
+    detector: ObjectDetector,
+    features: ImageFeatures,
+    *,
+    boxes_xyxy: Sequence[Tensor],
+    input_hw: Sequence[tuple[int, int]],
+    unknown_weight: float,
+) -> dict[str, float]:
+    """Add the gradients of a batch to the detector's; return its loss and the loss's parts.
+
+    boxes_xyxy, input_hw: of each image, as `assign_targets`.
+    """
+    with step_autocast(features.image_embeddings.device):
+        levels = detector(features)
+    output = flatten_levels(levels)
+    targets = [
+        assign_targets(output, boxes_xyxy=boxes, input_hw=hw, unknown_weight=unknown_weight)
+        for boxes, hw in zip(boxes_xyxy, input_hw, strict=True)
+    ]
+    parts = detection_loss(output, targets=targets, boxes_xyxy=boxes_xyxy)
+    parts["loss"].backward()  # type: ignore[no-untyped-call]
+    return {name: value.item() for name, value in parts.items()}
 
 
 def _level_match(strides: Tensor, *, boxes_xyxy: Tensor) -> Tensor:

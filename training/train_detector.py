@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +21,10 @@ from sam import checkpoints, object_detector
 from sam.closer_detection import all_detections, detect_closer
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
+from sam.model import Sam
 from sam.object_detector import ObjectDetector
 from training.detector_config import FINE_TUNE_SHARE, DetectorTrainConfig, steps_for
-from training.detector_loss import assign_targets, detection_loss, flatten_levels
+from training.detector_loss import add_gradients
 from training.detector_metrics import (
     MAX_BOXES,
     ImageDetections,
@@ -40,7 +42,6 @@ from training.loop import (
     run_loop,
 )
 from training.manifest import ImageRecord, Manifest, ManifestError, open_dataset
-from training.precision import step_autocast
 from training.processes import alone
 from training.run_folder import RunFolder, TrainError, file_sha256, open_run
 from training.sampling import draw_images, image_weights
@@ -205,29 +206,58 @@ def detect_all(
 
 
 def truth_boxes(image: ImageRecord, *, max_area_share: float) -> NDArray[np.float64]:
-    """Return the (M, 4) xyxy boxes of an image's masks, without boxes of nearly everything.
+    """Return the (M, 4) xyxy boxes of an image's masks, without boxes of nearly everything."""
+    boxes = np.array([m.rle.bbox_xywh_px for m in image.masks], dtype=np.float64).reshape(-1, 4)
+    of_all = xywh_to_xyxy(boxes)
+    return of_all[are_objects(of_all, image_hw=image.image_hw, max_area_share=max_area_share)]
+
+
+def are_objects(
+    boxes_xyxy: NDArray[Any], *, image_hw: tuple[int, int], max_area_share: float
+) -> NDArray[np.bool_]:
+    """Tell which of (M, 4) boxes are of objects: (M,) bool.
 
     Ground and sky are masks but no objects: a box around all of an image proposes nothing.
     """
-    limit_px = max_area_share * image.image_hw[0] * image.image_hw[1]
-    boxes = np.array([m.rle.bbox_xywh_px for m in image.masks], dtype=np.float64).reshape(-1, 4)
-    return xywh_to_xyxy(boxes[boxes[:, 2] * boxes[:, 3] <= limit_px])
+    sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
+    fits: NDArray[np.bool_] = sides.prod(axis=1) <= max_area_share * image_hw[0] * image_hw[1]
+    return fits
+
+
+def new_detector(model: Sam, *, width: int, tower_layers: int, seed: int) -> ObjectDetector:
+    """Return an untrained detector of the model's features."""
+    shape = object_detector.config_for(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ObjectDetector(replace(shape, width=width, tower_layers=tower_layers))
+
+
+def loop_settings(
+    config: DetectorTrainConfig, *, num_steps: int, learning_rate_share: float = 1.0
+) -> LoopSettings:
+    """Return the optimisation that a configuration asks for."""
+    return LoopSettings(
+        num_steps=num_steps,
+        learning_rate=config.learning_rate * learning_rate_share,
+        weight_decay=config.weight_decay,
+        warmup_steps=config.warmup_steps,
+        clip_norm=config.clip_norm,
+        checkpoint_every_steps=config.checkpoint_every_steps,
+        seed=config.seed,
+    )
 
 
 def _start(
     config: DetectorTrainConfig, start_detector: Path | None, *, store: FeatureStore
 ) -> ObjectDetector:
-    shape = object_detector.config_for(store.model)
     if start_detector is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            return ObjectDetector(
-                replace(shape, width=config.width, tower_layers=config.tower_layers)
-            )
+        return new_detector(
+            store.model, width=config.width, tower_layers=config.tower_layers, seed=config.seed
+        )
     detector = object_detector.load(start_detector)
     if detector.config.encoder_sha256 == store.encoder_sha256:
         return detector
-    if _reads(detector) != _reads(ObjectDetector(shape)):
+    if _reads(detector) != _reads(ObjectDetector(object_detector.config_for(store.model))):
         raise TrainError(f"{start_detector} reads features of another shape than the given SAM's")
     # The encoder was retrained: old weights are a better start than none.
     adopted = ObjectDetector(replace(detector.config, encoder_sha256=store.encoder_sha256))
@@ -269,8 +299,15 @@ def _optimise(
     weights = image_weights([example.image.source for example in examples])
 
     def compute_gradients(*, step: int, generator: torch.Generator) -> dict[str, float]:
-        drawn = draw_images(weights, num=config.images_per_step, generator=generator)
-        return _gradients(detector, [examples[i] for i in drawn], store=store, config=config)
+        places = draw_images(weights, num=config.images_per_step, generator=generator)
+        drawn = [examples[place] for place in places]
+        return add_gradients(
+            detector,
+            _batch([store.get(example.image) for example in drawn]),
+            boxes_xyxy=[example.boxes_xyxy for example in drawn],
+            input_hw=[example.input_hw for example in drawn],
+            unknown_weight=config.unknown_weight,
+        )
 
     def on_step(fraction: float, message: str, **figures: float) -> None:
         share = 1.0 - FEATURES_SHARE - MEASURE_SHARE
@@ -280,14 +317,10 @@ def _optimise(
     run_loop(
         {"detector": detector},
         groups=[ParameterGroup(parameters=list(detector.parameters()))],
-        settings=LoopSettings(
+        settings=loop_settings(
+            config,
             num_steps=steps_for(len(examples), config=config),
-            learning_rate=config.learning_rate * (FINE_TUNE_SHARE if fine_tune else 1.0),
-            weight_decay=config.weight_decay,
-            warmup_steps=config.warmup_steps,
-            clip_norm=config.clip_norm,
-            checkpoint_every_steps=config.checkpoint_every_steps,
-            seed=config.seed,
+            learning_rate_share=FINE_TUNE_SHARE if fine_tune else 1.0,
         ),
         run=run,
         compute_gradients=compute_gradients,
@@ -295,33 +328,6 @@ def _optimise(
         should_stop=should_stop,
     )
     detector.eval()
-
-
-def _gradients(
-    detector: ObjectDetector,
-    examples: Sequence[_Example],
-    *,
-    store: FeatureStore,
-    config: DetectorTrainConfig,
-) -> dict[str, float]:
-    features = _batch([store.get(example.image) for example in examples])
-    with step_autocast():
-        levels = detector(features)
-    output = flatten_levels(levels)
-    targets = [
-        assign_targets(
-            output,
-            boxes_xyxy=example.boxes_xyxy,
-            input_hw=example.input_hw,
-            unknown_weight=config.unknown_weight,
-        )
-        for example in examples
-    ]
-    parts = detection_loss(
-        output, targets=targets, boxes_xyxy=[example.boxes_xyxy for example in examples]
-    )
-    parts["loss"].backward()  # type: ignore[no-untyped-call]
-    return {name: value.item() for name, value in parts.items()}
 
 
 def _batch(features: Sequence[ImageFeatures]) -> ImageFeatures:

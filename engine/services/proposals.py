@@ -20,7 +20,8 @@ KINDS = (JobKind.PRELABEL_IMAGE.value, JobKind.AUTOMASK_IMAGE.value)
 
 def request_for_image(image: Image) -> int:
     """Queue what the project's stage does with a new image; return how many jobs."""
-    return _enqueue(_work_of(image.project), images=[image])
+    stage = _open_stage(image.project)
+    return 0 if stage is None else _enqueue(_work_of(stage), images=[image])
 
 
 @transaction.atomic
@@ -30,10 +31,10 @@ def request_for_project(project: Project) -> int:
     The second stage prefills images still to be labelled; the third masks every image. What still
     waits from before another model took over is cancelled: it would run with that one too.
     """
-    stage = active_stage(project)
-    if stage is None or stage.status != StageStatus.OPEN:
+    stage = _open_stage(project)
+    if stage is None:
         return 0
-    work = _work_of(project)
+    work = _work_of(stage)
     _cancel_outdated(stage, work=work)
     statuses = [ImageStatus.READY.value]
     if work is not None and work.kind == JobKind.AUTOMASK_IMAGE:
@@ -56,15 +57,19 @@ class _Work:
         return f":{self.stage.pk}:{versions}"
 
 
-def _work_of(project: Project) -> _Work | None:
+def _open_stage(project: Project) -> EngineStage | None:
     stage = active_stage(project)
-    sam = serving_version(project, family=ModelFamily.SAM)
-    if stage is None or sam is None or stage.status != StageStatus.OPEN:
+    return stage if stage is not None and stage.status == StageStatus.OPEN else None
+
+
+def _work_of(stage: EngineStage) -> _Work | None:
+    sam = serving_version(stage.project, family=ModelFamily.SAM)
+    if sam is None:
         return None
     prefill = SPECS[StageKind(stage.kind)].prefill
     if prefill == Prefill.GRID:
         return _Work(kind=JobKind.AUTOMASK_IMAGE, stage=stage, models=[sam])
-    detector = serving_version(project, family=ModelFamily.OBJECT_DETECTOR)
+    detector = serving_version(stage.project, family=ModelFamily.OBJECT_DETECTOR)
     # A detector reads the features of one encoder; after another took over it must be retrained.
     fits = detector is not None and detector.encoder_sha256 == sam.encoder_sha256
     if prefill == Prefill.DETECTOR and detector is not None and fits:

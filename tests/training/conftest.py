@@ -9,8 +9,14 @@ from sam.model import build
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Path:
-    """A tiny model's checkpoint to train from."""
-    path = tmp_path / "start.safetensors"
+def sam(tmp_path: Path) -> Path:
+    """A tiny model's checkpoint."""
+    path = tmp_path / "sam.safetensors"
     checkpoints.save(build("tiny", seed=0), path)
     return path
+
+
+@pytest.fixture
+def start(sam: Path) -> Path:
+    """The same, to train from."""
+    return sam

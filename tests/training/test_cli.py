@@ -20,13 +20,6 @@ from training.__main__ import main
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def sam(tmp_path: Path) -> Path:
-    path = tmp_path / "sam.safetensors"
-    checkpoints.save(build("tiny", seed=0), path)
-    return path
-
-
 def test_evaluate_prints_a_table_and_writes_the_figures(
     tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

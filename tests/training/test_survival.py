@@ -21,7 +21,8 @@ from sam import checkpoints
 from tests.needs import missing
 from tests.training.blobs import write_blobs
 from tests.training.runs import losses, same_weights
-from training.__main__ import STOPPED, main
+from training.__main__ import main
+from training.command import STOPPED
 from training.config import InteractiveConfig, TrainConfig
 
 ROOT = Path(__file__).parents[2]

@@ -28,13 +28,6 @@ QUICK = DetectorTrainConfig(
 )
 
 
-@pytest.fixture
-def sam(tmp_path: Path) -> Path:
-    path = tmp_path / "sam.safetensors"
-    checkpoints.save(build("tiny", seed=0), path)
-    return path
-
-
 def test_a_trained_detector_finds_objects_in_photos_it_never_saw(tmp_path: Path, sam: Path) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=24, num_holdout=8)
     config = replace(QUICK, num_steps=150, images_per_step=4, width=32)

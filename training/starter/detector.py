@@ -9,34 +9,37 @@ from __future__ import annotations
 import argparse
 import copy
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from sam import checkpoints, object_detector
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
 from sam.model import Sam
 from sam.object_detector import ObjectDetector
+from training.command import ProgressBar, exit_code_of
 from training.detector_config import DetectorTrainConfig
-from training.detector_loss import assign_targets, detection_loss, flatten_levels
+from training.detector_loss import add_gradients
 from training.detector_metrics import ImageDetections, balanced_threshold
-from training.loop import LoopSettings, ParameterGroup, run_loop
-from training.precision import step_autocast
+from training.loop import OnProgress, ParameterGroup, run_loop
+from training.prompts import boxes_of_masks
 from training.run_folder import file_sha256, open_run
 from training.starter.batches import images_of, in_order
 from training.starter.data import Pool, ViewSettings, cache_photos, cache_scenes, draw_batch
 from training.starter.views import View
 from training.stopping import stop_on_signals
-from training.train_detector import EVALUATION_SCORE_THRESH
+from training.train_detector import (
+    EVALUATION_SCORE_THRESH,
+    are_objects,
+    loop_settings,
+    new_detector,
+)
 
 Floats = NDArray[np.float32]
 ALL_MASKS = 10_000
@@ -54,7 +57,6 @@ class StarterDetectorConfig:
     """
 
     num_steps: int = 1200
-    seed: int = 7
     shapes: tuple[tuple[int, int], ...] = ((64, 2),)
     device: str = "cpu"
     loaders: int = 0
@@ -64,7 +66,7 @@ class StarterDetectorConfig:
         )
     )
     learning: DetectorTrainConfig = field(
-        default_factory=lambda: DetectorTrainConfig(notes_object_size=False)
+        default_factory=lambda: DetectorTrainConfig(seed=7, notes_object_size=False)
     )
 
 
@@ -108,15 +110,8 @@ class BoxBatches:
 
 def boxes_of(view: View, *, max_area_share: float) -> Floats:
     """Return the (M, 4) xyxy boxes of a view's masks, without boxes of nearly everything."""
-    boxes = []
-    for mask in view.masks_nhw:
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):
-            boxes.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
-    xyxy = np.array(boxes, dtype=np.float32).reshape(-1, 4)
-    limit_px = max_area_share * view.valid_hw[0] * view.valid_hw[1]
-    kept: Floats = xyxy[(xyxy[:, 2:] - xyxy[:, :2]).prod(axis=1) <= limit_px]
-    return kept
+    boxes: Floats = boxes_of_masks(torch.from_numpy(view.masks_nhw)).numpy()
+    return boxes[are_objects(boxes, image_hw=view.valid_hw, max_area_share=max_area_share)]
 
 
 def train_starter_detector(
@@ -125,7 +120,7 @@ def train_starter_detector(
     config: StarterDetectorConfig,
     out_dir: Path,
     *,
-    on_progress: Callable[..., object],
+    on_progress: OnProgress,
     should_stop: Callable[[], bool],
 ) -> list[Path]:
     """Train one detector a shape; returns their files. The same call resumes a stopped run."""
@@ -141,14 +136,16 @@ def train_starter_detector(
     preparing = copy.deepcopy(model)  # loading processes must not touch a GPU
     model = model.to(config.device).eval().requires_grad_(False)
     detectors = {
-        f"{width}x{layers}": _new_detector(preparing, config, width=width, layers=layers)
+        f"{width}x{layers}": new_detector(
+            preparing, width=width, tower_layers=layers, seed=config.learning.seed
+        ).to(config.device)
         for width, layers in config.shapes
     }
     drawn = BoxBatches(
         model=preparing,
         pool=pool,
         views=config.views,
-        seed=config.seed,
+        seed=config.learning.seed,
         max_area_share=config.learning.max_area_share,
     )
     stream: Iterator[BoxBatch] | None = None
@@ -163,36 +160,19 @@ def train_starter_detector(
     run_loop(
         detectors,
         groups=[ParameterGroup(parameters=list(one.parameters())) for one in detectors.values()],
-        settings=LoopSettings(
-            num_steps=config.num_steps,
-            learning_rate=config.learning.learning_rate,
-            weight_decay=config.learning.weight_decay,
-            warmup_steps=config.learning.warmup_steps,
-            clip_norm=config.learning.clip_norm,
-            checkpoint_every_steps=config.learning.checkpoint_every_steps,
-            seed=config.seed,
-        ),
+        settings=loop_settings(config.learning, num_steps=config.num_steps),
         run=run,
         compute_gradients=compute_gradients,
         on_progress=on_progress,
         should_stop=should_stop,
     )
     further = range(config.num_steps, config.num_steps + CALIBRATION_BATCHES)
-    fresh = list(in_order(drawn, further, loaders=config.loaders))
+    _calibrate(model, detectors, in_order(drawn, further, loaders=config.loaders))
     paths = []
     for name, detector in detectors.items():
-        _calibrate(model, detector.eval(), fresh)
         paths.append(out_dir / f"detector-{name}.safetensors")
         object_detector.save(detector, paths[-1], {"config": asdict(config)})
     return paths
-
-
-def _new_detector(
-    model: Sam, config: StarterDetectorConfig, *, width: int, layers: int
-) -> ObjectDetector:
-    torch.manual_seed(config.seed)
-    shape = replace(object_detector.config_for(model), width=width, tower_layers=layers)
-    return ObjectDetector(shape).to(config.device).train()
 
 
 @torch.no_grad()
@@ -211,50 +191,47 @@ def _gradients(
     features = _encoded(model, batch)
     truth = [torch.from_numpy(boxes).to(model.device) for boxes in batch.boxes_xyxy]
     figures = {"loss": 0.0}
-    targets = None
     for name, detector in detectors.items():
-        with step_autocast(model.device):
-            levels = detector(features)
-        output = flatten_levels(levels)
-        if targets is None:  # positions are the same for every detector
-            targets = [
-                assign_targets(
-                    output,
-                    boxes_xyxy=boxes,
-                    input_hw=valid_hw,
-                    unknown_weight=config.learning.unknown_weight,
-                )
-                for boxes, valid_hw in zip(truth, batch.valid_hw, strict=True)
-            ]
-        parts = detection_loss(output, targets=targets, boxes_xyxy=truth)
-        parts["loss"].backward()  # type: ignore[no-untyped-call]
-        figures |= {f"{part}_{name}": value.item() for part, value in parts.items()}
-        figures["loss"] += figures[f"loss_{name}"]
+        parts = add_gradients(
+            detector,
+            features,
+            boxes_xyxy=truth,
+            input_hw=batch.valid_hw,
+            unknown_weight=config.learning.unknown_weight,
+        )
+        figures |= {f"{part}_{name}": value for part, value in parts.items()}
+        figures["loss"] += parts["loss"]
     return figures
 
 
-def _calibrate(model: Sam, detector: ObjectDetector, batches: Sequence[BoxBatch]) -> None:
+def _calibrate(
+    model: Sam, detectors: dict[str, ObjectDetector], batches: Iterable[BoxBatch]
+) -> None:
     size_px = model.config.image_size_px
-    found = []
+    found: dict[str, list[ImageDetections]] = {name: [] for name in detectors}
+    for detector in detectors.values():
+        detector.eval()
     for batch in batches:
         features = _encoded(model, batch)
         for index, valid_hw in enumerate(batch.valid_hw):
             if max(valid_hw) < size_px:  # no photo lies in its square like that
                 continue
-            detections = detector.detect(
-                features.image(index),
-                Frame(valid_hw, size_px),
-                score_thresh=EVALUATION_SCORE_THRESH,
-            )
-            found.append(
-                ImageDetections(
-                    boxes_xyxy_px=detections.boxes_xyxy_px,
-                    scores=detections.scores,
-                    truth_xyxy_px=batch.boxes_xyxy[index].astype(np.float64),
+            for name, detector in detectors.items():
+                detections = detector.detect(
+                    features.image(index),
+                    Frame(valid_hw, size_px),
+                    score_thresh=EVALUATION_SCORE_THRESH,
                 )
-            )
-    score_thresh = balanced_threshold(found, fallback=detector.config.score_thresh)
-    detector.config = replace(detector.config, score_thresh=score_thresh)
+                found[name].append(
+                    ImageDetections(
+                        boxes_xyxy_px=detections.boxes_xyxy_px,
+                        scores=detections.scores,
+                        truth_xyxy_px=batch.boxes_xyxy[index].astype(np.float64),
+                    )
+                )
+    for name, detector in detectors.items():
+        score_thresh = balanced_threshold(found[name], fallback=detector.config.score_thresh)
+        detector.config = replace(detector.config, score_thresh=score_thresh)
 
 
 def _shape(text: str) -> tuple[int, int]:
@@ -262,7 +239,12 @@ def _shape(text: str) -> tuple[int, int]:
     return int(width), int(layers)
 
 
-def main() -> None:
+def main() -> int:
+    """Run the command and return its exit code, as `python -m training` does."""
+    return exit_code_of(_run)
+
+
+def _run() -> None:
     """Read the command line, cache photos and scenes where the starter's run does, train."""
     default = StarterDetectorConfig()
     parser = argparse.ArgumentParser(prog="python -m training.starter.detector")
@@ -295,22 +277,17 @@ def main() -> None:
         loaders=options.loaders,
         views=replace(default.views, batch_images=options.batch_images),
     )
-    with tqdm(total=config.num_steps, unit="step") as bar, stop_on_signals() as stop:
+    with ProgressBar() as bar, stop_on_signals() as stop:
         paths = train_starter_detector(
             pool,
             options.sam,
             config,
             options.out,
-            on_progress=partial(_show, bar),
+            on_progress=bar.show,
             should_stop=stop,
         )
     sys.stdout.write("".join(f"{path}\n" for path in paths))
 
 
-def _show(bar: tqdm[Any], fraction: float, message: str, **figures: float) -> None:
-    bar.update(int(figures["step"]) - bar.n)
-    bar.set_description_str(message, refresh=False)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
