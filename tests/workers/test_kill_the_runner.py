@@ -63,8 +63,9 @@ def test_a_training_stopped_once_and_killed_once_ends_as_one_version_measured_on
 def test_automatic_masks_of_a_killed_run_are_written_once(
     platform: Platform, tmp_path: Path
 ) -> None:
+    # Seconds of work even on a fast machine: progress is shown every two.
     platform.starter_dir = recommend_points(
-        tmp_path / "starter", starter=platform.starter_dir, points_per_side=40
+        tmp_path / "starter", starter=platform.starter_dir, points_per_side=100
     )
     platform.step("seed", "2")
     platform.step("advance", "test")
