@@ -18,7 +18,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from sam.config import PRESETS, ConfigError, SamConfig, VitConfig
+from sam.config import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    PRESETS,
+    ConfigError,
+    SamConfig,
+    VitConfig,
+)
 from sam.model import Sam
 from sam.official import OFFICIAL_FILES, cached_path
 from sam.tensor_files import (
@@ -37,7 +44,7 @@ _METADATA_KEY = "segloop_metadata"
 ENCODER_KEY = "encoder_sha256"
 OFFICIAL = ("vit_b", "vit_l", "vit_h")
 _MAX_LAYERS, _MAX_SIZE = 256, 1 << 16  # far above every real model; a hostile header ends here
-_LAYER_COUNTS = ("depth", "depths", "num_layers", "attention_blocks")
+_LAYER_COUNTS = ("depth", "depths", "repeats", "num_layers", "attention_blocks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +211,8 @@ def _encoder_digest(config: SamConfig, tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(f"{config.image_size_px}".encode())
     if config.max_exposure_gain != 1.0:
         digest.update(f"gain {config.max_exposure_gain}".encode())
+    if (config.pixel_mean, config.pixel_std) != (IMAGENET_MEAN, IMAGENET_STD):
+        digest.update(f"pixels {config.pixel_mean} {config.pixel_std}".encode())
     for name, tensor in sorted(tensors.items()):
         if name.startswith("image_encoder.") and tensor.is_floating_point():
             digest.update(f"{name}{tuple(tensor.shape)}".encode())

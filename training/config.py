@@ -32,6 +32,8 @@ class InteractiveConfig:
     box_share, num_corrections, mask_only_passes: [P] 50/50, 8 and 2: 11 passes.
     exact_box_share: boxes given without noise; [P] shakes all, but a model that never sees an exact
     box learns to distrust edges, and people's boxes mostly are tight.
+    mask_alone_share: passes without a new click that withhold all earlier clicks and boxes too:
+    a user may begin with an existing mask. [P] keeps the earlier prompts.
     central_share: clicks drawn near the middle of the mask or error instead of uniformly; [P]
     draws all uniformly and measures with central ones.
     box_noise: [P] gives a standard deviation and a cap but no distribution; "normal" takes them
@@ -59,6 +61,7 @@ class InteractiveConfig:
     num_corrections: int = 8
     min_corrections: int | None = None
     mask_only_passes: int = 2
+    mask_alone_share: float = 0.0
     box_noise: Literal["normal", "uniform"] = "normal"
     box_noise_share: float = 0.1
     max_box_noise_px: float = 20.0

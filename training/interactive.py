@@ -76,6 +76,13 @@ class _Session:
     def prompts(self) -> Prompts:
         return Prompts(self.coords, self.labels, self.logits)
 
+    def last_answer_alone(self, generator: torch.Generator) -> Prompts:
+        """Withhold all but the last answer; none to two padding points, as callers differ."""
+        num_padding = int(torch.randint(3, (1,), generator=generator))
+        coords = torch.zeros_like(self.coords[:, :num_padding])
+        labels = torch.full_like(self.labels[:, :num_padding], PADDING_LABEL)
+        return Prompts(coords, labels, self.logits)
+
 
 def interactive_loss(
     model: Sam,
@@ -105,7 +112,11 @@ def interactive_loss(
     for kind in _schedule(config, generator):
         if kind is Pass.CORRECTION:
             session.correct(masks_nss, config=config, generator=generator)
-        decoded = model.decode(features, session.prompts(), is_learning=True)
+        prompts = session.prompts()
+        if kind is Pass.MASK_ONLY and config.mask_alone_share:
+            is_alone = float(torch.rand(1, generator=generator)) < config.mask_alone_share
+            prompts = session.last_answer_alone(generator) if is_alone else prompts
+        decoded = model.decode(features, prompts, is_learning=True)
         used = session.used_masks(is_first=kind is Pass.FIRST, box_is_clear=config.box_is_clear)
         outcome = _judge(decoded, targets, masks_nss, used=used, config=config)
         mask_part, iou_part = outcome.mask_loss.mean(), outcome.iou_loss.mean()

@@ -24,8 +24,9 @@ from training.starter import batches as starter_batches
 from training.starter.batches import Batches, ViewBatch, batches, first_masks
 from training.starter.data import Pool, ViewSettings, draw_batch
 from training.starter.dense import dense_loss, limited
-from training.starter.new_maps import OVAL_LOGITS, with_new_maps
+from training.starter.new_maps import OVAL_LOGITS
 from training.starter.recipe import EXPORT_NAME, JUDGES, STATE_NAME, StarterConfig, train_worker
+from training.starter.start import started
 from training.starter.views import View
 
 
@@ -227,7 +228,7 @@ def test_a_start_without_the_oval_answers_clicks_as_before_and_boxes_with_a_gues
     torch.manual_seed(3)
     start = Sam(known).eval()
 
-    model = with_new_maps(start, grown).eval()
+    model = started(start, grown, trunk=None).eval()
 
     features = start.encode(torch.rand(1, 3, 128, 128))
     click = Prompts.make(torch.tensor([[[40.0, 60.0]]]), torch.tensor([[1]]))
@@ -243,9 +244,10 @@ def test_a_start_without_the_oval_answers_clicks_as_before_and_boxes_with_a_gues
 
 def test_a_start_of_another_shape_is_refused() -> None:
     with pytest.raises(CheckpointError, match="which do not begin"):
-        with_new_maps(build("tiny"), PRESETS["starter"])
+        started(build("tiny"), PRESETS["starter"], trunk=None)
     with pytest.raises(CheckpointError, match="is no tiny"):
-        with_new_maps(
+        started(
             Sam(replace(PRESETS["tiny"], decoder=replace(PRESETS["tiny"].decoder, mlp_dim=16))),
             PRESETS["tiny"],
+            trunk=None,
         )

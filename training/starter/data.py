@@ -19,7 +19,25 @@ from training.scenes import LabelledImage, SceneAssets, generate_scene
 from training.scenes.labelled import pack_layers
 from training.starter.views import View, draw_view
 
-PHOTO_SETS = ("photos-train", "tabletop-train")
+PHOTO_SETS = ("photos-train", "photos-train2", "tabletop-train")
+_EVERYDAY = (
+    "bottles",
+    "books",
+    "catsdogs",
+    "dronecars",
+    "feralcats",
+    "firetruck",
+    "food",
+    "fruits",
+    "kuih",
+    "litter",
+    "tabletop",
+    "trashbags",
+    "wildanimals",
+)
+SOURCE_WEIGHTS = {"coco2017": 4.0} | dict.fromkeys(_EVERYDAY, 1.5)
+"""How much more often than others everyday images are drawn: users bring those first."""
+HELD_BACK_EVERY = 10
 SCENE_SIZE_PX = 512
 CHUNK = 8  # pictures handed to a process at a time
 Item = TypeVar("Item")
@@ -33,15 +51,29 @@ class Pool:
     scenes: tuple[Path, ...]
 
     def draw(self, rng: np.random.Generator, *, photo_share: float) -> LabelledImage:
-        """Open a photo (its source by square root of size) or a scene."""
+        """Open a photo (its source by square root of size and weight) or a scene."""
         if self.photos_by_source and rng.random() < photo_share:
             names = sorted(self.photos_by_source)
             weights = np.sqrt([len(self.photos_by_source[name]) for name in names])
+            weights *= [SOURCE_WEIGHTS.get(name, 1.0) for name in names]
             name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
             paths = self.photos_by_source[name]
         else:
             paths = self.scenes
         return LabelledImage.load(paths[int(rng.integers(len(paths)))])
+
+    def parted(self) -> tuple[Pool, Pool]:
+        """Part every tenth photo of each source from what masks are learnt from.
+
+        On those the predicted IoU and thresholds are fitted: on photos that were learnt, masks
+        are better than a user gets. Returns (learnt, held back); both have the scenes.
+        """
+        learnt, held_back = {}, {}
+        for source, paths in self.photos_by_source.items():
+            learnt[source] = tuple(p for i, p in enumerate(paths) if (i + 1) % HELD_BACK_EVERY)
+            held_back[source] = paths[HELD_BACK_EVERY - 1 :: HELD_BACK_EVERY]
+        kept = {source: paths for source, paths in held_back.items() if paths}
+        return Pool(learnt, self.scenes), Pool(kept, self.scenes)
 
 
 def cache_photos(data_dir: Path, cache_dir: Path) -> dict[str, tuple[Path, ...]]:
@@ -96,12 +128,16 @@ def _on_every_core(work: Callable[[Item], None], items: Sequence[Item]) -> None:
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """What one batch holds."""
+    """What one batch holds.
+
+    whole_share: views of whole pictures, where large objects are whole; the rest are windows.
+    """
 
     size_px: int = 256
     batch_images: int = 6
     max_masks: int = 10
-    photo_share: float = 0.48
+    photo_share: float = 0.65
+    whole_share: float = 0.4
 
 
 def draw_batch(pool: Pool, settings: ViewSettings, *, rng: np.random.Generator) -> list[View]:
@@ -109,7 +145,13 @@ def draw_batch(pool: Pool, settings: ViewSettings, *, rng: np.random.Generator) 
     views: list[View] = []
     while len(views) < settings.batch_images:
         labelled = pool.draw(rng, photo_share=settings.photo_share)
-        view = draw_view(rng, labelled, size_px=settings.size_px, max_masks=settings.max_masks)
+        view = draw_view(
+            rng,
+            labelled,
+            size_px=settings.size_px,
+            max_masks=settings.max_masks,
+            whole_share=settings.whole_share,
+        )
         if view is not None:
             views.append(view)
     return views
