@@ -13,7 +13,7 @@ from sam.config import PRESETS, EfficientNetConfig, SamConfig
 from sam.efficientnet import EfficientNetTrunk, load_published
 from sam.model import Sam, build
 from sam.prompts import Prompts
-from tests.sam.test_efficientnet import SMALL, published_state
+from tests.efficientnets import SMALL, published_state
 from training.starter.new_maps import MASK_LOGITS
 from training.starter.start import published_trunk, started
 
