@@ -162,6 +162,8 @@ def _run_evaluate(options: argparse.Namespace) -> None:
             measures=Measures(
                 iou_goals=IOU_GOALS,
                 boundary=True,
+                calibration=True,
+                own_mask=True,
                 baselines=options.baselines,
                 automatic=settings if options.automatic else None,
             ),

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from training.metrics import Metrics, paired_difference
 
 NAME_WIDTH = 22
+PREDICTIONS = (("clicks_1", "predicted_1"), ("box", "predicted_box"))
+"""Kinds of IoU and the figures that predict them."""
 NOTE = "± is half the width of the 95 % bootstrap interval; whole images are resampled."
 
 
@@ -15,7 +17,22 @@ def table(metrics: Metrics) -> str:
     blocks = [_block(metrics, metrics.kinds, title="IoU")]
     if metrics.figures:
         blocks.append(_block(metrics, metrics.figures, title="other measures"))
+    pairs = [(kind, name) for kind, name in PREDICTIONS if name in metrics.figures]
+    if pairs:
+        blocks.append(_calibration(metrics, pairs))
     return "\n\n".join([*blocks, NOTE])
+
+
+def _calibration(metrics: Metrics, pairs: Sequence[tuple[str, str]]) -> str:
+    """Return how predicted IoU goes with true IoU, by source and over all masks."""
+    heads = [f"{kind + ' ' + what:>18}" for kind, _ in pairs for what in ("correlat.", "error")]
+    lines = [f"{'predicted IoU':{NAME_WIDTH}} {'images':>6} {'masks':>6} {' '.join(heads)}"]
+    parts = [(source, metrics.of_source(source)) for source in metrics.sources]
+    for name, part in [*parts, ("all masks", metrics)]:
+        found = [part.calibration(kind, predicted) for kind, predicted in pairs]
+        cells = [f"{value:.3f}" for one in found for value in (one.correlation, one.error)]
+        lines.append(_row(name, part, cells, [len(head) for head in heads]))
+    return "\n".join(lines)
 
 
 def comparison(earlier: Metrics, metrics: Metrics) -> str:

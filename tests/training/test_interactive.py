@@ -312,3 +312,17 @@ def test_a_small_model_learns_a_square_from_clicks_and_boxes() -> None:
 
     assert sum(ious[-5:]) / 5 > 0.8
     assert sum(ious[-5:]) / 5 > ious[0] + 0.3
+
+
+def test_passes_without_a_new_click_may_withhold_all_but_the_last_answer() -> None:
+    config = InteractiveConfig(num_corrections=2, mask_only_passes=1, mask_alone_share=1.0)
+    model = recorder()
+
+    run(model, square(4, 4, 20, 20), config)
+
+    *clicked, alone = model.asked
+    assert [bool((prompts.point_labels >= 0).any()) for prompts in clicked] == [True] * 3
+    assert not (alone.point_labels >= 0).any()
+    assert alone.point_coords.shape[1] <= 2
+    assert not alone.point_coords.any()
+    assert alone.low_res_logits is not None
