@@ -265,10 +265,10 @@ def _run() -> None:
     parser.add_argument("--loaders", type=int, default=0, help="processes that draw views ahead")
     options = parser.parse_args()
     cache: Path = options.cache or options.out
-    pool = Pool(
+    pool, _ = Pool(
         photos_by_source=cache_photos(options.data, cache / "photos"),
         scenes=cache_scenes(options.data, cache / "scenes", count=options.scenes, seed=SCENES_SEED),
-    )
+    ).parted()
     config = replace(
         default,
         num_steps=options.steps,

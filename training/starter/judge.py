@@ -1,9 +1,9 @@
 """Fits the predicted IoU alone: masks and encoder hold still, so each view is decoded just once.
 
 `python -m training.starter.judge --data DIR --run RUN --checkpoint CHECKPOINT --out CHECKPOINT`;
-RUN is the folder of `python -m training.starter`, whose photos and scenes are read again, now at
-the serving size. What was decoded is kept there, so a cut-off fit goes on where it was; figures
-on held-out views go to judged.json.
+the photos that `training.starter` held back and its scenes are read, now at the serving size: on
+photos that were learnt, masks are better than a user gets. What was decoded is kept in RUN, so a
+cut-off fit goes on where it was; figures on views left out of the fit go to judged.json.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class JudgeConfig:
     """
 
     num_views: int = 400
-    photo_share: float = 0.55
+    photo_share: float = 0.8
+    whole_share: float = 0.7
     max_masks: int = 8
     central_share: float = 0.7
     exact_box_share: float = 0.7
@@ -202,7 +203,11 @@ def _joined(parts: Sequence[Judged]) -> Judged:
 def _decode_view(model: Sam, pool: Pool, config: JudgeConfig, number: int) -> Judged:
     size = model.config.image_size_px
     settings = ViewSettings(
-        size_px=size, batch_images=1, max_masks=config.max_masks, photo_share=config.photo_share
+        size_px=size,
+        batch_images=1,
+        max_masks=config.max_masks,
+        photo_share=config.photo_share,
+        whole_share=config.whole_share,
     )
     generator = torch.Generator().manual_seed(config.seed + number)
     views = draw_batch(pool, settings, rng=np.random.default_rng([config.seed, number]))
@@ -260,7 +265,8 @@ def main() -> None:
     """Decode views, fit the judges, carry the automatic threshold over, and save."""
     parser = argparse.ArgumentParser(prog="python -m training.starter.judge")
     parser.add_argument("--data", type=Path, required=True, help="folder of the training sets")
-    parser.add_argument("--run", type=Path, required=True, help="run folder of training.starter")
+    parser.add_argument("--run", type=Path, required=True, help="folder for what is decoded")
+    parser.add_argument("--cache", type=Path, help="of photos and scenes; default: the run folder")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="checkpoint to write, float16")
     parser.add_argument("--scenes", type=int, default=2000)
@@ -270,10 +276,12 @@ def main() -> None:
     model = checkpoints.load(options.checkpoint)
     metadata = checkpoints.read_header(options.checkpoint).metadata
     run: Path = options.run
-    pool = Pool(
-        photos_by_source=cache_photos(options.data, run / "photos"),
-        scenes=cache_scenes(options.data, run / "scenes", count=options.scenes, seed=config.seed),
-    )
+    run.mkdir(parents=True, exist_ok=True)
+    cache: Path = options.cache or run
+    _, pool = Pool(
+        photos_by_source=cache_photos(options.data, cache / "photos"),
+        scenes=cache_scenes(options.data, cache / "scenes", count=options.scenes, seed=config.seed),
+    ).parted()
     judged = collect(model, pool, config, kept=run / KEPT_NAME)
     before, after = fit(model, judged, config)
     figures = {"before": asdict(before), "after": asdict(after)}
