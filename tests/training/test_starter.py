@@ -19,7 +19,7 @@ from sam.config import PRESETS
 from sam.features import ImageFeatures
 from sam.model import Sam, build
 from sam.prompts import Prompts
-from training.scenes import LabelledImage
+from tests.training.squares import squares_pool
 from training.starter import batches as starter_batches
 from training.starter.batches import Batches, ViewBatch, batches, first_masks
 from training.starter.data import Pool, ViewSettings, draw_batch
@@ -32,17 +32,7 @@ from training.starter.views import View
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Pool:
-    """Two pictures, each a bright square on a dark ground, one of them a photo."""
-    paths = []
-    for number, shade in enumerate((60, 20)):
-        image = np.full((64, 64, 3), shade, np.uint8)
-        image[16:48, 8:40] = 220
-        layers = np.zeros((1, 64, 64), np.int16)
-        layers[0, 16:48, 8:40] = 1
-        path = tmp_path / f"picture-{number}.npz"
-        LabelledImage(image, layers).save(path)
-        paths.append(path)
-    return Pool(photos_by_source={"squares": (paths[0],)}, scenes=(paths[1],))
+    return squares_pool(tmp_path)
 
 
 def brief(seconds: float, **changes: float | Path) -> StarterConfig:

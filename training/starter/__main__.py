@@ -6,10 +6,9 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from torch.multiprocessing.spawn import spawn
-
-from training.starter.data import Pool, ViewSettings, cache_photos, cache_scenes
-from training.starter.recipe import StarterConfig, train_worker
+from training.starter.data import ViewSettings, cached_pool
+from training.starter.launch import train
+from training.starter.recipe import StarterConfig
 from training.starter.start import published_trunk
 
 
@@ -92,20 +91,9 @@ def main() -> None:
         whole_share=arguments.whole_share,
     )
     config = replace(config, views=views)
-    pool = Pool(
-        photos_by_source=cache_photos(arguments.data, cache / "photos"),
-        scenes=cache_scenes(
-            arguments.data, cache / "scenes", count=arguments.scenes, seed=config.seed
-        ),
-    )
-    pool, _ = pool.parted()
-    rendezvous = out / "rendezvous"
-    rendezvous.unlink(missing_ok=True)
-    spawn(  # type: ignore[no-untyped-call]
-        train_worker,
-        args=(arguments.processes, pool, config, out, rendezvous.absolute().as_uri()),
-        nprocs=arguments.processes,
-    )
+    pool = cached_pool(arguments.data, cache, num_scenes=arguments.scenes, seed=config.seed)
+    learnt, _ = pool.parted()
+    train(learnt, config, out, processes=arguments.processes)
 
 
 if __name__ == "__main__":

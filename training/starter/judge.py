@@ -29,7 +29,7 @@ from training.interactive import upscaled
 from training.losses import mask_iou
 from training.prompts import boxes_of_masks, clicks_in, noised_boxes
 from training.starter.batches import images_of
-from training.starter.data import Pool, ViewSettings, cache_photos, cache_scenes, draw_batch
+from training.starter.data import Pool, ViewSettings, cached_pool, draw_batch
 
 AMBIGUITY = slice(1, 4)
 KEPT_NAME = "judged.pt"
@@ -278,10 +278,7 @@ def main() -> None:
     run: Path = options.run
     run.mkdir(parents=True, exist_ok=True)
     cache: Path = options.cache or run
-    _, pool = Pool(
-        photos_by_source=cache_photos(options.data, cache / "photos"),
-        scenes=cache_scenes(options.data, cache / "scenes", count=options.scenes, seed=config.seed),
-    ).parted()
+    _, pool = cached_pool(options.data, cache, num_scenes=options.scenes, seed=config.seed).parted()
     judged = collect(model, pool, config, kept=run / KEPT_NAME)
     before, after = fit(model, judged, config)
     figures = {"before": asdict(before), "after": asdict(after)}
