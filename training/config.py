@@ -46,6 +46,8 @@ class InteractiveConfig:
     upscales the logits first, as [S2] does (16 times the pixels).
     supervise_all_ious: train the predicted IoU of all three ambiguity masks, not of the best
     alone; [S2] does, [P] seems to train the best alone; it decides which mask one click returns.
+    rank_weight: of the order of the three ambiguity masks (`losses.order_loss`), beside the error
+    of predicted IoU; [P] has none.
     gradient_through_logits: let later passes teach earlier ones through the logits fed back; left
     open by [P], off in [S2].
     box_is_clear: train the single mask, not the three, where the first prompt is a box, as boxes
@@ -72,6 +74,7 @@ class InteractiveConfig:
     focal_gamma: float = 2.0
     loss_frame: Literal["low_res", "model"] = "low_res"
     supervise_all_ious: bool = True
+    rank_weight: float = 0.0
     gradient_through_logits: bool = False
 
     def __post_init__(self) -> None:

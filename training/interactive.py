@@ -16,7 +16,7 @@ from sam.features import ImageFeatures
 from sam.model import Sam
 from sam.prompts import BOX_LABELS, PADDING_LABEL, Decoded, Prompts
 from training.config import InteractiveConfig
-from training.losses import iou_loss, mask_iou, mask_loss
+from training.losses import iou_loss, mask_iou, mask_loss, order_loss
 from training.prompts import (
     Pass,
     boxes_of_masks,
@@ -196,6 +196,9 @@ def _judge(
     errors = iou_loss(decoded.predicted_iou.float(), true_iou)
     mean_error = (errors * used).sum(1) / used.sum(1)
     iou = mean_error if config.supervise_all_ious else errors[each, winner]
+    if config.rank_weight:
+        order = order_loss(decoded.predicted_iou[:, 1:].float(), true_iou[:, 1:])
+        iou = iou + config.rank_weight * order * used[:, 1]  # where the three are asked
     return _Outcome(mask_loss=best, iou_loss=iou, true_iou=true_iou)
 
 

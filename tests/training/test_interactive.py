@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -326,3 +326,16 @@ def test_passes_without_a_new_click_may_withhold_all_but_the_last_answer() -> No
     assert alone.point_coords.shape[1] <= 2
     assert not alone.point_coords.any()
     assert alone.low_res_logits is not None
+
+
+def test_the_order_of_the_three_masks_is_learnt_where_they_answer() -> None:
+    config = InteractiveConfig(num_corrections=0, rank_weight=1.0, box_share=0.0)
+    plain, ranked = recorder(), recorder()
+
+    run(plain, square(4, 4, 20, 20), replace(config, rank_weight=0.0)).total.backward()
+    run(ranked, square(4, 4, 20, 20), config).total.backward()
+
+    added = ranked.ious.grad[0] - plain.ious.grad[0]
+    assert added[0] == 0.0  # the single mask has no part in it
+    assert added[1:].abs().max() > 0
+    assert added.sum() == pytest.approx(0.0, abs=1e-5)  # only differences between the three count

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam import checkpoints
@@ -26,7 +25,7 @@ from sam.mask_decoder import IouFromMasks
 from sam.model import Sam
 from sam.prompts import BOX_LABELS, Decoded, Prompts
 from training.interactive import upscaled
-from training.losses import mask_iou
+from training.losses import mask_iou, order_loss
 from training.prompts import boxes_of_masks, clicks_in, noised_boxes
 from training.starter.batches import images_of
 from training.starter.data import Pool, ViewSettings, cached_pool, draw_batch
@@ -152,8 +151,9 @@ def fit(model: Sam, judged: Judged, config: JudgeConfig) -> tuple[JudgeReport, J
 
 def judge_loss(predicted: Tensor, true_iou: Tensor, config: JudgeConfig) -> Tensor:
     """Return the squared error of all masks (M, 4) plus the error of the three masks' order."""
-    wanted = (true_iou[:, AMBIGUITY] / config.rank_scale).softmax(1)
-    order = F.cross_entropy(predicted[:, AMBIGUITY] / config.rank_scale, wanted)
+    order = order_loss(
+        predicted[:, AMBIGUITY], true_iou[:, AMBIGUITY], scale=config.rank_scale
+    ).mean()
     return (predicted - true_iou).square().mean() + config.rank_weight * order
 
 

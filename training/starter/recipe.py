@@ -69,7 +69,8 @@ class StarterConfig:
     0 holds it still, and a step then costs half. Late and at a low rate it gains.
     trunk_frozen_blocks: its first blocks, which hold still: edges and textures are the same
     everywhere, and at strides 2 to 8 they are most of a backward pass.
-    mask_alone_share: see `InteractiveConfig`. blank_share: steps that see blank images too.
+    rank_weight, mask_alone_share: see `InteractiveConfig`.
+    blank_share: steps that see blank images too.
     trains_encoder: False leaves the start's encoder as it is, and with it what was built on its
     features: stored embeddings and the detector. For hours too few to move an encoder.
     loaders: processes that draw views ahead of the step; 0 draws them in the step's own.
@@ -88,6 +89,7 @@ class StarterConfig:
     judge_learning_rate: float = 2e-3
     dense_weight: float = 0.7
     iou_weight: float = 2.0
+    rank_weight: float = 0.02
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     warmup_steps: int = 100
@@ -245,6 +247,7 @@ def _annotator(config: StarterConfig, *, is_late: bool) -> InteractiveConfig:
         central_share=0.5,
         exact_box_share=config.exact_box_share,
         iou_weight=config.iou_weight,
+        rank_weight=config.rank_weight,
     )
 
 
