@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image
 
+from training.features import load_rgb
 from training.manifest import ImageRecord, ManifestError, from_coco
 from training.scenes import LabelledImage, SceneAssets, generate_scene
 from training.scenes.labelled import pack_layers
@@ -131,7 +131,7 @@ def cache_photos(data_dir: Path, cache_dir: Path) -> dict[str, tuple[Path, ...]]
 
 def _cache_photo(wanted: tuple[ImageRecord, Path]) -> None:
     record, path = wanted
-    photo = np.asarray(Image.open(record.image_path).convert("RGB"))
+    photo = load_rgb(record.image_path)
     layers = pack_layers([mask.rle.decode() for mask in record.masks])
     LabelledImage(image_hwc_u8=photo, layers_lhw=layers).save(path)
 
