@@ -26,6 +26,7 @@ from sam.config import (
     SamConfig,
     VitConfig,
 )
+from sam.devices import checked_device
 from sam.model import Sam
 from sam.official import OFFICIAL_FILES, cached_path
 from sam.tensor_files import (
@@ -37,7 +38,15 @@ from sam.tensor_files import (
     safetensors_bytes,
 )
 
-__all__ = ["CheckpointError", "Header", "encoder_sha256", "load", "read_header", "save"]
+__all__ = [
+    "CheckpointError",
+    "Header",
+    "checked_device",
+    "encoder_sha256",
+    "load",
+    "read_header",
+    "save",
+]
 
 _CONFIG_KEY = "segloop_config"
 _METADATA_KEY = "segloop_metadata"
@@ -120,16 +129,6 @@ def advice(path: str | Path) -> dict[str, Any]:
     path = find(path)
     found = read_header(path).metadata.get("automatic") if is_safetensors(path) else None
     return dict(found) if isinstance(found, Mapping) else {}
-
-
-def checked_device(name: str) -> torch.device:
-    """Return a device that is there. Raises ValueError."""
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device {name} cannot be used: {reason(error)}") from None
-    return device
 
 
 def find(path: str | Path) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sam import checkpoints, object_detector
+from sam import checkpoints, devices, object_detector
 from sam.checkpoints import write_atomically
 from sam.config import PRESETS
 from training.command import ProgressBar, exit_code_of
@@ -104,7 +104,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--learning-rate", type=float)
     add("--start-share", type=float, help="of the start in the saved weights (0.4)")
     add("--seed", type=int)
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--device", choices=devices.NAMES, default=devices.AUTO)
     parser.set_defaults(run=_run_train)
 
 

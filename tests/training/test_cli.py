@@ -206,7 +206,7 @@ def test_bad_input_is_told_in_one_line(
         assert (
             main(["train", "--checkpoint", str(sam), "--data", str(manifest), *run, *device]) == 2
         )
-        assert last_error(capsys).startswith("error: there is no CUDA device")
+        assert last_error(capsys).startswith("error: device cuda cannot be used: ")
 
 
 def test_a_checkpoint_of_another_shape_is_told_in_one_line(
