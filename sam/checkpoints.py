@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from sam.config import (
 )
 from sam.devices import checked_device
 from sam.model import Sam
-from sam.official import OFFICIAL_FILES, cached_path
+from sam.official import OFFICIAL_FILES, cached_path, prefix_of, relative_of
 from sam.tensor_files import (
     CheckpointError,
     TensorFile,
@@ -98,14 +99,14 @@ def load(
     are checked before one is read. Raises CheckpointError.
     """
     path = find(path)
-    with opened(path) as file:
+    with opened_model(path) as file:
         config = _configuration(path, file)
         if image_size_px is not None:
             try:
                 config = config.at_image_size(image_size_px)
             except ConfigError as error:
                 raise CheckpointError(str(error)) from None
-        model = _without_weights(config, path)
+        model = _fitting(config, path, file)
         tensors = file.read_fitting(model.state_dict())
     model.load_state_dict(tensors, assign=True)
     model.restore_buffers()
@@ -115,10 +116,23 @@ def load(
 
 
 def configuration(path: str | Path) -> SamConfig:
-    """Return the shape of the model a file holds, without its weights. Raises CheckpointError."""
+    """Return the shape of the model a file holds, without reading its weights.
+
+    Raises CheckpointError for what `load` refuses by names, shapes and types.
+    """
     path = find(path)
+    with opened_model(path) as file:
+        config = _configuration(path, file)
+        _fitting(config, path, file)
+    return config
+
+
+@contextmanager
+def opened_model(path: Path) -> Iterator[TensorFile]:
+    """Open a model file; official names are found under what trainers put around them."""
     with opened(path) as file:
-        return _configuration(path, file)
+        ours = is_safetensors(path)
+        yield file if ours else file.without_prefix(prefix_of(file.shapes))
 
 
 def advice(path: str | Path) -> dict[str, Any]:
@@ -231,7 +245,29 @@ def _official_config(file: TensorFile) -> SamConfig:
         width = config.encoder.embed_dim if isinstance(config.encoder, VitConfig) else 0
         if shape == (1, config.embedding_size, config.embedding_size, width):
             return config
-    raise CheckpointError(f"{file.name} is not one of the official models {', '.join(OFFICIAL)}")
+    relative = relative_of(file.shapes)
+    found = f"; it holds {relative}" if relative else ""
+    raise CheckpointError(
+        f"{file.name} is not one of the official models {', '.join(OFFICIAL)}{found}"
+    )
+
+
+def _fitting(config: SamConfig, path: Path, file: TensorFile) -> Sam:
+    """Build the model, without memory, and check that the file has its tensors and no others."""
+    model = _without_weights(config, path)
+    expected = model.state_dict()
+    try:
+        file.check_fit(expected)
+    except CheckpointError as error:
+        extra = file.shapes.keys() - expected.keys()
+        if not extra or is_safetensors(path):
+            raise
+        help_ = "save the SAM's own tensors alone"
+        if config.arch in OFFICIAL_FILES:
+            help_ += f", or take the official model: python -m sam fetch {config.arch}"
+        what = relative_of(extra) or "no part of this model"
+        raise CheckpointError(f"{error}; what it has more is {what}: {help_}") from None
+    return model
 
 
 def _without_weights(config: SamConfig, path: Path) -> Sam:

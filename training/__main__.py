@@ -25,6 +25,7 @@ from training.evaluate import REPORT_CLICKS, Measures, evaluate
 from training.features import FeatureStore
 from training.grow import write_grown
 from training.manifest import (
+    COCO_NAME,
     ManifestError,
     combine,
     open_dataset,
@@ -43,6 +44,7 @@ from training.train import train
 from training.train_detector import measure_detector, train_detector
 
 IOU_GOALS = (0.85, 0.90)
+_DATA_HELP = f"COCO folder ({COCO_NAME} beside images/) or manifest of JSON lines"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True)
-    add("--data", type=Path, required=True, help="COCO folder or manifest")
+    add("--data", type=Path, required=True, help=_DATA_HELP)
     add("--image-size", type=_positive, help="serve a pyramid model at this size")
     add("--max-masks-per-image", type=_positive, default=6)
     add("--max-images", type=_positive)
@@ -88,7 +90,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, help="where to start from")
-    add("--data", type=Path, required=True, help="COCO folder or manifest")
+    add("--data", type=Path, required=True, help=_DATA_HELP)
     add("--out", type=Path, required=True, help="run folder; resumes what it holds")
     add("--preset", choices=tuple(TRAIN_PRESETS), default="retrain", help="all other numbers")
     add("--trainable", choices=("decoder", "all", "lora"), help="lora: adapters in the encoder")
@@ -110,7 +112,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _add_train_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sam", type=Path, required=True, help="the model whose encoder it reads")
-    parser.add_argument("--data", type=Path, required=True, nargs="+", help="COCO or manifests")
+    parser.add_argument("--data", type=Path, required=True, nargs="+", help=_DATA_HELP)
     parser.add_argument("--out", type=Path, required=True, help="run folder; resumes what it holds")
     parser.add_argument("--start", type=Path, help="a detector of the same encoder to start from")
     parser.add_argument("--steps", type=_positive)
@@ -126,7 +128,7 @@ def _add_train_detector(parser: argparse.ArgumentParser) -> None:
 def _add_evaluate_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sam", type=Path, required=True)
     parser.add_argument("--detector", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="COCO folder or manifest")
+    parser.add_argument("--data", type=Path, required=True, help=_DATA_HELP)
     parser.add_argument(
         "--close-ups",
         action="store_true",
