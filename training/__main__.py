@@ -21,6 +21,7 @@ from sam.config import PRESETS
 from training.command import ProgressBar, exit_code_of
 from training.config import LARGE_SCALE_JITTER, TRAIN_PRESETS, TrainConfig
 from training.detector_config import DetectorTrainConfig
+from training.detector_metrics import detection_metrics, metrics_by_source
 from training.evaluate import REPORT_CLICKS, Measures, evaluate
 from training.features import FeatureStore
 from training.grow import write_grown
@@ -36,12 +37,12 @@ from training.metrics import Metrics
 from training.plots import load_matplotlib, write_plots
 from training.processes import joined
 from training.recall import recall_settings
-from training.report import comparison, table
+from training.report import comparison, detector_table, table
 from training.run_folder import PROBLEMS_NAME, TrainError
 from training.samples import Samples
 from training.stopping import stop_on_signals
 from training.train import train
-from training.train_detector import measure_detector, train_detector
+from training.train_detector import detect_all, train_detector
 
 IOU_GOALS = (0.85, 0.90)
 _DATA_HELP = f"COCO folder ({COCO_NAME} beside images/) or manifest of JSON lines"
@@ -294,7 +295,7 @@ def _run_evaluate_detector(options: argparse.Namespace) -> None:
     if detector.config.encoder_sha256 != store.encoder_sha256:
         raise TrainError(f"{options.detector} reads another encoder than {options.sam} has")
     with tqdm(total=len(images), unit="image") as bar:
-        metrics = measure_detector(
+        found = detect_all(
             detector,
             images=images,
             store=store,
@@ -302,7 +303,8 @@ def _run_evaluate_detector(options: argparse.Namespace) -> None:
             looks_closer=options.close_ups,
             on_image=lambda done: bar.update(1),
         )
-    print(json.dumps(metrics))
+    print(detector_table(found))
+    print(json.dumps(detection_metrics(found) | {"sources": metrics_by_source(found)}))
 
 
 def _read_metrics(path: Path) -> Metrics:

@@ -1,9 +1,10 @@
-"""An evaluation for people: tables of means with their intervals, and comparisons."""
+"""Evaluations for people: tables of means with their intervals, and comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from training.detector_metrics import ImageDetections, detection_metrics, metrics_by_source
 from training.metrics import Metrics, paired_difference
 
 NAME_WIDTH = 22
@@ -32,6 +33,24 @@ def _calibration(metrics: Metrics, pairs: Sequence[tuple[str, str]]) -> str:
         found = [part.calibration(kind, predicted) for kind, predicted in pairs]
         cells = [f"{value:.3f}" for one in found for value in (one.correlation, one.error)]
         lines.append(_row(name, part, cells, [len(head) for head in heads]))
+    return "\n".join(lines)
+
+
+def detector_table(images: Sequence[ImageDetections]) -> str:
+    """Return box recall and average precision by source and over all."""
+    names = {"recall_50_at_100": "recall@100", "ap_50": "AP50"}
+    head = " ".join(f"{name:>10}" for name in names.values())
+    lines = [f"{'boxes at IoU 0.5':{NAME_WIDTH}} {'images':>6} {'boxes':>6} {head}"]
+    by_source, over_all = metrics_by_source(images), detection_metrics(images)
+    macro = {
+        name: sum(part[name] for part in by_source.values()) / max(len(by_source), 1)
+        for name in names
+    }
+    rows = {**by_source, "mean over sources": over_all | macro, "all boxes": over_all}
+    for name, part in rows.items():
+        figures = " ".join(f"{part[key]:10.3f}" for key in names)
+        counts = f"{part['num_images']:6.0f} {part['num_boxes']:6.0f}"
+        lines.append(f"{name[:NAME_WIDTH]:{NAME_WIDTH}} {counts} {figures}")
     return "\n".join(lines)
 
 
