@@ -20,6 +20,7 @@ IN_THE_MAKING = {
     ModelVersionStatus.TRAINING: "being trained",
     ModelVersionStatus.TRAINED: "being evaluated",
 }
+WAITS_FOR_ITS_SAM = "Came with a starter: serves as soon as a SAM of its encoder does"
 NOTICEABLE = 0.0005  # half of the last digit shown
 
 
@@ -33,12 +34,14 @@ class MetricCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRow:
-    """`action`: Promote, Roll back or nothing; `needs_reason` when the figures speak against it."""
+    """`state`: its status as a lead reads it. `action`: Promote, Roll back or nothing;
+    `needs_reason` when the figures speak against it."""
 
     id: UUID
     number: int
     arch: str
     status: str
+    state: str
     tone: str
     trained_on: str
     metrics: Sequence[MetricCell]
@@ -109,19 +112,21 @@ def _row(
 ) -> VersionRow:
     evaluation = _newest(version)
     blockers = _blockers(version)
-    action = _action(version)
+    waits = _waits_for_its_sam(version, versions)
+    action = "" if waits else _action(version)
     snapshot = version.snapshot
     return VersionRow(
         id=version.pk,
         number=version.number,
         arch=version.arch,
         status=version.status,
-        tone=wording.tone(version.status),
+        state="waiting" if waits else version.status,
+        tone="" if waits else wording.tone(version.status),
         trained_on=(
             f"{snapshot.num_masks} masks, {snapshot.num_images} images" if snapshot else "shipped"
         ),
         metrics=_cells(words, evaluation, _baseline(version, evaluation, versions)),
-        verdict=_in_words(_verdict(version, blockers, versions), words),
+        verdict=WAITS_FOR_ITS_SAM if waits else _in_words(_verdict(version, blockers), words),
         error=version.error,
         action=action,
         action_testid="rollback-version" if action == "Roll back" else "promote-version",
@@ -179,14 +184,10 @@ def _serving(versions: Sequence[ModelVersion]) -> ModelVersion | None:
     return next((one for one in versions if one.status == ModelVersionStatus.SERVING), None)
 
 
-def _verdict(
-    version: ModelVersion, blockers: Sequence[str], versions: Sequence[ModelVersion]
-) -> str:
+def _verdict(version: ModelVersion, blockers: Sequence[str]) -> str:
     status = ModelVersionStatus(version.status)
     if version.error:
         return version.error
-    if status == ModelVersionStatus.EVALUATED and _waits_for_its_sam(version, versions):
-        return "Came with a starter: serves as soon as a SAM of its encoder does"
     if blockers:
         return "Kept back: " + "; ".join(blockers)
     if status in (ModelVersionStatus.EVALUATED, ModelVersionStatus.REJECTED):
@@ -195,8 +196,10 @@ def _verdict(
 
 
 def _waits_for_its_sam(version: ModelVersion, versions: Sequence[ModelVersion]) -> bool:
-    """Whether it is a shipped detector that reads another encoder than the serving SAM's."""
+    """Whether it is a shipped detector that has not served, of another encoder than serves now."""
     if version.family != ModelFamily.OBJECT_DETECTOR or version.snapshot_id is not None:
+        return False
+    if version.status != ModelVersionStatus.EVALUATED:
         return False
     sam = _serving([one for one in versions if one.family == ModelFamily.SAM])
     return sam is None or sam.encoder_sha256 != version.encoder_sha256

@@ -378,6 +378,8 @@ def test_versions_have_figures_and_roll_back_needs_an_earlier_one(
     with pytest.raises(ApiError, match="earlier version"):
         segloop.loop.roll_back(project.slug, "sam")
     assert segloop.loop.promote(project.slug, sam.id).status == "serving"
+    version, job = segloop.loop.upgrade_to_starter(project.slug)
+    assert (version.id, version.status, job) == (sam.id, "serving", None), "it has it already"
     with pytest.raises(ApiError) as refused:
         segloop.loop.retrain(project.slug, "sam", trains="decoder")
     assert refused.value.status in (409, 422)
