@@ -6,6 +6,7 @@ The graph is exported once for each encoder and kept in a folder of the caller's
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from sam.model import Sam
 _OPSET = 17
 _MAX_BYTES = 2_000_000_000
 """A larger graph does not fit in one protobuf file (vit_h)."""
+
+
+KEPT_GRAPHS = 4
+"""How many encoders' graphs stay in a folder."""
 
 
 class EngineError(ValueError):
@@ -42,9 +47,19 @@ def use_onnxruntime(model: Sam, cache_dir: Path, *, num_threads: int | None = No
         )
     size_px = model.config.image_size_px
     path = cache_dir / f"encoder-{encoder_sha256(model)[:16]}-{size_px}.onnx"
-    if not path.is_file():
+    if path.is_file():
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # read now, written then
+    else:
         _export(model, path)
+        _forget_old(cache_dir)
     model.use_engine(_OnnxEncoder(path, num_threads=num_threads or torch.get_num_threads()))
+
+
+def _forget_old(cache_dir: Path) -> None:
+    """Remove all but the graphs that were used last: every retrained encoder leaves one."""
+    graphs = sorted(cache_dir.glob("encoder-*.onnx"), key=lambda path: path.stat().st_atime_ns)
+    for path in graphs[:-KEPT_GRAPHS]:
+        path.unlink(missing_ok=True)
 
 
 class _OnnxEncoder:
@@ -53,6 +68,8 @@ class _OnnxEncoder:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
+        # waiting threads sleep: spinning, they take the core from whatever else runs
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors only
         self._session: Any = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]

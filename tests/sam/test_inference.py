@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sam.model import Sam, build
-from sam.onnx_encoder import EngineError, use_onnxruntime
+from sam.onnx_encoder import KEPT_GRAPHS, EngineError, use_onnxruntime
 from sam.prompts import Prompts
 
 POINTS = torch.tensor([[[60.0, 40.0]], [[20.0, 30.0]]])
@@ -68,6 +68,19 @@ def test_onnxruntime_encodes_like_torch_and_keeps_its_graph(
                 found.high_res_features, expected.high_res_features, atol=1e-4, rtol=0
             )
         assert graph.stat().st_mtime_ns == made_ns
+
+
+def test_only_the_graphs_that_were_used_last_stay(tmp_path: Path) -> None:
+    first = build("tiny", seed=0).eval()
+    use_onnxruntime(first, tmp_path)
+    (kept,) = tmp_path.iterdir()
+    for seed in range(1, KEPT_GRAPHS + 2):
+        use_onnxruntime(first, tmp_path)  # in use all the while
+        use_onnxruntime(build("tiny", seed=seed).eval(), tmp_path)
+
+    graphs = list(tmp_path.iterdir())
+    assert len(graphs) == KEPT_GRAPHS
+    assert kept in graphs
 
 
 def test_an_encoder_in_an_engine_cannot_be_trained_unnoticed(tmp_path: Path) -> None:

@@ -14,9 +14,12 @@ from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Project
 from engine.selectors.models import serving_version
 from sam import checkpoints, object_detector
+from sam.config import VitConfig
 from sam.devices import best_device
 from sam.model import Sam
 from sam.object_detector import ObjectDetector
+from sam.onnx_encoder import use_onnxruntime
+from workers.work_dir import work_dir
 
 Model = TypeVar("Model")
 
@@ -39,7 +42,19 @@ class _LastOne(Generic[Model]):
         return self._model
 
 
-_sams = _LastOne[Sam](lambda key: checkpoints.load(storage.path_of(key), device=best_device()))
+def _load_sam(key: str) -> Sam:
+    """Load a promptable model; small encoders run in onnxruntime where that is the faster.
+
+    On one core, 512 px: the starter's 0.07 s instead of 0.18 s. ViTs gain little and would need
+    their weights twice.
+    """
+    model = checkpoints.load(storage.path_of(key), device=best_device())
+    if model.device.type == "cpu" and not isinstance(model.config.encoder, VitConfig):
+        use_onnxruntime(model, work_dir("encoders"))
+    return model
+
+
+_sams = _LastOne[Sam](_load_sam)
 _detectors = _LastOne[ObjectDetector](
     lambda key: object_detector.load(storage.path_of(key), device=best_device())
 )
