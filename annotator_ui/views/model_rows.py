@@ -20,7 +20,7 @@ IN_THE_MAKING = {
     ModelVersionStatus.TRAINING: "being trained",
     ModelVersionStatus.TRAINED: "being evaluated",
 }
-WAITS_FOR_ITS_SAM = "Came with a starter: serves as soon as a SAM of its encoder does"
+WAITS_FOR_ITS_SAM = "Came with a starter: serves once a SAM of its encoder does"
 NOTICEABLE = 0.0005  # half of the last digit shown
 
 

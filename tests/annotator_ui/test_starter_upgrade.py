@@ -108,7 +108,7 @@ def test_where_masks_are_held_out_it_is_measured_first(
     assert text_of(html, "serving-sam") == "v1 serves"
     assert "being evaluated" in html
     assert "Evaluate SAM" in html
-    assert "serves as soon as a SAM of its encoder does" in html
+    assert "serves once a SAM of its encoder does" in html
     assert not has(html, "promote-version-open"), "nobody can let it serve beside another encoder"
     loop = html_of(as_lead, f"{PAGE}loop/")
     assert "upgrade to the shipped starter" in loop
