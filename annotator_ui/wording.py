@@ -72,7 +72,8 @@ TRAINS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class FamilyWords:
-    """`metrics`: key in the evaluation and column heading."""
+    """`metrics`: key in the evaluation and column heading. `shipped`: what to expect while the
+    shipped model serves, which was not trained on this project."""
 
     title: str
     retrain_label: str
@@ -80,6 +81,7 @@ class FamilyWords:
     caption: str
     empty: str
     metrics: tuple[tuple[str, str], ...]
+    shipped: str = ""
 
 
 FAMILIES: Mapping[str, FamilyWords] = {
@@ -96,6 +98,10 @@ FAMILIES: Mapping[str, FamilyWords] = {
             ("clicks_5_miou", "5 clicks"),
             ("box_miou", "Box"),
         ),
+        shipped="The shipped model is small, so that it runs anywhere. Plain, separate objects it "
+        "mostly outlines at the first click; on crowded everyday photos the first click is often a "
+        "part of the object or too much, so click on, or draw a box around it. It learns your kind "
+        "of photo when you retrain: some 20 masks are enough for a first round.",
     ),
     ModelFamily.OBJECT_DETECTOR: FamilyWords(
         title="Object detector",

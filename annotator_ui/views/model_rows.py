@@ -62,6 +62,7 @@ class FamilyPanel:
     retrain_testid: str
     metric_names: Sequence[str]
     serving: int | None
+    shipped: str
     versions: Sequence[VersionRow]
     starter: StarterNotice | None
 
@@ -102,6 +103,7 @@ def _panel(
         retrain_testid=words.retrain_testid,
         metric_names=[name for _, name in words.metrics],
         serving=serving.number if serving else None,
+        shipped=words.shipped if serving is not None and serving.snapshot is None else "",
         versions=[_row(version, words=words, versions=versions) for version in own],
         starter=starter,
     )

@@ -259,8 +259,11 @@ def test_a_worse_model_is_promoted_only_with_a_reason_and_rolled_back_without(
     assert "should not serve" in refused
     assert text_of(refused, "serving-sam") == "v1 serves"
 
+    assert "The shipped model is small" in text_of(refused, "shipped-model")
+
     promoted = as_lead.post(f"{PAGE}promote/", {**body, "reason": "trial"}, follow=True)
     assert text_of(promoted.content.decode(), "serving-sam") == "v2 serves"
+    assert not has(promoted.content.decode(), "shipped-model")  # v2 was trained on the project
     assert has(promoted.content.decode(), "rollback-version")
 
     before = candidate.parent
