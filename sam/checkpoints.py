@@ -30,7 +30,15 @@ from sam.tensor_files import (
     safetensors_bytes,
 )
 
-__all__ = ["CheckpointError", "Header", "encoder_sha256", "load", "read_header", "save"]
+__all__ = [
+    "CheckpointError",
+    "Header",
+    "encoder_sha256",
+    "load",
+    "read_header",
+    "rewrite_metadata",
+    "save",
+]
 
 _CONFIG_KEY = "segloop_config"
 _METADATA_KEY = "segloop_metadata"
@@ -71,6 +79,20 @@ def save(
     write_atomically(Path(path), safetensors_bytes(tensors, header))
 
 
+def rewrite_metadata(path: str | Path, out: Path, changes: Mapping[str, Any]) -> None:
+    """Copy one of our files with other metadata; its weights stay as they are, byte for byte.
+
+    Raises CheckpointError.
+    """
+    path = find(path)
+    metadata = {**read_header(path).metadata, **changes}
+    values = read_header_values(path, what="checkpoint", config_key=_CONFIG_KEY)
+    header = {**values, _METADATA_KEY: json.dumps(metadata, sort_keys=True)}
+    with opened(path) as file:
+        tensors = {name: file.read(name).clone() for name in file.shapes}
+    write_atomically(out, safetensors_bytes(tensors, header))
+
+
 def load(
     path: str | Path, *, device: torch.device | str = "cpu", image_size_px: int | None = None
 ) -> Sam:
@@ -103,16 +125,6 @@ def configuration(path: str | Path) -> SamConfig:
     path = find(path)
     with opened(path) as file:
         return _configuration(path, file)
-
-
-def advice(path: str | Path) -> dict[str, Any]:
-    """Return the automatic-stage settings a checkpoint recommends; empty when it says nothing.
-
-    Raises CheckpointError.
-    """
-    path = find(path)
-    found = read_header(path).metadata.get("automatic") if is_safetensors(path) else None
-    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def checked_device(name: str) -> torch.device:
