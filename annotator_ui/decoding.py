@@ -186,7 +186,7 @@ class Decoder:
             )
         except Exception as error:  # see _session
             raise DecodingError(f"decoder {self.name} failed: {error}") from error
-        num_prompts = len(points) + 2 * (box is not None) + (seed is not None)
+        num_prompts = len(points) + 2 * (box is not None) + 2 * (seed is not None)
         return [
             (to_image_mask(low_res[0, index], frame=self.frame), float(scores[0, index]))
             for index in choose_masks(scores[0], num_prompts=num_prompts)

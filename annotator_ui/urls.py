@@ -38,6 +38,7 @@ urlpatterns = [
     path("projects/<slug:slug>/loop/", loop, name="loop"),
     path("projects/<slug:slug>/policy/", actions.policy, name="policy"),
     path("projects/<slug:slug>/roll-back/", actions.roll_back, name="roll-back"),
+    path("projects/<slug:slug>/starter-upgrade/", actions.starter_upgrade, name="starter-upgrade"),
     path("projects/<slug:slug>/advance/", actions.advance, name="advance"),
     path("projects/<slug:slug>/back/", actions.back, name="back"),
     path("projects/<slug:slug>/promote/", actions.promote, name="promote"),

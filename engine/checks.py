@@ -12,6 +12,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning
 from django.core.checks import register as register_check
 from django.db import DatabaseError, connections
 
+from engine.shipped import SAM_FILE
+
 
 def register() -> None:
     """Register this app's checks. The database's own run with `migrate` and `check --database`."""
@@ -41,7 +43,7 @@ def check_data_dir(**_: Any) -> list[CheckMessage]:
 
 def check_starter(**_: Any) -> list[CheckMessage]:
     """W001: new projects will have no model to label with."""
-    path = Path(settings.STARTER_DIR) / "starter.safetensors"
+    path = Path(settings.STARTER_DIR) / SAM_FILE
     if path.is_file():
         return []
     return [

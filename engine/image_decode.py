@@ -1,6 +1,7 @@
 """Decode untrusted images, each in a process of its own: bytes on stdin, clean photo on stdout.
 
-Run as a script in isolated mode by services/photos.py. No Django, no secrets, little memory.
+Run as a script in isolated mode by services/photos.py. No Django, no secrets, little memory; of our
+packages only masks/rgb.py, which tells how any mode and depth becomes 8-bit RGB.
 A request is its length (8 bytes) and the image's bytes. The server, which never looks into them,
 forks a child for each: decoders are loaded once, but what an image does to its process dies there.
 An answer is its length (8 bytes, 0 when the child died), one line of JSON, the photo's bytes, then
@@ -18,6 +19,7 @@ import struct
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import IO, Any
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
@@ -29,14 +31,10 @@ MAX_LOSSLESS_PIXELS = 4_000_000
 LOSSLESS_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 JPEG_QUALITY = 95
 THUMBNAIL_SIDE_PX = 320
-BACKGROUND_RGB = (255, 255, 255)
-"""What shows through transparent pixels."""
 MEMORY_BYTES = 1_600_000_000
 CPU_S = 30
 WALL_S = 60
 MAX_ANSWER_BYTES = 256 << 20
-DEEP_MAX = 4095
-"""Grey that goes beyond 12 bits is taken as the 16 bits that its file says."""
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -64,6 +62,8 @@ def decode(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
     """Return the facts, the photo and its thumbnail, both re-encoded from pixels alone."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    from masks.rgb import PictureError, to_rgb
+
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     try:
@@ -77,7 +77,9 @@ def decode(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
         raise Refused(f"it is not a {FORMAT_NAMES} image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Refused(f"it has more than {MAX_PIXELS // 1_000_000} million pixels") from None
-    except MemoryError:
+    except PictureError as error:
+        raise Refused(str(error)) from None
+    except (Refused, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever their arithmetic trips over
         raise Refused(f"it is damaged or cut off ({first_line(error)})") from None
@@ -96,6 +98,8 @@ def decode(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
 
 def check_header(image: Any) -> None:
     """Refuse by what the header says, before a pixel is decoded."""
+    from masks.rgb import check_single
+
     width_px, height_px = image.size
     if width_px * height_px > MAX_PIXELS:
         raise Refused(f"it has more than {MAX_PIXELS // 1_000_000} million pixels")
@@ -103,42 +107,7 @@ def check_header(image: Any) -> None:
         raise Refused(
             f"it is {width_px} x {height_px} px; sides must have {MIN_SIDE_PX} to {MAX_SIDE_PX} px"
         )
-    # A camera's MPO is a JPEG with extra views behind the photo; the first is the photo.
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise Refused("it is animated or has several pages; hand in single pictures")
-
-
-def to_rgb(image: Any) -> Any:
-    """Convert any mode to 8-bit RGB: full range kept, transparency laid on white."""
-    if image.mode.startswith(("I", "F")):
-        return scaled_grey(image).convert("RGB")
-    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
-        from PIL import Image
-
-        layer = image.convert("RGBA")
-        background = Image.new("RGBA", layer.size, (*BACKGROUND_RGB, 255))
-        return Image.alpha_composite(background, layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def scaled_grey(image: Any) -> Any:
-    """Scale deep grey to 8 bits. Pillow's own convert() cuts every value above 255 to white.
-
-    Whole numbers are divided by their depth, so black and relative brightness stay: 65535 becomes
-    255. Values of at most 4095 are those of a 10 or 12-bit camera in a 16-bit file, which would
-    all be near black: they are divided by the bits in use. Floats are stretched from minimum to
-    maximum.
-    """
-    floats = image.convert("F")
-    low, high = floats.getextrema()
-    if low != low or high != high or abs(low) == float("inf") or abs(high) == float("inf"):
-        raise Refused("it holds values that are no numbers")
-    if not image.mode.startswith("F") and low >= 0:
-        bits = max(int(high).bit_length(), 8)
-        low, high = 0.0, float(2 ** (bits if high <= DEEP_MAX else max(bits, 16)) - 1)
-    scale = 255.0 / (high - low) if high > low else 0.0
-    # In mode F, point() takes only `value * scale + offset`. + 0.5 rounds, as convert() truncates.
-    return floats.point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
+    check_single(image)
 
 
 def encoded(image: Any, *, lossless: bool, quality: int = JPEG_QUALITY) -> bytes:
@@ -238,6 +207,10 @@ def load_decoders() -> None:
         WebPImagePlugin,
     )
 
+    import masks.rgb  # noqa: F401
+
 
 if __name__ == "__main__":
+    # Isolated mode finds installed packages only; they go before ours.
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
     serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,4 +1,4 @@
-"""Exact binary masks: run-length codes, boxes, regions and overlap.
+"""Exact binary masks: run-length codes, boxes, regions and overlap; and the pixels under them.
 
-A leaf library on numpy; it knows neither the model nor the platform.
+A leaf library on numpy (and Pillow, in rgb); it knows neither the model nor the platform.
 """

@@ -111,8 +111,8 @@ def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = 1.0)
 class _Candidate:
     """A mask that passed the filters of its crop and is painted only if NMS keeps it.
 
-    rank: what it is ranked by within its crop. logits: (S, S) low-resolution, in the crop's frame. box_xyxy_px: first and last column and row
-    inside, in the photo's frame.
+    rank: by what it is ranked within its crop. logits: (S, S) low-resolution, in the crop's frame.
+    box_xyxy_px: first and last column and row inside, in the photo's frame.
     """
 
     crop: Crop

@@ -1,4 +1,4 @@
-"""How automatic masks are looked for and which are kept: settings, presets and one quality slider."""
+"""How automatic masks are looked for and which are kept: settings, presets, a quality slider."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class AutomaticSettings:
     mask lies yet, by coarse answers; draw only what passes (`sam.survey`).
     full_votes: with the adaptive grid, how many points must answer with a mask for its predicted
     IoU to count in full; with v of them it counts log(1 + v) / log(1 + full_votes). 0: any is full.
+    settled_votes: with the adaptive grid, a passing mask that so many points answer with needs no
+    further points inside; 0: every point is asked.
     min_contrast_levels: least difference (of 255, in a colour channel) between the mean colours of
     a mask and of the ring around it; 0 keeps masks on plain ground.
     edge_margin_px: how near to an inner crop border a mask is taken as cut off.
@@ -43,6 +45,7 @@ class AutomaticSettings:
     mask_nms_iou_thresh: float | None = None
     adaptive_grid: bool = False
     full_votes: int = 0
+    settled_votes: int = 5
     min_contrast_levels: float = 0.0
     edge_margin_px: int = 20
     max_area_share: float | None = None
@@ -59,7 +62,7 @@ class AutomaticSettings:
             raise ValueError("the crop overlap ratio lies between 0 and 1")
         if self.mask_nms_iou_thresh is not None and not 0 <= self.mask_nms_iou_thresh <= 1:
             raise ValueError("the IoU of mask NMS lies between 0 and 1")
-        if self.full_votes < 0 or self.min_contrast_levels < 0:
+        if min(self.full_votes, self.settled_votes, self.min_contrast_levels) < 0:
             raise ValueError("votes and contrast cannot be negative")
         if self.full_votes and not self.adaptive_grid:
             raise ValueError("votes are counted with the adaptive grid only")

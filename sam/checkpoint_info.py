@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sam.advice import ADVICE_KEY
-from sam.checkpoints import configuration, find, read_header
+from sam.checkpoints import configuration, find, opened_model, read_header
 from sam.official import OFFICIAL_FILES
-from sam.tensor_files import is_safetensors, opened
+from sam.tensor_files import is_safetensors
 
 _ABSENT = "not stated"
 
@@ -19,7 +19,8 @@ _ABSENT = "not stated"
 def describe(path: str | Path) -> list[tuple[str, str]]:
     """Return labels and values: kind, sizes, licence, training, recommended settings.
 
-    path: like that of checkpoints.load. Raises CheckpointError.
+    path: like that of checkpoints.load. Raises CheckpointError for what load refuses, but for
+    values that are not finite: those are seen only when they are read.
     """
     path = find(path)
     config = configuration(path)
@@ -27,11 +28,13 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
         ("file", f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"),
         ("arch", f"{config.arch} at {config.image_size_px} px"),
     ]
-    with opened(path) as file:
+    with opened_model(path) as file:
         sizes: defaultdict[str, int] = defaultdict(int)
         for name, shape in file.shapes.items():
             sizes[name.split(".")[0]] += prod(shape)
         lines += [(part, f"{size:,} values") for part, size in sorted(sizes.items())]
+        if file.wrapper:
+            lines.append(("unwrapped", file.wrapper))
         lines.append(("stored as", ", ".join(sorted(set(file.dtypes.values())))))
     metadata = read_header(path).metadata if is_safetensors(path) else _published(path)
     automatic = metadata.pop(ADVICE_KEY, None)

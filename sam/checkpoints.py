@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from sam.config import PRESETS, ConfigError, SamConfig, VitConfig
+from sam.config import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    PRESETS,
+    ConfigError,
+    SamConfig,
+    VitConfig,
+)
+from sam.devices import checked_device
 from sam.model import Sam
-from sam.official import OFFICIAL_FILES, cached_path
+from sam.official import OFFICIAL_FILES, cached_path, prefix_of, relative_of
 from sam.tensor_files import (
     CheckpointError,
     TensorFile,
@@ -33,6 +42,7 @@ from sam.tensor_files import (
 __all__ = [
     "CheckpointError",
     "Header",
+    "checked_device",
     "encoder_sha256",
     "load",
     "read_header",
@@ -45,7 +55,7 @@ _METADATA_KEY = "segloop_metadata"
 ENCODER_KEY = "encoder_sha256"
 OFFICIAL = ("vit_b", "vit_l", "vit_h")
 _MAX_LAYERS, _MAX_SIZE = 256, 1 << 16  # far above every real model; a hostile header ends here
-_LAYER_COUNTS = ("depth", "depths", "num_layers", "attention_blocks")
+_LAYER_COUNTS = ("depth", "depths", "repeats", "num_layers", "attention_blocks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +114,14 @@ def load(
     are checked before one is read. Raises CheckpointError.
     """
     path = find(path)
-    with opened(path) as file:
+    with opened_model(path) as file:
         config = _configuration(path, file)
         if image_size_px is not None:
             try:
                 config = config.at_image_size(image_size_px)
             except ConfigError as error:
                 raise CheckpointError(str(error)) from None
-        model = _without_weights(config, path)
+        model = _fitting(config, path, file)
         tensors = file.read_fitting(model.state_dict())
     model.load_state_dict(tensors, assign=True)
     model.restore_buffers()
@@ -121,20 +131,23 @@ def load(
 
 
 def configuration(path: str | Path) -> SamConfig:
-    """Return the shape of the model a file holds, without its weights. Raises CheckpointError."""
+    """Return the shape of the model a file holds, without reading its weights.
+
+    Raises CheckpointError for what `load` refuses by names, shapes and types.
+    """
     path = find(path)
+    with opened_model(path) as file:
+        config = _configuration(path, file)
+        _fitting(config, path, file)
+    return config
+
+
+@contextmanager
+def opened_model(path: Path) -> Iterator[TensorFile]:
+    """Open a model file; official names are found under what trainers put around them."""
     with opened(path) as file:
-        return _configuration(path, file)
-
-
-def checked_device(name: str) -> torch.device:
-    """Return a device that is there. Raises ValueError."""
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device {name} cannot be used: {reason(error)}") from None
-    return device
+        ours = is_safetensors(path)
+        yield file if ours else file.without_prefix(prefix_of(file.shapes))
 
 
 def find(path: str | Path) -> Path:
@@ -216,6 +229,8 @@ def _encoder_digest(config: SamConfig, tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(f"{config.image_size_px}".encode())
     if config.max_exposure_gain != 1.0:
         digest.update(f"gain {config.max_exposure_gain}".encode())
+    if (config.pixel_mean, config.pixel_std) != (IMAGENET_MEAN, IMAGENET_STD):
+        digest.update(f"pixels {config.pixel_mean} {config.pixel_std}".encode())
     for name, tensor in sorted(tensors.items()):
         if name.startswith("image_encoder.") and tensor.is_floating_point():
             digest.update(f"{name}{tuple(tensor.shape)}".encode())
@@ -235,7 +250,29 @@ def _official_config(file: TensorFile) -> SamConfig:
         width = config.encoder.embed_dim if isinstance(config.encoder, VitConfig) else 0
         if shape == (1, config.embedding_size, config.embedding_size, width):
             return config
-    raise CheckpointError(f"{file.name} is not one of the official models {', '.join(OFFICIAL)}")
+    relative = relative_of(file.shapes)
+    found = f"; it holds {relative}" if relative else ""
+    raise CheckpointError(
+        f"{file.name} is not one of the official models {', '.join(OFFICIAL)}{found}"
+    )
+
+
+def _fitting(config: SamConfig, path: Path, file: TensorFile) -> Sam:
+    """Build the model, without memory, and check that the file has its tensors and no others."""
+    model = _without_weights(config, path)
+    expected = model.state_dict()
+    try:
+        file.check_fit(expected)
+    except CheckpointError as error:
+        extra = file.shapes.keys() - expected.keys()
+        if not extra or is_safetensors(path):
+            raise
+        help_ = "save the SAM's own tensors alone"
+        if config.arch in OFFICIAL_FILES:
+            help_ += f", or take the official model: python -m sam fetch {config.arch}"
+        what = relative_of(extra) or "no part of this model"
+        raise CheckpointError(f"{error}; what it has more is {what}: {help_}") from None
+    return model
 
 
 def _without_weights(config: SamConfig, path: Path) -> Sam:

@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-PROMPT_MAPS = ("nearness", "box", "similarity", "candidates", "oval")
+PROMPT_MAPS = ("nearness", "box", "similarity", "candidates", "oval", "mask")
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+EFFICIENTNET_MEAN = (127.0, 127.0, 127.0)
+EFFICIENTNET_STD = (128.0, 128.0, 128.0)
 _STRIDE_PX = 16
 
 
@@ -31,20 +35,50 @@ class VitConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PyramidConfig:
-    """The starter's image encoder: a residual CNN with a top-down pyramid.
+class NeckConfig:
+    """A top-down pyramid over maps at strides 4, 8, 16 and 32.
 
-    widths, depths, neck_widths: channels, residual blocks and pyramid channels at strides 4, 8,
-    16 and 32. attention_blocks: self-attention blocks at stride 32.
+    neck_widths: channels at each stride. attention_blocks: self-attention blocks at stride 32.
     """
 
-    widths: tuple[int, int, int, int] = (48, 96, 192, 256)
-    depths: tuple[int, int, int, int] = (1, 2, 4, 2)
     neck_widths: tuple[int, int, int, int] = (48, 64, 128, 128)
     attention_blocks: int = 3
     attention_heads: int = 8
     embed_channels: int = 128
     high_res_channels: int = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PyramidConfig(NeckConfig):
+    """A residual CNN under the pyramid, trained from scratch: the encoder of the first starters.
+
+    widths, depths: channels and residual blocks at strides 4, 8, 16 and 32.
+    """
+
+    widths: tuple[int, int, int, int] = (48, 96, 192, 256)
+    depths: tuple[int, int, int, int] = (1, 2, 4, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EfficientNetConfig(NeckConfig):
+    """An EfficientNet-Lite under the pyramid; the defaults are Lite2.
+
+    widths, repeats: channels and blocks of the seven stages. coarse_channels: what stride 32 is
+    narrowed to before the attention blocks.
+    """
+
+    stem_channels: int = 32
+    widths: tuple[int, ...] = (16, 24, 48, 88, 120, 208, 352)
+    repeats: tuple[int, ...] = (1, 3, 3, 4, 4, 5, 1)
+    coarse_channels: int = 256
+
+
+EncoderConfig = VitConfig | PyramidConfig | EfficientNetConfig
+ENCODER_KINDS: dict[str, type[EncoderConfig]] = {
+    "vit": VitConfig,
+    "pyramid": PyramidConfig,
+    "efficientnet": EfficientNetConfig,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +113,7 @@ class SamConfig:
     size. A fixed value keeps positions the same when the model serves at another image size.
     max_exposure_gain: how many times brighter an image is made at most, so that its brightest
     pixels are white (`Sam.normalise_and_pad`); 1 leaves images as they are.
+    pixel_mean, pixel_std: of red, green and blue in 0..255; the encoder sees (x - mean) / std.
     """
 
     arch: str
@@ -89,7 +124,9 @@ class SamConfig:
     high_res_channels: int = 0
     position_reference_px: int = 0
     max_exposure_gain: float = 1.0
-    encoder: VitConfig | PyramidConfig
+    pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
+    pixel_std: tuple[float, float, float] = IMAGENET_STD
+    encoder: EncoderConfig
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
     def __post_init__(self) -> None:
@@ -121,7 +158,8 @@ class SamConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-ready values; from_dict reads them back."""
         values = asdict(self)
-        values["encoder"]["kind"] = "vit" if isinstance(self.encoder, VitConfig) else "pyramid"
+        kinds = {kind: name for name, kind in ENCODER_KINDS.items()}
+        values["encoder"]["kind"] = kinds[type(self.encoder)]
         return values
 
     @classmethod
@@ -132,12 +170,12 @@ class SamConfig:
             encoder = dict(rest.pop("encoder"))
             kind = encoder.pop("kind")
             decoder = DecoderConfig(**_plain(DecoderConfig, rest.pop("decoder")))
-            if kind == "vit":
-                return cls(encoder=VitConfig(**_plain(VitConfig, encoder)), decoder=decoder, **rest)
-            if kind == "pyramid":
-                pyramid = PyramidConfig(**_plain(PyramidConfig, encoder))
-                return cls(encoder=pyramid, decoder=decoder, **rest)
-            raise ConfigError(f"unknown kind of encoder: {kind!r}")
+            if kind not in ENCODER_KINDS:
+                raise ConfigError(f"unknown kind of encoder: {kind!r}")
+            shape = ENCODER_KINDS[kind]
+            return cls(
+                encoder=shape(**_plain(shape, encoder)), decoder=decoder, **_plain(cls, rest)
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"the model configuration cannot be read: {error}") from None
 
@@ -155,19 +193,31 @@ def _check(config: SamConfig) -> None:
     step_px = 16 if isinstance(config.encoder, VitConfig) else 32
     if config.image_size_px <= 0 or config.image_size_px % step_px:
         raise ConfigError(f"image_size_px must be a multiple of {step_px}")
-    if isinstance(config.encoder, PyramidConfig):
-        outputs = (config.encoder.embed_channels, config.encoder.high_res_channels)
-        if outputs != (config.embed_channels, config.high_res_channels):
-            raise ConfigError("the pyramid's output channels differ from the model's")
-    elif config.high_res_channels:
-        raise ConfigError("a ViT encoder has no high-resolution features")
+    _check_encoder(config)
     if not config.max_exposure_gain >= 1:
         raise ConfigError("max_exposure_gain is at least 1")
+    if len(config.pixel_mean) != 3 or len(config.pixel_std) != 3 or not min(config.pixel_std) > 0:
+        raise ConfigError("pixel_mean and pixel_std are three numbers each, the latter positive")
     unknown = set(config.decoder.prompt_maps) - set(PROMPT_MAPS)
     if unknown:
         raise ConfigError(f"unknown prompt maps: {sorted(unknown)}")
     if config.decoder.prompt_maps and not config.high_res_channels:
         raise ConfigError("prompt maps join the high-resolution mix: high_res_channels is 0")
+
+
+def _check_encoder(config: SamConfig) -> None:
+    encoder = config.encoder
+    if isinstance(encoder, VitConfig):
+        if config.high_res_channels:
+            raise ConfigError("a ViT encoder has no high-resolution features")
+        return
+    outputs = (encoder.embed_channels, encoder.high_res_channels)
+    if outputs != (config.embed_channels, config.high_res_channels):
+        raise ConfigError("the pyramid's output channels differ from the model's")
+    if isinstance(encoder, EfficientNetConfig):
+        stages = (len(encoder.widths), len(encoder.repeats))
+        if stages != (7, 7) or min(encoder.repeats) < 1:
+            raise ConfigError("an EfficientNet has seven stages of one block or more")
 
 
 def _official(arch: str, encoder: VitConfig, **decoder: Any) -> SamConfig:
@@ -194,11 +244,13 @@ PRESETS: dict[str, SamConfig] = {
         high_res_channels=32,
         position_reference_px=1024,
         max_exposure_gain=8.0,
-        encoder=PyramidConfig(),
+        pixel_mean=EFFICIENTNET_MEAN,
+        pixel_std=EFFICIENTNET_STD,
+        encoder=EfficientNetConfig(),
         decoder=DecoderConfig(
             mlp_dim=512,
             token_features=True,
-            prompt_maps=("nearness", "box", "candidates", "oval"),
+            prompt_maps=("nearness", "box", "candidates", "oval", "mask"),
             mask_aware_iou=True,
         ),
     ),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sam.attention import ImageSide
 from sam.box_rules import BoxRules
 from sam.click_maps import ClickMaps
-from sam.config import PRESETS, SamConfig, VitConfig
+from sam.config import PRESETS, EfficientNetConfig, SamConfig, VitConfig
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
 from sam.image_encoder import ImageEncoderVit
@@ -28,12 +28,10 @@ from sam.mask_decoder import MaskDecoder
 from sam.prompt_encoder import PromptEncoder
 from sam.prompt_maps import prompt_maps
 from sam.prompts import Decoded, PromptError, Prompts
-from sam.pyramid_encoder import PyramidEncoder
+from sam.pyramid_encoder import EfficientNetEncoder, PyramidEncoder
 
 __all__ = ["Decoded", "ImageError", "PromptError", "Prompts", "Sam", "build"]
 
-_PIXEL_MEAN = (123.675, 116.28, 103.53)
-_PIXEL_STD = (58.395, 57.12, 57.375)
 _WHITE_QUANTILE = 0.998
 _CHUNK_BYTES = 1 << 24
 """Largest array of what a CPU decodes at once: two official prompts, or eight of the starter's."""
@@ -68,6 +66,8 @@ class Sam(nn.Module):
                 image_size_px=config.image_size_px,
                 out_channels=config.embed_channels,
             )
+        elif isinstance(config.encoder, EfficientNetConfig):
+            self.image_encoder = EfficientNetEncoder(config.encoder)
         else:
             self.image_encoder = PyramidEncoder(config.encoder)
         self.prompt_encoder = PromptEncoder(config)
@@ -85,8 +85,8 @@ class Sam(nn.Module):
 
     def restore_buffers(self) -> None:
         """Set the constants that no checkpoint stores."""
-        mean = torch.tensor(_PIXEL_MEAN).reshape(3, 1, 1)
-        std = torch.tensor(_PIXEL_STD).reshape(3, 1, 1)
+        mean = torch.tensor(self.config.pixel_mean).reshape(3, 1, 1)
+        std = torch.tensor(self.config.pixel_std).reshape(3, 1, 1)
         self.register_buffer("pixel_mean", mean, persistent=False)
         self.register_buffer("pixel_std", std, persistent=False)
 

@@ -1,4 +1,4 @@
-"""The official SAM checkpoints as data: where they are, how to know them, where we keep them.
+"""The official SAM checkpoints as data: where they are, how to know them and what is like them.
 
 Facts: segment-anything repository (README, build_sam.py). Downloading is `fetch`'s business.
 """
@@ -6,7 +6,8 @@ Facts: segment-anything repository (README, build_sam.py). Downloading is `fetch
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,39 @@ OFFICIAL_FILES: Mapping[str, OfficialFile] = {
         ),
     )
 }
+
+
+_ENCODER_NAME = re.compile(r"((?:(?:module|model|sam|sam_model|_orig_mod)\.)+)image_encoder\.")
+"""What DataParallel, Lightning, micro-sam and torch.compile put before the official names."""
+_RELATIVES = (
+    ("hf_token|hf_mlp|compress_vit_feat|embedding_maskfeature", "the decoder of HQ-SAM"),
+    (r"lora_|linear_[ab]_[qv]|w_[ab]_linear", "low-rank adapters; merge them into the weights"),
+    ("[Aa]dapter", "adapter layers"),
+    (r"^(module\.)?vision_encoder\.", "the names of transformers' SamModel, not the official ones"),
+    (r"memory_encoder\.|sam_mask_decoder\.|image_encoder\.trunk\.", "a SAM 2"),
+    (r"image_encoder\.patch_embed\.seq\.", "the encoder of MobileSAM"),
+    (r"^(decoder|deconv\d|out_conv)\.", "the instance decoder of micro-sam"),
+)
+"""Parts of networks that are called SAM too, by a pattern of their names."""
+
+
+def prefix_of(names: Iterable[str]) -> str:
+    """Return what stands before the official names of a model; empty when nothing does."""
+    for name in names:
+        if name.startswith("image_encoder."):
+            return ""
+        if found := _ENCODER_NAME.match(name):
+            return found[1]
+    return ""
+
+
+def relative_of(names: Iterable[str]) -> str:
+    """Say which other network tensors of these names belong to; empty when that is not known."""
+    names = list(names)
+    for pattern, what in _RELATIVES:
+        if any(re.search(pattern, name) for name in names):
+            return what
+    return ""
 
 
 def cache_folder() -> Path:

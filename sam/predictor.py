@@ -21,7 +21,7 @@ from sam.embeddings import EmbeddingError
 from sam.features import ImageFeatures
 from sam.model import ImageError, Sam, check_image, image_hw_of
 from sam.prompts import Decoded, PromptError, Prompts
-from sam.selection import PROMPTS_PER_BOX, choose
+from sam.selection import PROMPTS_PER_BOX, PROMPTS_PER_MASK, choose
 
 MASK_THRESHOLD_LOGIT = 0.0
 
@@ -221,7 +221,9 @@ class Predictor:
             decoded = self.model.decode(self.features, Prompts.make(boxes=part))
             first = choose(decoded, PROMPTS_PER_BOX)
             again = Prompts.make(boxes=part, low_res_logits=first.low_res_logits.unsqueeze(1))
-            second = choose(self.model.decode(self.features, again), PROMPTS_PER_BOX + 1)
+            second = choose(
+                self.model.decode(self.features, again), PROMPTS_PER_BOX + PROMPTS_PER_MASK
+            )
             logits.append(second.low_res_logits)
             ious.append(second.predicted_iou)
         return self._finish(torch.cat(logits), torch.cat(ious))
@@ -259,7 +261,7 @@ class Predictor:
             num_prompts += PROMPTS_PER_BOX
         if mask_input is not None:
             mask = _mask(mask_input, self.model.config.low_res_size, device)
-            num_prompts += 1
+            num_prompts += PROMPTS_PER_MASK
         prompts = Prompts.make(points, labels, corners, mask)
         return self.model.decode(self.features, prompts), num_prompts
 

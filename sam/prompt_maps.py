@@ -23,6 +23,7 @@ NUM_CHANNELS = {
     "similarity": 2,
     "candidates": ClickMaps.num_channels,
     "oval": 1,
+    "mask": 1,
 }
 _FAR_PX2 = 1e6
 
@@ -68,6 +69,8 @@ def prompt_maps(
             maps.append(click_maps(prompts, features))
         elif name == "oval":
             maps.append(_oval_in_box(prompts, size, image_size_px / size))
+        elif name == "mask":
+            maps.append(_input_mask(prompts, size))
         else:
             maps.append(_similarity(prompts, high_res, image_size_px))
     return torch.cat(maps, dim=1)
@@ -106,6 +109,17 @@ def _oval_in_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
     oval = (1.0 - in_y.unsqueeze(2) - in_x.unsqueeze(1)).clamp(min=-1.0)
     has_box = (prompts.point_labels == BOX_LABELS[0]).any(1)
     return (oval * has_box[:, None, None]).unsqueeze(1)
+
+
+def _input_mask(prompts: Prompts, size: int) -> Tensor:
+    """Return the mask to refine at full mask resolution; the dense prompt holds it at stride 16."""
+    logits = prompts.low_res_logits
+    if logits is None:
+        return prompts.point_coords.new_zeros(len(prompts), 1, size, size)
+    seen = torch.tanh(logits * 0.25)
+    if prompts.has_mask is None:
+        return seen
+    return seen * prompts.has_mask.reshape(-1, 1, 1, 1)
 
 
 def _squared_off(centres: Tensor, low: Tensor, high: Tensor, cell_px: float) -> Tensor:

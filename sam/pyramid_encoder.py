@@ -1,14 +1,17 @@
-"""The starter's image encoder: a plain residual CNN with a top-down pyramid.
+"""The starter's image encoders: a CNN and a top-down pyramid over its maps.
 
 No parameter depends on the image size, so one checkpoint serves any size divisible by 32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam.config import PyramidConfig
+from sam.config import EfficientNetConfig, NeckConfig, PyramidConfig
+from sam.efficientnet import EfficientNetTrunk, level_widths
 from sam.features import ImageFeatures
 from sam.layers import LayerNorm2d
 
@@ -86,21 +89,15 @@ class GlobalBlock(nn.Module):
         return out
 
 
-class PyramidEncoder(nn.Module):
-    """Encode photos into a stride-16 embedding and a stride-4 map."""
+class Pyramid(nn.Module):
+    """Merge maps at strides 4 to 32 into a stride-16 embedding and a stride-4 map.
 
-    def __init__(self, config: PyramidConfig) -> None:
-        super().__init__()
-        widths, necks = config.widths, config.neck_widths
-        self.stem = nn.Sequential(
-            ConvNorm(3, widths[0] * 2 // 3, stride=2),
-            ConvNorm(widths[0] * 2 // 3, widths[0], stride=2),
-        )
-        stages: list[nn.Module] = []
-        for index, (width, depth) in enumerate(zip(widths, config.depths, strict=True)):
-            entry = [] if index == 0 else [ConvNorm(widths[index - 1], width, stride=2)]
-            stages.append(nn.Sequential(*entry, *(ResidualBlock(width) for _ in range(depth))))
-        self.stages = nn.ModuleList(stages)
+    Encoders derive from it, give the maps, and end their own __init__ with `add_neck`.
+    """
+
+    def add_neck(self, config: NeckConfig, *, widths: Sequence[int]) -> None:
+        """Add the pyramid; widths: channels of the four maps that `merge` will get."""
+        necks = config.neck_widths
         self.global_blocks = nn.Sequential(
             *(
                 GlobalBlock(widths[-1], num_heads=config.attention_heads)
@@ -116,13 +113,8 @@ class PyramidEncoder(nn.Module):
         self.embedding_norm = LayerNorm2d(config.embed_channels)
         self.high_res_out = nn.Conv2d(necks[0], config.high_res_channels, 3, padding=1)
 
-    def forward(self, images_b3ss: Tensor) -> ImageFeatures:
-        """Encode normalised, padded photos (B, 3, S, S), S divisible by 32."""
-        x = self.stem(images_b3ss)
-        levels: list[Tensor] = []
-        for stage in self.stages:
-            x = stage(x)
-            levels.append(x)
+    def merge(self, levels: Sequence[Tensor]) -> ImageFeatures:
+        """Merge the four maps, finest first."""
         merged = self.laterals[3](self.global_blocks(levels[3]))
         pyramid: list[Tensor] = []
         for index in (2, 1, 0):
@@ -133,3 +125,46 @@ class PyramidEncoder(nn.Module):
             image_embeddings=self.embedding_norm(self.embedding_out(pyramid[0])),
             high_res_features=self.high_res_out(pyramid[2]),
         )
+
+
+class PyramidEncoder(Pyramid):
+    """A residual CNN under the pyramid."""
+
+    def __init__(self, config: PyramidConfig) -> None:
+        super().__init__()
+        widths = config.widths
+        self.stem = nn.Sequential(
+            ConvNorm(3, widths[0] * 2 // 3, stride=2),
+            ConvNorm(widths[0] * 2 // 3, widths[0], stride=2),
+        )
+        stages: list[nn.Module] = []
+        for index, (width, depth) in enumerate(zip(widths, config.depths, strict=True)):
+            entry = [] if index == 0 else [ConvNorm(widths[index - 1], width, stride=2)]
+            stages.append(nn.Sequential(*entry, *(ResidualBlock(width) for _ in range(depth))))
+        self.stages = nn.ModuleList(stages)
+        self.add_neck(config, widths=widths)
+
+    def forward(self, images_b3ss: Tensor) -> ImageFeatures:
+        """Encode normalised, padded images (B, 3, S, S), S divisible by 32."""
+        x = self.stem(images_b3ss)
+        levels: list[Tensor] = []
+        for stage in self.stages:
+            x = stage(x)
+            levels.append(x)
+        return self.merge(levels)
+
+
+class EfficientNetEncoder(Pyramid):
+    """An EfficientNet-Lite under the pyramid."""
+
+    def __init__(self, config: EfficientNetConfig) -> None:
+        super().__init__()
+        *fine, coarse = level_widths(config)
+        self.trunk = EfficientNetTrunk(config)
+        self.narrow = nn.Conv2d(coarse, config.coarse_channels, 1)
+        self.add_neck(config, widths=(*fine, config.coarse_channels))
+
+    def forward(self, images_b3ss: Tensor) -> ImageFeatures:
+        """Encode normalised, padded images (B, 3, S, S), S divisible by 32."""
+        *fine, coarse = self.trunk(images_b3ss)
+        return self.merge([*fine, self.narrow(coarse)])

@@ -16,6 +16,8 @@ from sam.prompts import Decoded
 
 SINGLE_MASK = 0
 PROMPTS_PER_BOX = 2
+PROMPTS_PER_MASK = 2
+"""A mask to refine says which object is meant: it is as little ambiguous as a box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Chosen:
 def choose(decoded: Decoded, num_prompts: int | Tensor) -> Chosen:
     """Pick one mask per prompt set.
 
-    num_prompts: clicks and an input mask count one each, a box two; one number for all or (N,).
+    num_prompts: a click counts one, a box and an input mask two; one number for all or (N,).
     """
     iou = decoded.predicted_iou
     best = 1 + iou[:, 1:].argmax(dim=1)

@@ -28,8 +28,6 @@ from sam.prompts import Prompts
 
 SAME_IOU = 0.7
 """Two answers are one mask from there on."""
-SETTLED_VOTES = 5
-"""A mask that passes, and that so many points answer with, needs no further points inside."""
 _LARGEST_SETTLED = 0.5
 """A mask of more than this share of the photo settles nothing: objects lie on it."""
 _CELLS = 64
@@ -132,12 +130,13 @@ class Survey:
         self, points_xy: NDArray[np.float64], size_xy: tuple[int, int]
     ) -> NDArray[np.bool_]:
         """Say which points lie in a mask that passes and that enough points answered with."""
-        if not len(points_xy) or not self._answers:
+        least_votes = self.settings.settled_votes
+        if not len(points_xy) or not self._answers or not least_votes:
             return np.zeros(len(points_xy), dtype=bool)
         answers = _Answers.concat(self._answers)
         passing = answers.passing(self.settings, iou_slack=0.0)
         votes = answers.votes(passing)
-        sure = passing[votes >= max(SETTLED_VOTES, self.settings.full_votes)]
+        sure = passing[votes >= max(least_votes, self.settings.full_votes)]
         share = answers.masks[sure].float().mean((1, 2)) / self._photo_share()
         cover = answers.masks[sure[share <= _LARGEST_SETTLED]].any(0).cpu().numpy()
         side = cover.shape[-1]

@@ -7,10 +7,12 @@ executed.
 from __future__ import annotations
 
 import json
+import pickle
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from torch import Tensor
 
 MAX_FILE_BYTES = 16 << 30  # the largest official model has 2.6e9
 _MAX_PICKLE_BYTES = 16 << 20  # names and shapes only: the largest official model needs 1e5
+_BEFORE_ZIP = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)  # how such files begin
 _FLOATS = ("float32", "float16", "bfloat16")
 _SAFETENSORS_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
 
@@ -47,13 +50,34 @@ def safetensors_bytes(tensors: dict[str, Tensor], header: dict[str, str]) -> byt
 class TensorFile:
     """An open file: the shape and type of every tensor in it, and how to read one.
 
-    Reading is from the mapped file: memory is taken for one tensor at a time.
+    Reading is from the mapped file: memory is taken for one tensor at a time. wrapper: what lies
+    around the table of tensors, in words; empty for a bare one.
     """
 
     name: str
     shapes: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, str]
     read: Callable[[str], Tensor]
+    wrapper: str = ""
+
+    def without_prefix(self, prefix: str) -> TensorFile:
+        """Return the file with names less a prefix; names without it stay.
+
+        Raises CheckpointError when two names become one.
+        """
+        if not prefix:
+            return self
+        stored = {name.removeprefix(prefix): name for name in self.shapes}
+        if len(stored) < len(self.shapes):
+            raise CheckpointError(f"{self.name} holds tensors twice: with {prefix} and without")
+        wrapper = ", ".join(filter(None, [self.wrapper, f"names after {_printable(prefix)}"]))
+        return replace(
+            self,
+            shapes={name: self.shapes[key] for name, key in stored.items()},
+            dtypes={name: self.dtypes[key] for name, key in stored.items()},
+            read=lambda name: self.read(stored[name]),
+            wrapper=wrapper,
+        )
 
     def read_fitting(self, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Read exactly the expected tensors as copies: float32, and integers as they are.
@@ -62,10 +86,11 @@ class TensorFile:
         CheckpointError for missing, unknown or misshapen tensors and wrong types, before any is
         read, and for values that are not finite.
         """
-        self._check_fit(expected)
+        self.check_fit(expected)
         return {name: self._read_copy(name) for name in expected}
 
-    def _check_fit(self, expected: Mapping[str, Tensor]) -> None:
+    def check_fit(self, expected: Mapping[str, Tensor]) -> None:
+        """Raise CheckpointError unless there are exactly the expected tensors; none is read."""
         missing = sorted(expected.keys() - self.shapes.keys())
         extra = sorted(self.shapes.keys() - expected.keys())
         if missing or extra:
@@ -124,12 +149,13 @@ def is_safetensors(path: Path) -> bool:
 def opened(path: Path) -> Iterator[TensorFile]:
     """Open a safetensors file or an official .pth file. Raises CheckpointError."""
     if not is_safetensors(path):
-        tensors = _torch_tensors(path)
+        tensors, wrapper = _torch_tensors(path)
         yield TensorFile(
             path.name,
             {name: tuple(tensor.shape) for name, tensor in tensors.items()},
             {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in tensors.items()},
             tensors.__getitem__,
+            wrapper,
         )
         return
     try:
@@ -156,28 +182,71 @@ def reason(error: BaseException) -> str:
     return _printable((str(error).splitlines() or [type(error).__name__])[0], limit=200)
 
 
-def _torch_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the flat table of tensors in a torch.save file, mapped and not yet read."""
+def _torch_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Return the table of tensors in a torch.save file, mapped and not yet read, and its wrapper.
+
+    The table is the file itself or, as trainers write it beside their own state, one entry of it.
+    """
     try:
         _check_zip(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except CheckpointError:
         raise
     except Exception as error:  # zipfile and torch raise many kinds; all mean the same here
+        raise CheckpointError(f"{path.name} is not a readable checkpoint: {_why(error)}") from None
+    if _is_table(loaded):
+        return loaded, ""
+    tables = []
+    if isinstance(loaded, dict):
+        tables = [key for key, value in loaded.items() if isinstance(key, str) and _is_table(value)]
+    if not tables:
         raise CheckpointError(
-            f"{path.name} is not a readable checkpoint: {reason(error)}"
-        ) from None
-    if not isinstance(loaded, dict) or not all(
-        isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout == torch.strided
-        for name, tensor in loaded.items()
-    ):
-        raise CheckpointError(f"{path.name} is not a flat table of tensors")
-    return loaded
+            f"{path.name} is not a flat table of tensors, and holds none by itself or under a name "
+            "like model or state_dict: save the model's state_dict() with torch.save"
+        )
+    if len(tables) > 1:
+        shown = ", ".join(_printable(key) for key in sorted(tables)[:5])
+        largest = _printable(max(tables, key=lambda key: len(loaded[key])))
+        raise CheckpointError(
+            f"{path.name} holds {len(tables)} tables of tensors ({shown}), and only one can be the "
+            f'model: save it alone, torch.save(torch.load("{path.name}", weights_only=True)'
+            f'["{largest}"], "model.pth")'
+        )
+    return loaded[tables[0]], f"the table {_printable(tables[0])}"
+
+
+def _is_table(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) > 0
+        and all(
+            isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout == torch.strided
+            for name, tensor in value.items()
+        )
+    )
+
+
+def _why(error: Exception) -> str:
+    """Return a line about what torch would not read; its own first line is about torch."""
+    if found := re.search(r"GLOBAL (\S+) was not an allowed global", str(error)):
+        return (
+            f"it holds Python objects ({_printable(found[1])}), which could run code and are not "
+            "read; save the model's state_dict() alone with torch.save"
+        )
+    return reason(error)
 
 
 def _check_zip(path: Path) -> None:
     """Refuse what torch.save never writes: then nothing in the file unfolds to more than it."""
     if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            start = file.read(len(_BEFORE_ZIP))
+        if start == _BEFORE_ZIP:
+            raise CheckpointError(
+                f"{path.name} has the file format of PyTorch before 1.6, which cannot be checked "
+                f'before it is read; write it anew: torch.save(torch.load("{path.name}", '
+                'map_location="cpu", weights_only=True), "model.pth")'
+            )
         raise CheckpointError(
             f"{path.name} is not a readable checkpoint: neither safetensors nor a torch.save file"
         )

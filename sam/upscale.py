@@ -163,7 +163,7 @@ class Upscaler:
     def _num_plain(self, is_plain: Tensor) -> Tensor:
         """Count the pixels of (n, By, Bx) marked cells: (n,) int64."""
         in_row = is_plain.float() @ self._x.count.float()  # whole numbers below 2^24: exact
-        return (in_row.double() @ self._y.count.double()).long()
+        return (in_row.long() * self._y.count).sum(1)  # mps has no float64, cuda no int64 product
 
     def _levels(self, logits_nss: Tensor, cuts: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Return how many of the rising cuts all nine, and any of nine, logits exceed.

@@ -15,16 +15,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sam import checkpoints, object_detector
+from sam import checkpoints, devices, object_detector
 from sam.checkpoints import write_atomically
 from sam.config import PRESETS
 from training.command import ProgressBar, exit_code_of
 from training.config import LARGE_SCALE_JITTER, TRAIN_PRESETS, TrainConfig
 from training.detector_config import DetectorTrainConfig
+from training.detector_metrics import detection_metrics, metrics_by_source
 from training.evaluate import REPORT_CLICKS, Measures, evaluate
 from training.features import FeatureStore
 from training.grow import write_grown
 from training.manifest import (
+    COCO_NAME,
     ManifestError,
     combine,
     open_dataset,
@@ -35,14 +37,15 @@ from training.metrics import Metrics
 from training.plots import load_matplotlib, write_plots
 from training.processes import joined
 from training.recall import recall_settings
-from training.report import comparison, table
+from training.report import comparison, detector_table, table
 from training.run_folder import PROBLEMS_NAME, TrainError
 from training.samples import Samples
 from training.stopping import stop_on_signals
 from training.train import train
-from training.train_detector import measure_detector, train_detector
+from training.train_detector import detect_all, train_detector
 
 IOU_GOALS = (0.85, 0.90)
+_DATA_HELP = f"COCO folder ({COCO_NAME} beside images/) or manifest of JSON lines"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True)
-    add("--data", type=Path, required=True, help="COCO folder or manifest")
+    add("--data", type=Path, required=True, help=_DATA_HELP)
     add("--image-size", type=_positive, help="serve a pyramid model at this size")
     add("--max-masks-per-image", type=_positive, default=6)
     add("--max-images", type=_positive)
@@ -88,7 +91,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, help="where to start from")
-    add("--data", type=Path, required=True, help="COCO folder or manifest")
+    add("--data", type=Path, required=True, help=_DATA_HELP)
     add("--out", type=Path, required=True, help="run folder; resumes what it holds")
     add("--preset", choices=tuple(TRAIN_PRESETS), default="retrain", help="all other numbers")
     add("--trainable", choices=("decoder", "all", "lora"), help="lora: adapters in the encoder")
@@ -104,13 +107,13 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--learning-rate", type=float)
     add("--start-share", type=float, help="of the start in the saved weights (0.4)")
     add("--seed", type=int)
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--device", choices=devices.NAMES, default=devices.AUTO)
     parser.set_defaults(run=_run_train)
 
 
 def _add_train_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sam", type=Path, required=True, help="the model whose encoder it reads")
-    parser.add_argument("--data", type=Path, required=True, nargs="+", help="COCO or manifests")
+    parser.add_argument("--data", type=Path, required=True, nargs="+", help=_DATA_HELP)
     parser.add_argument("--out", type=Path, required=True, help="run folder; resumes what it holds")
     parser.add_argument("--start", type=Path, help="a detector of the same encoder to start from")
     parser.add_argument("--steps", type=_positive)
@@ -126,7 +129,7 @@ def _add_train_detector(parser: argparse.ArgumentParser) -> None:
 def _add_evaluate_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sam", type=Path, required=True)
     parser.add_argument("--detector", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="COCO folder or manifest")
+    parser.add_argument("--data", type=Path, required=True, help=_DATA_HELP)
     parser.add_argument(
         "--close-ups",
         action="store_true",
@@ -162,6 +165,8 @@ def _run_evaluate(options: argparse.Namespace) -> None:
             measures=Measures(
                 iou_goals=IOU_GOALS,
                 boundary=True,
+                calibration=True,
+                own_mask=True,
                 baselines=options.baselines,
                 automatic=settings if options.automatic else None,
             ),
@@ -290,7 +295,7 @@ def _run_evaluate_detector(options: argparse.Namespace) -> None:
     if detector.config.encoder_sha256 != store.encoder_sha256:
         raise TrainError(f"{options.detector} reads another encoder than {options.sam} has")
     with tqdm(total=len(images), unit="image") as bar:
-        metrics = measure_detector(
+        found = detect_all(
             detector,
             images=images,
             store=store,
@@ -298,7 +303,8 @@ def _run_evaluate_detector(options: argparse.Namespace) -> None:
             looks_closer=options.close_ups,
             on_image=lambda done: bar.update(1),
         )
-    print(json.dumps(metrics))
+    print(detector_table(found))
+    print(json.dumps(detection_metrics(found) | {"sources": metrics_by_source(found)}))
 
 
 def _read_metrics(path: Path) -> Metrics:

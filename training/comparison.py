@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from masks.regions import deepest_point
 from sam.coordinates import Frame
+from sam.devices import synchronize
 from sam.model import Sam
 from sam.prompts import Prompts
 from sam.selection import best_of_three
@@ -181,5 +182,5 @@ def _latency_ms(model: Sam, photo: Photo) -> tuple[float, float]:
 def _now_s(model: Sam) -> float:
     if model.device.type == "cpu":
         return time.process_time()
-    torch.cuda.synchronize(model.device)
+    synchronize(model.device)
     return time.perf_counter()

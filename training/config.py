@@ -32,6 +32,8 @@ class InteractiveConfig:
     box_share, num_corrections, mask_only_passes: [P] 50/50, 8 and 2: 11 passes.
     exact_box_share: boxes given without noise; [P] shakes all, but a model that never sees an exact
     box learns to distrust edges, and people's boxes mostly are tight.
+    mask_alone_share: passes without a new click that withhold all earlier clicks and boxes too:
+    a user may begin with an existing mask. [P] keeps the earlier prompts.
     central_share: clicks drawn near the middle of the mask or error instead of uniformly; [P]
     draws all uniformly and measures with central ones.
     box_noise: [P] gives a standard deviation and a cap but no distribution; "normal" takes them
@@ -44,6 +46,8 @@ class InteractiveConfig:
     upscales the logits first, as [S2] does (16 times the pixels).
     supervise_all_ious: train the predicted IoU of all three ambiguity masks, not of the best
     alone; [S2] does, [P] seems to train the best alone; it decides which mask one click returns.
+    rank_weight: of the order of the three ambiguity masks (`losses.order_loss`), beside the error
+    of predicted IoU; [P] has none.
     gradient_through_logits: let later passes teach earlier ones through the logits fed back; left
     open by [P], off in [S2].
     box_is_clear: train the single mask, not the three, where the first prompt is a box, as boxes
@@ -59,6 +63,7 @@ class InteractiveConfig:
     num_corrections: int = 8
     min_corrections: int | None = None
     mask_only_passes: int = 2
+    mask_alone_share: float = 0.0
     box_noise: Literal["normal", "uniform"] = "normal"
     box_noise_share: float = 0.1
     max_box_noise_px: float = 20.0
@@ -69,6 +74,7 @@ class InteractiveConfig:
     focal_gamma: float = 2.0
     loss_frame: Literal["low_res", "model"] = "low_res"
     supervise_all_ious: bool = True
+    rank_weight: float = 0.0
     gradient_through_logits: bool = False
 
     def __post_init__(self) -> None:

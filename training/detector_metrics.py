@@ -25,6 +25,7 @@ class ImageDetections:
     boxes_xyxy_px: FloatArray
     scores: FloatArray
     truth_xyxy_px: FloatArray
+    source: str = "all"
 
 
 def match_detections(
@@ -57,6 +58,15 @@ def detection_metrics(images: Sequence[ImageDetections]) -> dict[str, float]:
         "ap_50": _average_precision(hits, num_boxes=num_boxes),
         "num_boxes": num_boxes,
         "num_images": len(images),
+    }
+
+
+def metrics_by_source(images: Sequence[ImageDetections]) -> dict[str, dict[str, float]]:
+    """Return the same figures of each source's images, in the order of the sources' names."""
+    sources = sorted({image.source for image in images})
+    return {
+        source: detection_metrics([image for image in images if image.source == source])
+        for source in sources
     }
 
 

@@ -13,16 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sam.efficientnet import InvertedResidual
 from sam.image_encoder import EncoderBlock
 from sam.pyramid_encoder import GlobalBlock, ResidualBlock
 
-_VIT_LAYER = re.compile(r"blocks\.(\d+)\.")
-_PYRAMID_LAYER = re.compile(r"stages\.(\d+)\.")
-_FIRST = ("patch_embed.", "pos_embed", "stem.")
+_LAYER = re.compile(r"(?:blocks|stages|trunk\.blocks)\.(\d+)\.")
+_FIRST = ("patch_embed.", "pos_embed", "stem.", "trunk.stem.")
 _BRANCHES: dict[type[nn.Module], tuple[str, ...]] = {
     EncoderBlock: ("attn", "mlp"),
     GlobalBlock: ("out", "mlp"),
     ResidualBlock: ("conv2",),
+    InvertedResidual: ("project",),
 }
 """The modules whose output is added to a residual stream, by block."""
 
@@ -32,7 +33,7 @@ def learning_rate_shares(encoder: nn.Module, *, decay: float) -> dict[str, float
 
     As in ViTDet, which the paper trains like: what comes after the blocks has 1, the last block
     decay, the one before decay^2, and so on; patches and positions decay^(blocks + 1). The stages
-    of a pyramid count as blocks.
+    of a residual pyramid count as blocks.
     """
     names = [name for name, _ in encoder.named_parameters()]
     layers = [_layer(name) for name in names]
@@ -45,7 +46,7 @@ def learning_rate_shares(encoder: nn.Module, *, decay: float) -> dict[str, float
 
 def _layer(name: str) -> int | None:
     """Return 0 for what comes first, 1 and up for blocks, None for what comes after them."""
-    found = _VIT_LAYER.match(name) or _PYRAMID_LAYER.match(name)
+    found = _LAYER.match(name)
     if found is not None:
         return int(found[1]) + 1
     return 0 if name.startswith(_FIRST) else None
@@ -56,7 +57,7 @@ def residual_branches(encoder: nn.Module) -> list[list[nn.Module]]:
     found = []
     for block in encoder.modules():
         names = _BRANCHES.get(type(block))
-        if names is not None:
+        if names is not None and getattr(block, "is_residual", True):
             found.append([block.get_submodule(name) for name in names])
     return found
 

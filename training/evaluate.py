@@ -50,6 +50,9 @@ class Measures:
     `reached_<percent>`, the share of masks that do; an interactive segmentation's usual NoC.
     boundary: `boundary_f_1`, `boundary_f_5`, `boundary_f_box`: how outlines agree.
     baselines: `flood_1` and `grabcut_box`, on the same click and box; needs OpenCV.
+    calibration: `predicted_1` and `predicted_box`, the predicted IoU of the mask a user gets; with
+    the true ones they tell how far it can be believed (`Metrics.calibration`).
+    own_mask: `own_mask`, the IoU of a box's answer with the answer to its logits alone.
     automatic: `ar_100` and `ar_1000` of generating masks with these settings.
     """
 
@@ -57,6 +60,8 @@ class Measures:
     max_clicks: int = 9
     boundary: bool = False
     baselines: bool = False
+    calibration: bool = False
+    own_mask: bool = False
     automatic: AutomaticSettings | None = None
 
 
@@ -192,16 +197,21 @@ class _Look:
             if samples is not None:
                 samples.hear(index, num_clicks, predicted, batch_size=len(truths))
 
-        by_click, oracle = session.click_ious(max_clicks, on_mask=hear)
+        by_click, oracle, predicted = session.click_ious(max_clicks, on_mask=hear)
         ious: dict[str, Sequence[float]] = {
             f"clicks_{k}": by_click[:, k - 1].tolist() for k in self.clicks
         }
         ious["oracle_1"] = oracle
-        ious["box"] = session.box_ious(boxes_xyxy, on_mask=hear)
+        by_box = session.by_box(boxes_xyxy, on_mask=hear)
+        ious["box"] = by_box.ious
         ious["fill_box"] = [mask.rle.area_px / _box_area_px(mask) for mask in batch]
         if self.measures.baselines:
             ious |= self._baselines(session, boxes_xyxy)
         figures: dict[str, Sequence[float]] = {}
+        if self.measures.calibration:
+            figures |= {"predicted_1": predicted, "predicted_box": by_box.predicted_ious}
+        if self.measures.own_mask:
+            figures["own_mask"] = session.again(by_box)
         for goal in goals:
             needed, reached = clicks_to(goal, by_click[:, : self.measures.max_clicks])
             figures[f"clicks_to_{round(100 * goal)}"] = needed

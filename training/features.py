@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from masks.boxes import pixels_of
+from masks.rgb import PictureError, to_rgb
 from sam import embeddings
 from sam.checkpoints import encoder_sha256, write_atomically
 from sam.features import ImageFeatures
@@ -28,8 +29,8 @@ def load_rgb(path: Path) -> NDArray[np.uint8]:
     """Return a photo as (H, W, 3) uint8; ManifestError when its pixels cannot be read."""
     try:
         with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            return np.array(to_rgb(image))
+    except (OSError, SyntaxError, PictureError, Image.DecompressionBombError) as error:
         raise ManifestError(f"cannot read the image {path}: {error}") from error
 
 

@@ -16,7 +16,7 @@ from sam.features import ImageFeatures
 from sam.model import Sam
 from sam.prompts import BOX_LABELS, PADDING_LABEL, Decoded, Prompts
 from training.config import InteractiveConfig
-from training.losses import iou_loss, mask_iou, mask_loss
+from training.losses import iou_loss, mask_iou, mask_loss, order_loss
 from training.prompts import (
     Pass,
     boxes_of_masks,
@@ -76,6 +76,13 @@ class _Session:
     def prompts(self) -> Prompts:
         return Prompts(self.coords, self.labels, self.logits)
 
+    def last_answer_alone(self, generator: torch.Generator) -> Prompts:
+        """Withhold all but the last answer; none to two padding points, as callers differ."""
+        num_padding = int(torch.randint(3, (1,), generator=generator))
+        coords = torch.zeros_like(self.coords[:, :num_padding])
+        labels = torch.full_like(self.labels[:, :num_padding], PADDING_LABEL)
+        return Prompts(coords, labels, self.logits)
+
 
 def interactive_loss(
     model: Sam,
@@ -105,7 +112,11 @@ def interactive_loss(
     for kind in _schedule(config, generator):
         if kind is Pass.CORRECTION:
             session.correct(masks_nss, config=config, generator=generator)
-        decoded = model.decode(features, session.prompts(), is_learning=True)
+        prompts = session.prompts()
+        if kind is Pass.MASK_ONLY and config.mask_alone_share:
+            is_alone = float(torch.rand(1, generator=generator)) < config.mask_alone_share
+            prompts = session.last_answer_alone(generator) if is_alone else prompts
+        decoded = model.decode(features, prompts, is_learning=True)
         used = session.used_masks(is_first=kind is Pass.FIRST, box_is_clear=config.box_is_clear)
         outcome = _judge(decoded, targets, masks_nss, used=used, config=config)
         mask_part, iou_part = outcome.mask_loss.mean(), outcome.iou_loss.mean()
@@ -185,6 +196,9 @@ def _judge(
     errors = iou_loss(decoded.predicted_iou.float(), true_iou)
     mean_error = (errors * used).sum(1) / used.sum(1)
     iou = mean_error if config.supervise_all_ious else errors[each, winner]
+    if config.rank_weight:
+        order = order_loss(decoded.predicted_iou[:, 1:].float(), true_iou[:, 1:])
+        iou = iou + config.rank_weight * order * used[:, 1]  # where the three are asked
     return _Outcome(mask_loss=best, iou_loss=iou, true_iou=true_iou)
 
 

@@ -69,3 +69,14 @@ def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
 def iou_loss(predicted_iou: Tensor, true_iou: Tensor) -> Tensor:
     """Return the squared error of each predicted IoU; the truth passes no gradient."""
     return (predicted_iou - true_iou.detach()).square()
+
+
+def order_loss(predicted_iou: Tensor, true_iou: Tensor, *, scale: float = 0.1) -> Tensor:
+    """Return how wrongly the masks of a prompt are ordered: (N, M) of both -> (N,).
+
+    The cross-entropy of the softmax of predicted IoU against that of true IoU, both divided by
+    `scale`: the order decides which mask is shown, and a squared error hardly sees it. The truth
+    passes no gradient.
+    """
+    wanted = (true_iou.detach() / scale).softmax(-1)
+    return -(wanted * (predicted_iou / scale).log_softmax(-1)).sum(-1)

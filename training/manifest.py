@@ -21,6 +21,12 @@ from masks.rle import Rle, RleError
 Side = Literal["train", "holdout"]
 SIDES: tuple[Side, ...] = ("train", "holdout")
 MAX_LISTED_PROBLEMS = 3
+COCO_NAME = "instances.json"
+LAYOUTS = (
+    f"data is a COCO folder ({COCO_NAME} beside images/), or a manifest of JSON lines, an image a "
+    'line: {"image": FILE, "image_id": ID, "side": "train" or "holdout", "masks": '
+    '[{"id": ID, "rle": {"size": [H, W], "counts": ...}}]}'
+)
 Entry = TypeVar("Entry")
 
 
@@ -124,7 +130,7 @@ def from_coco(folder: Path, *, side: Side = "holdout") -> Manifest:
     The source of an image is its `source`, else its `stain`, else the name of the folder.
     """
     folder = Path(folder)
-    path = folder / "instances.json"
+    path = folder / COCO_NAME
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
         entries = [(f"image {entry['id']}", entry) for entry in document["images"]]
@@ -142,9 +148,32 @@ def from_coco(folder: Path, *, side: Side = "holdout") -> Manifest:
 
 
 def open_dataset(path: Path, *, side: Side = "holdout") -> Manifest:
-    """Open a manifest file, or a COCO folder whose images all go to `side`."""
+    """Open a manifest file, or a COCO folder whose images all go to `side`.
+
+    Raises ManifestError, which names the layouts there are for one that is another.
+    """
     path = Path(path)
-    return from_coco(path, side=side) if path.is_dir() else read_manifest(path)
+    if path.is_dir():
+        if not (path / COCO_NAME).is_file():
+            raise ManifestError(f"{path} holds no {COCO_NAME}: {LAYOUTS}")
+        return from_coco(path, side=side)
+    if kind := _other_kind_of_json(path):
+        raise ManifestError(f"{path} is {kind}, not JSON lines: {LAYOUTS}")
+    return read_manifest(path)
+
+
+def _other_kind_of_json(path: Path) -> str:
+    """Say what a file is that holds one JSON document; empty when it may be JSON lines."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):  # JSON lines are no document; nor is bad text
+        return ""
+    keys = document.keys() if isinstance(document, dict) else set()
+    if {"images", "annotations"} <= keys:
+        return f"a COCO file (give its folder, with the file called {COCO_NAME})"
+    if {"image", "annotations"} <= keys:
+        return "an SA-1B file"
+    return "" if "image" in keys else "one JSON document"  # a manifest of a single line
 
 
 def write_manifest(path: Path, *, images: Iterable[ImageRecord]) -> None:

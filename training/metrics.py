@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 NUM_RESAMPLES = 2000
 CONFIDENCE = 0.95
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,19 @@ class Difference:
     high: float
     worse_share: float
     num_masks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How predicted IoU goes with true IoU.
+
+    correlation: Pearson's; NaN when one of the two does not vary. error: the expected calibration
+    error, the mean distance of predicted and true means in ten bins of predicted IoU (Guo et al.
+    2017), weighed by their masks.
+    """
+
+    correlation: float
+    error: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +120,10 @@ class Metrics:
             for seed, source in enumerate(self.sources)
         ]
         return quantiles(np.mean(parts, axis=0))
+
+    def calibration(self, kind: str, predicted: str) -> Calibration:
+        """Compare a predicted IoU, one of `figures`, with the IoU of that kind over all masks."""
+        return calibration_of(self._values(predicted), self._values(kind))
 
     def to_json(self, *, with_masks: bool = False) -> dict[str, Any]:
         """Return plain figures: means, `_macro` means, `_ci95` intervals, counts, sources.
@@ -171,6 +189,16 @@ class Metrics:
             ),
             problems=tuple(document.get("problems", ())),
         )
+
+
+def calibration_of(predicted: FloatArray, true: FloatArray) -> Calibration:
+    """Compare predicted with true IoU (N,); predictions count as at least 0 and at most 1."""
+    predicted = np.clip(predicted, 0.0, 1.0)
+    bins = np.minimum((predicted * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.abs(np.bincount(bins, weights=predicted - true, minlength=CALIBRATION_BINS))
+    is_varied = len(true) > 1 and predicted.std() > 0 and true.std() > 0
+    correlation = float(np.corrcoef(predicted, true)[0, 1]) if is_varied else math.nan
+    return Calibration(correlation=correlation, error=float(gaps.sum() / len(true)))
 
 
 def bootstrap_interval(

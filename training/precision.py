@@ -24,4 +24,6 @@ def step_autocast(device: torch.device | str = "cpu") -> torch.autocast:
     if kind == "cuda":
         is_native = torch.cuda.get_device_capability(device)[0] >= 8
         return torch.autocast("cuda", dtype=torch.bfloat16, enabled=is_native)
+    if kind != "cpu":  # mps: not measured
+        return torch.autocast(kind, enabled=False)
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16_is_fast())

@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from sam.devices import AUTO, best_device, checked_device
 from training.run_folder import TrainError
 
 Item = TypeVar("Item")
@@ -103,7 +104,10 @@ class Processes:
 
 
 def alone(device: str = "auto") -> Processes:
-    """Return the processes of a run that is one: "auto" takes a GPU when there is one."""
+    """Return the processes of a run that is one: "auto" takes a GPU when there is one.
+
+    Raises TrainError for a device that is not there.
+    """
     return Processes(device=_device(device, place=0))
 
 
@@ -111,13 +115,13 @@ def alone(device: str = "auto") -> Processes:
 def joined(device: str = "auto") -> Iterator[Processes]:
     """Join the group that torchrun's environment describes; without one, be alone.
 
-    Raises TrainError for a device that is not there.
+    Raises TrainError for a device that is not there or not for several processes.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield alone(device)
         return
-    place = _device(device, place=int(os.environ.get("LOCAL_RANK", "0")))
+    place = _device_of_many(device, place=int(os.environ.get("LOCAL_RANK", "0")))
     if place.type == "cuda":
         torch.cuda.set_device(place)
     dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
@@ -128,8 +132,19 @@ def joined(device: str = "auto") -> Iterator[Processes]:
 
 
 def _device(name: str, *, place: int) -> torch.device:
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise TrainError("there is no CUDA device on this machine; leave --device out, or cpu")
-    return torch.device("cuda", place % torch.cuda.device_count())
+    try:
+        kind = best_device() if name == AUTO else name
+        if kind == "cuda" and torch.cuda.is_available():
+            return torch.device("cuda", place % torch.cuda.device_count())
+        return checked_device(kind)
+    except ValueError as error:
+        raise TrainError(f"{error}; leave --device out, or --device cpu") from None
+
+
+def _device_of_many(name: str, *, place: int) -> torch.device:
+    device = _device(name, place=place)
+    if device.type != "mps":
+        return device
+    if name != AUTO:  # no backend of torch.distributed knows it
+        raise TrainError("several processes cannot train on mps: leave --device out")
+    return torch.device("cpu")

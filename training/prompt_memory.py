@@ -19,7 +19,7 @@ from sam.coordinates import Frame, as_tensor
 from sam.features import ImageFeatures
 from sam.model import Sam
 from sam.prompts import Prompts
-from sam.selection import PROMPTS_PER_BOX, choose
+from sam.selection import PROMPTS_PER_BOX, PROMPTS_PER_MASK, choose
 from training.features import load_image
 from training.manifest import ImageRecord, ManifestError, MaskRecord
 from training.metrics import FloatArray, quantiles, resampled_means
@@ -189,7 +189,7 @@ def _answers(
         so_far = None if points is None or not count else points[:, :count]
         said = None if labels is None or not count else labels[:, :count]
         prompts = Prompts.make(so_far, said, boxes, logits)
-        num_prompts = count + PROMPTS_PER_BOX * has_box + (logits is not None)
+        num_prompts = count + PROMPTS_PER_BOX * has_box + PROMPTS_PER_MASK * (logits is not None)
         logits = choose(model.decode(features, prompts), num_prompts).low_res_logits[:, None]
     assert logits is not None  # a sequence has a point or a box
     return logits

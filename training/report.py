@@ -1,12 +1,15 @@
-"""An evaluation for people: tables of means with their intervals, and comparisons."""
+"""Evaluations for people: tables of means with their intervals, and comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from training.detector_metrics import ImageDetections, detection_metrics, metrics_by_source
 from training.metrics import Metrics, paired_difference
 
 NAME_WIDTH = 22
+PREDICTIONS = (("clicks_1", "predicted_1"), ("box", "predicted_box"))
+"""Kinds of IoU and the figures that predict them."""
 NOTE = "± is half the width of the 95 % bootstrap interval; whole images are resampled."
 
 
@@ -15,7 +18,40 @@ def table(metrics: Metrics) -> str:
     blocks = [_block(metrics, metrics.kinds, title="IoU")]
     if metrics.figures:
         blocks.append(_block(metrics, metrics.figures, title="other measures"))
+    pairs = [(kind, name) for kind, name in PREDICTIONS if name in metrics.figures]
+    if pairs:
+        blocks.append(_calibration(metrics, pairs))
     return "\n\n".join([*blocks, NOTE])
+
+
+def _calibration(metrics: Metrics, pairs: Sequence[tuple[str, str]]) -> str:
+    """Return how predicted IoU goes with true IoU, by source and over all masks."""
+    heads = [f"{kind + ' ' + what:>18}" for kind, _ in pairs for what in ("correlat.", "error")]
+    lines = [f"{'predicted IoU':{NAME_WIDTH}} {'images':>6} {'masks':>6} {' '.join(heads)}"]
+    parts = [(source, metrics.of_source(source)) for source in metrics.sources]
+    for name, part in [*parts, ("all masks", metrics)]:
+        found = [part.calibration(kind, predicted) for kind, predicted in pairs]
+        cells = [f"{value:.3f}" for one in found for value in (one.correlation, one.error)]
+        lines.append(_row(name, part, cells, [len(head) for head in heads]))
+    return "\n".join(lines)
+
+
+def detector_table(images: Sequence[ImageDetections]) -> str:
+    """Return box recall and average precision by source and over all."""
+    names = {"recall_50_at_100": "recall@100", "ap_50": "AP50"}
+    head = " ".join(f"{name:>10}" for name in names.values())
+    lines = [f"{'boxes at IoU 0.5':{NAME_WIDTH}} {'images':>6} {'boxes':>6} {head}"]
+    by_source, over_all = metrics_by_source(images), detection_metrics(images)
+    macro = {
+        name: sum(part[name] for part in by_source.values()) / max(len(by_source), 1)
+        for name in names
+    }
+    rows = {**by_source, "mean over sources": over_all | macro, "all boxes": over_all}
+    for name, part in rows.items():
+        figures = " ".join(f"{part[key]:10.3f}" for key in names)
+        counts = f"{part['num_images']:6.0f} {part['num_boxes']:6.0f}"
+        lines.append(f"{name[:NAME_WIDTH]:{NAME_WIDTH}} {counts} {figures}")
+    return "\n".join(lines)
 
 
 def comparison(earlier: Metrics, metrics: Metrics) -> str:

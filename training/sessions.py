@@ -7,6 +7,7 @@ point of the error region. Masks of one image are prompted together.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from masks.regions import deepest, deepest_point
 from sam.coordinates import Frame, as_tensor
 from sam.features import ImageFeatures
 from sam.model import Decoded, Prompts, Sam
-from sam.selection import PROMPTS_PER_BOX, choose
+from sam.selection import PROMPTS_PER_BOX, PROMPTS_PER_MASK, choose
 
 Mask = NDArray[np.bool_]
 OnMask = Callable[[int, int, Mask], object]
@@ -44,6 +45,16 @@ def next_click(truth: Mask, predicted: Mask) -> tuple[int, int, int] | None:
     return None if best is None else best[1:]
 
 
+@dataclass(frozen=True, slots=True)
+class BoxAnswers:
+    """What boxes were answered by, one entry a mask: masks (N, H, W) bool, the rest (N, ...)."""
+
+    ious: list[float]
+    predicted_ious: list[float]
+    masks: NDArray[np.bool_]
+    low_res_logits: Tensor
+
+
 class Session:
     """Prompts a batch of masks of one image, each as an annotator would."""
 
@@ -56,24 +67,38 @@ class Session:
         self.truths = truths
         self.first_clicks = [deepest_point(truth) for truth in truths]
 
-    def box_ious(self, boxes_xyxy_px: NDArray[np.float64], *, on_mask: OnMask) -> list[float]:
-        """Return the IoU after the exact box alone."""
+    def by_box(self, boxes_xyxy_px: NDArray[np.float64], *, on_mask: OnMask) -> BoxAnswers:
+        """Answer the exact box alone."""
         boxes = as_tensor(self.frame.boxes_to_model(boxes_xyxy_px), device=self.model.device)
         chosen = choose(self._decode(Prompts.make(boxes=boxes)), PROMPTS_PER_BOX)
-        predicted = self._to_masks(chosen.low_res_logits[:, None])[:, 0]
-        for index, mask in enumerate(predicted):
+        masks = self._to_masks(chosen.low_res_logits[:, None])[:, 0]
+        for index, mask in enumerate(masks):
             on_mask(index, 0, mask)
-        return [iou(truth, mask) for truth, mask in zip(self.truths, predicted, strict=True)]
+        return BoxAnswers(
+            ious=[iou(truth, mask) for truth, mask in zip(self.truths, masks, strict=True)],
+            predicted_ious=chosen.predicted_iou.tolist(),
+            masks=masks,
+            low_res_logits=chosen.low_res_logits,
+        )
+
+    def again(self, answers: BoxAnswers) -> list[float]:
+        """Return the IoU of each answer with what its own logits alone are answered by."""
+        prompts = Prompts.make(low_res_logits=answers.low_res_logits[:, None])
+        chosen = choose(self._decode(prompts), PROMPTS_PER_MASK)
+        masks = self._to_masks(chosen.low_res_logits[:, None])[:, 0]
+        return [iou(before, mask) for before, mask in zip(answers.masks, masks, strict=True)]
 
     def click_ious(
         self, max_clicks: int, *, on_mask: OnMask
-    ) -> tuple[NDArray[np.float64], list[float]]:
-        """Return IoUs (N, max_clicks) by clicks, and (N,) the best of three after one.
+    ) -> tuple[NDArray[np.float64], list[float], list[float]]:
+        """Return IoUs (N, max_clicks) by clicks; after one, the best of three and the prediction.
 
-        An annotator stops at a perfect mask: its IoU stays 1 from there on.
+        The latter two are (N,): IoU of the best of the three masks, predicted IoU of the picked
+        one. An annotator stops at a perfect mask: its IoU stays 1 from there on.
         """
         ious = np.ones((len(self.truths), max_clicks))
         oracle: list[float] = []
+        predicted_ious: list[float] = []
         points = [[(x, y, 1)] for x, y in self.first_clicks]
         active = list(range(len(self.truths)))
         fed_back: Tensor | None = None
@@ -82,6 +107,8 @@ class Session:
             if num_clicks == 1:
                 oracle = self._oracle_ious(decoded)
             chosen = choose(decoded, num_clicks)
+            if num_clicks == 1:
+                predicted_ious = chosen.predicted_iou.tolist()
             predicted = self._to_masks(chosen.low_res_logits[:, None])[:, 0]
             going_on = []
             for row, index in enumerate(active):
@@ -97,7 +124,7 @@ class Session:
                 break
             active = [active[row] for row in going_on]
             fed_back = chosen.low_res_logits[going_on][:, None]
-        return ious, oracle
+        return ious, oracle, predicted_ious
 
     def _oracle_ious(self, decoded: Decoded) -> list[float]:
         predicted = self._to_masks(decoded.low_res_logits[:, 1:])

@@ -199,6 +199,7 @@ def detect_all(
                 boxes_xyxy_px=detections.boxes_xyxy_px,
                 scores=detections.scores,
                 truth_xyxy_px=truth_boxes(image, max_area_share=max_area_share),
+                source=image.source,
             )
         )
         on_image(index)

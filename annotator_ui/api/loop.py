@@ -21,6 +21,7 @@ from engine.selectors.criteria import standing
 from engine.selectors.models import for_project, previous_version
 from engine.selectors.retraining import plan_for
 from engine.selectors.stages import active_stage, stage_policy
+from engine.selectors.starter import offer_for
 from engine.services import model_versions, policies
 
 router = Router(tags=["loop"])
@@ -41,6 +42,7 @@ def loop(request: HttpRequest, slug: str) -> schemas.LoopOut:
         advice=schemas.AdviceOut(way=found.advice.way, why=list(found.advice.why)),
         plans=[_plan_out(project, family) for family in ModelFamily],
         policy=stage_policy(stage).to_json(),
+        starter_offer=_starter_offer_out(project),
     )
 
 
@@ -98,6 +100,20 @@ def _plan_out(project: Project, family: ModelFamily) -> schemas.PlanOut:
         at_masks=plan.at_masks,
         at=plan.at,
         roll_back_to=earlier.number if earlier else None,
+    )
+
+
+def _starter_offer_out(project: Project) -> schemas.StarterOfferOut | None:
+    offer = offer_for(project)
+    if offer is None:
+        return None
+    return schemas.StarterOfferOut(
+        replaces=offer.serving.number if offer.serving else None,
+        loses_training=offer.loses_training,
+        num_to_encode=offer.num_to_encode,
+        encode_s=offer.encode_s,
+        is_measured_first=offer.is_measured_first,
+        waits_for=offer.in_work,
     )
 
 

@@ -14,7 +14,7 @@ from annotator_ui.lookups import project_by_slug, version_by_id
 from annotator_ui.permissions import actor_of
 from engine.domain.errors import NotFound
 from engine.domain.roles import Permission
-from engine.services import model_versions
+from engine.services import model_versions, starters
 
 router = Router(tags=["models"])
 
@@ -45,6 +45,21 @@ def retrain(request: HttpRequest, slug: str, body: schemas.RetrainIn) -> Status[
         model_version=present.version_out(version), job=present.job_out(job)
     )
     return Status(202, answer)
+
+
+@router.post(
+    "/projects/{slug:slug}/starter-upgrade",
+    response=answers(schemas.UpgradeOut, 404, 409),
+)
+def starter_upgrade(request: HttpRequest, slug: str) -> schemas.UpgradeOut:
+    """Take the starter that ships with this installation; asked again, tell how it stands."""
+    actor = actor_of(request)
+    project = project_by_slug(actor, slug, to=Permission.PROMOTE)
+    taken = starters.upgrade(project, actor=actor.user)
+    return schemas.UpgradeOut(
+        model_version=present.version_out(taken.version),
+        job=present.job_out(taken.job) if taken.job else None,
+    )
 
 
 @router.post(

@@ -14,13 +14,14 @@ from annotator_ui import uploads
 from annotator_ui.lookups import job_by_id, project_by_slug, version_by_id
 from annotator_ui.permissions import actor_of, signed_in_page, user_of
 from annotator_ui.views.guard import domain_errors_as_pages, told_as_message
+from annotator_ui.views.starter_notice import told
 from annotator_ui.wording import FAMILIES, FORMATS, STAGES, TRAINS
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.policy_fields import FIELDS
 from engine.domain.roles import Permission
 from engine.domain.schedule import RoundSize
 from engine.models import Job, Project
-from engine.services import exports, jobs, model_versions, policies, projects, stages
+from engine.services import exports, jobs, model_versions, policies, projects, stages, starters
 
 MAX_REASON_CHARACTERS = 500
 
@@ -128,6 +129,11 @@ def promote(request: HttpRequest, project: Project) -> None:
         raise NotFound("there is no such model version in this project")
     model_versions.promote(version, actor=user_of(request), reason=reason_of(request))
     messages.success(request, f"{FAMILIES[version.family].title} v{version.number} serves now.")
+
+
+@project_action(Permission.PROMOTE)
+def starter_upgrade(request: HttpRequest, project: Project) -> None:
+    messages.success(request, told(starters.upgrade(project, actor=user_of(request))))
 
 
 @project_action(Permission.PROMOTE, page="loop")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from annotator_ui.progress import ago
@@ -104,10 +105,13 @@ def family_cards(project: Project) -> list[FamilyCard]:
 
 
 def decisions(project: Project) -> list[Decision]:
-    """What became of the last candidates, newest first, and why."""
+    """What became of the last candidates, newest first, and why.
+
+    Of shipped models those that a lead asked for, but not the detectors that came with them.
+    """
     versions = list(
         for_project(project)
-        .filter(snapshot__isnull=False)
+        .filter(Q(snapshot__isnull=False) | Q(family=ModelFamily.SAM, requested_by__isnull=False))
         .select_related("snapshot", "requested_by")
         .order_by("-created_at")[:NUM_DECISIONS]
     )

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from annotator_ui import wording
+from annotator_ui.views.starter_notice import StarterNotice, starter_notice
 from annotator_ui.wording import FAMILIES, NOTHING, FamilyWords
-from engine.domain.states import ModelVersionStatus
+from engine.domain.promotion import GATE_KEY
+from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Evaluation, ModelVersion, Project
 from engine.selectors import models as version_rows
 from engine.services.model_versions import promotion_blockers
@@ -58,6 +60,7 @@ class FamilyPanel:
     metric_names: Sequence[str]
     serving: int | None
     versions: Sequence[VersionRow]
+    starter: StarterNotice | None
 
 
 def family_panels(project: Project) -> list[FamilyPanel]:
@@ -68,13 +71,25 @@ def family_panels(project: Project) -> list[FamilyPanel]:
         .prefetch_related("parent__evaluations")
     )
     return [
-        _panel(family, words, [one for one in versions if one.family == family])
+        _panel(
+            family,
+            words,
+            versions,
+            starter=starter_notice(project) if family == ModelFamily.SAM else None,
+        )
         for family, words in FAMILIES.items()
     ]
 
 
-def _panel(family: str, words: FamilyWords, versions: Sequence[ModelVersion]) -> FamilyPanel:
-    serving = next((one for one in versions if one.status == ModelVersionStatus.SERVING), None)
+def _panel(
+    family: str,
+    words: FamilyWords,
+    versions: Sequence[ModelVersion],
+    *,
+    starter: StarterNotice | None,
+) -> FamilyPanel:
+    own = [one for one in versions if one.family == family]
+    serving = _serving(own)
     return FamilyPanel(
         family=family,
         title=words.title,
@@ -84,11 +99,14 @@ def _panel(family: str, words: FamilyWords, versions: Sequence[ModelVersion]) ->
         retrain_testid=words.retrain_testid,
         metric_names=[name for _, name in words.metrics],
         serving=serving.number if serving else None,
-        versions=[_row(version, words=words) for version in versions],
+        versions=[_row(version, words=words, versions=versions) for version in own],
+        starter=starter,
     )
 
 
-def _row(version: ModelVersion, *, words: FamilyWords) -> VersionRow:
+def _row(
+    version: ModelVersion, *, words: FamilyWords, versions: Sequence[ModelVersion]
+) -> VersionRow:
     evaluation = _newest(version)
     blockers = _blockers(version)
     action = _action(version)
@@ -102,8 +120,8 @@ def _row(version: ModelVersion, *, words: FamilyWords) -> VersionRow:
         trained_on=(
             f"{snapshot.num_masks} masks, {snapshot.num_images} images" if snapshot else "shipped"
         ),
-        metrics=_cells(words, evaluation, _baseline(version, evaluation)),
-        verdict=_in_words(_verdict(version, blockers), words),
+        metrics=_cells(words, evaluation, _baseline(version, evaluation, versions)),
+        verdict=_in_words(_verdict(version, blockers, versions), words),
         error=version.error,
         action=action,
         action_testid="rollback-version" if action == "Roll back" else "promote-version",
@@ -115,14 +133,23 @@ def _newest(version: ModelVersion) -> Evaluation | None:
     return max(version.evaluations.all(), key=lambda one: one.created_at, default=None)
 
 
-def _baseline(version: ModelVersion, evaluation: Evaluation | None) -> Mapping[str, float]:
-    """What the version it started from measured on the very same images."""
-    if evaluation is None or version.parent is None:
+def _baseline(
+    version: ModelVersion, evaluation: Evaluation | None, versions: Sequence[ModelVersion]
+) -> Mapping[str, float]:
+    """What the version it started from, or was to replace, measured on the very same images."""
+    if evaluation is None:
         return {}
-    for other in version.parent.evaluations.all():
+    before = version.parent or _compared_with(evaluation, versions)
+    for other in before.evaluations.all() if before else ():
         if other.snapshot_id == evaluation.snapshot_id:
             return dict(other.metrics)
     return {}
+
+
+def _compared_with(evaluation: Evaluation, versions: Sequence[ModelVersion]) -> ModelVersion | None:
+    report = evaluation.metrics.get(GATE_KEY)
+    against = report.get("against") if isinstance(report, Mapping) else None
+    return next((one for one in versions if str(one.pk) == against), None)
 
 
 def _cells(
@@ -148,15 +175,31 @@ def _blockers(version: ModelVersion) -> list[str]:
     return []
 
 
-def _verdict(version: ModelVersion, blockers: Sequence[str]) -> str:
+def _serving(versions: Sequence[ModelVersion]) -> ModelVersion | None:
+    return next((one for one in versions if one.status == ModelVersionStatus.SERVING), None)
+
+
+def _verdict(
+    version: ModelVersion, blockers: Sequence[str], versions: Sequence[ModelVersion]
+) -> str:
     status = ModelVersionStatus(version.status)
     if version.error:
         return version.error
+    if status == ModelVersionStatus.EVALUATED and _waits_for_its_sam(version, versions):
+        return "Came with a starter: serves as soon as a SAM of its encoder does"
     if blockers:
         return "Kept back: " + "; ".join(blockers)
     if status in (ModelVersionStatus.EVALUATED, ModelVersionStatus.REJECTED):
         return "Not worse than the serving model"
     return IN_THE_MAKING.get(status, "")
+
+
+def _waits_for_its_sam(version: ModelVersion, versions: Sequence[ModelVersion]) -> bool:
+    """Whether it is a shipped detector that reads another encoder than the serving SAM's."""
+    if version.family != ModelFamily.OBJECT_DETECTOR or version.snapshot_id is not None:
+        return False
+    sam = _serving([one for one in versions if one.family == ModelFamily.SAM])
+    return sam is None or sam.encoder_sha256 != version.encoder_sha256
 
 
 def _in_words(text: str, words: FamilyWords) -> str:

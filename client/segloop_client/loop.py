@@ -185,6 +185,16 @@ class LoopCalls:
         path = f"/projects/{slug}/promote"
         return Version.of(self._http.json("POST", path, body=body, may_repeat=False))
 
+    def upgrade_to_starter(self, slug: str) -> tuple[Version, Job | None]:
+        """Take the starter the server ships; return it as a version, and the job that measures it.
+
+        None: it is not being measured. It serves, or its status says what became of it.
+        """
+        path = f"/projects/{slug}/starter-upgrade"
+        answer = self._http.json("POST", path, may_repeat=True)
+        job = answer["job"]
+        return Version.of(answer["model_version"]), Job.of(job) if job else None
+
     def roll_back(self, slug: str, family: Family, *, reason: str = "") -> Version:
         """Let the version before serve again; return it."""
         body = {"family": family, "reason": reason}

@@ -52,7 +52,7 @@ class JobSpec:
     args: frozenset[str]
     """Names of its arguments; every value is the id of a row."""
     optional_args: frozenset[str] = frozenset()
-    """Names of further arguments, plain text, that may be left out."""
+    """Names of further arguments that may be left out: ids of rows, or plain text."""
     max_attempts: int = 3
     lease_s: float = 30
     """A worker that has not beaten for this long is taken for dead."""
@@ -85,10 +85,12 @@ SPECS: Mapping[JobKind, JobSpec] = {
     JobKind.PRELABEL_IMAGE: JobSpec(
         queue=CPU, priority=30, args=frozenset({"image", "stage"}), deadline_s=2 * HOUR_S
     ),
+    # snapshot: what a version that was not trained here is measured on.
     JobKind.EVALUATE_SAM: JobSpec(
         queue=GPU,
         priority=40,
         args=frozenset({"model_version"}),
+        optional_args=frozenset({"snapshot"}),
         lease_s=60,
         stall_s=600,
         deadline_s=24 * HOUR_S,

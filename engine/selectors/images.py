@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from engine.domain.states import AssignmentStatus, MaskStatus, ModelFamily
+from engine.domain.states import AssignmentStatus, ImageStatus, MaskStatus, ModelFamily
 from engine.models import Assignment, Embedding, Image, Project
 from engine.models.image import WHOLE_PHOTO
 from engine.selectors.models import serving_version
@@ -34,3 +34,11 @@ def after(rows: QuerySet[Image], last: Image) -> QuerySet[Image]:
     return rows.filter(
         Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, pk__gt=last.pk)
     )
+
+
+def without_embedding(project: Project, *, encoder_sha256: str) -> QuerySet[Image]:
+    """Images that are not rejected and have no embedding of the encoder for the whole photo."""
+    whole = Embedding.objects.filter(
+        image=OuterRef("pk"), encoder_sha256=encoder_sha256, close_up=WHOLE_PHOTO
+    )
+    return project.images.exclude(status=ImageStatus.REJECTED.value).filter(~Exists(whole))

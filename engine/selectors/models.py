@@ -31,6 +31,20 @@ def previous_version(project: Project, *, family: ModelFamily) -> ModelVersion |
     return retired.order_by("-number").first()
 
 
+def detector_beside(sam: ModelVersion) -> ModelVersion | None:
+    """The detector that serves beside this SAM, or would: the serving one if it reads the SAM's
+    encoder, else the last that did, or that came with such a SAM and waits for it."""
+    family = ModelFamily.OBJECT_DETECTOR
+    serving = serving_version(sam.project, family=family)
+    if serving is not None and serving.encoder_sha256 == sam.encoder_sha256:
+        return serving
+    return sam.project.model_versions.filter(
+        family=family.value,
+        status__in=[ModelVersionStatus.RETIRED.value, ModelVersionStatus.EVALUATED.value],
+        encoder_sha256=sam.encoder_sha256,
+    ).last()
+
+
 def missing_parts(project: Project) -> list[str]:
     """Say in sentences what keeps people from labelling with a model."""
     sam = serving_version(project, family=ModelFamily.SAM)

@@ -23,7 +23,7 @@ def plan_for(project: Project, *, family: ModelFamily) -> Plan:
     if stage is None or stage.status != StageStatus.OPEN:
         return Plan(state=PlanState.OFF, says="the stage is ending: its successor has its own plan")
     if family == ModelFamily.OBJECT_DETECTOR and not _prefills(stage):
-        running = _in_work(project, family=family)
+        running = in_work(project, family=family)
         state = PlanState.RUNNING if running else PlanState.OFF
         return Plan(state=state, says=running or NO_DETECTOR_HERE)
     return plan(facts_of(project, family=family), policy=stage_policy(stage))
@@ -44,7 +44,7 @@ def facts_of(project: Project, *, family: ModelFamily) -> Facts:
         last_num_masks=last.snapshot.num_masks if last and last.snapshot else None,
         last_asked_at=last.created_at if last else None,
         now=timezone.now(),
-        in_work=_in_work(project, family=family),
+        in_work=in_work(project, family=family),
         obstacle=_obstacle(
             project, family=family, sam=sam, num_masks=num_masks, images_on=images_on
         ),
@@ -59,16 +59,22 @@ def trainable(project: Project) -> tuple[int, dict[str, int]]:
     return masks.count(), dict(images)
 
 
-def _prefills(stage: EngineStage) -> bool:
-    return SPECS[StageKind(stage.kind)].prefill == Prefill.DETECTOR
+def can_be_measured(project: Project) -> bool:
+    """Tell whether labelled images on both sides make a snapshot to measure a model on."""
+    return data_obstacle(trainable(project)[1]) is None
 
 
-def _in_work(project: Project, *, family: ModelFamily) -> str:
+def in_work(project: Project, *, family: ModelFamily) -> str:
+    """Say which version of the family is in the making; empty when none is."""
     version = project.model_versions.filter(family=family.value, status__in=IN_WORK).first()
     if version is None:
         return ""
     doing = "being measured" if version.status == ModelVersionStatus.TRAINED else version.status
     return f"version {version.number} is {doing}"
+
+
+def _prefills(stage: EngineStage) -> bool:
+    return SPECS[StageKind(stage.kind)].prefill == Prefill.DETECTOR
 
 
 def _obstacle(
@@ -87,7 +93,7 @@ def _obstacle(
     if family == ModelFamily.OBJECT_DETECTOR:
         if num_masks < MIN_MASKS_FOR_DETECTOR:
             return f"a detector learns from {MIN_MASKS_FOR_DETECTOR} masks or more"
-        if running := _in_work(project, family=ModelFamily.SAM):
+        if running := in_work(project, family=ModelFamily.SAM):
             return f"the segmentation model comes first: {running}"
     return ""
 

@@ -6,14 +6,13 @@ before somebody looks there.
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, QuerySet
-
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotReady
 from engine.domain.jobs import NOBODY_WAITS, URGENT, JobKind
 from engine.domain.states import ImageStatus, JobStatus, ModelFamily
 from engine.models import Embedding, Image, Job, ModelVersion, Project
 from engine.models.image import WHOLE_PHOTO
+from engine.selectors.images import without_embedding
 from engine.selectors.models import serving_version
 from engine.selectors.queue import in_queue_order
 from engine.services import jobs
@@ -60,7 +59,9 @@ def request_embedding(
 def request_all(project: Project) -> Job | None:
     """Queue every embedding that the serving model lacks, as parts of one job; None: none lack."""
     version = serving_version(project, family=ModelFamily.SAM)
-    if version is None or not _lacking(project, version=version).exists():
+    if version is None:
+        return None
+    if not without_embedding(project, encoder_sha256=version.encoder_sha256).exists():
         return None
     return jobs.enqueue(
         JobKind.EMBED_PROJECT,
@@ -79,7 +80,7 @@ def request_parts(job: Job) -> int:
     version = serving_version(job.project, family=ModelFamily.SAM)
     if version is None or str(version.pk) != job.args["model_version"]:
         return 0
-    lacking = _lacking(job.project, version=version)
+    lacking = without_embedding(job.project, encoder_sha256=version.encoder_sha256)
     ready = in_queue_order(lacking.filter(status=ImageStatus.READY.value))
     done = lacking.filter(status=ImageStatus.DONE.value)
     requests = [
@@ -142,13 +143,6 @@ def close_up_of(image: Image, key: str) -> CloseUp:
         return CloseUp.parse(key, image_hw=(image.height_px, image.width_px))
     except CloseUpError as error:
         raise InvalidInput(f"close_up: {error}") from None
-
-
-def _lacking(project: Project, *, version: ModelVersion) -> QuerySet[Image]:
-    whole = Embedding.objects.filter(
-        image=OuterRef("pk"), encoder_sha256=version.encoder_sha256, close_up=WHOLE_PHOTO
-    )
-    return project.images.exclude(status=ImageStatus.REJECTED.value).filter(~Exists(whole))
 
 
 def _request(

@@ -19,29 +19,31 @@ from engine.domain.schedule import RoundSize, round_size
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Evaluation, Job, ModelVersion, Project, Snapshot, TrainingCurve, User
 from engine.models.model_version import IN_WORK
-from engine.selectors.models import previous_version, serving_version
+from engine.selectors.models import detector_beside, previous_version, serving_version
 from engine.selectors.stages import active_policy
 from engine.services import embeddings, jobs, proposals, snapshots
 from engine.services.json_values import json_safe
 from engine.services.roles import require
-from engine.services.starters import register_starters
 from engine.services.text import clean_line
 from engine.services.transitions import move
 
 __all__ = [
     "attach_decoder",
+    "checkpoint_columns",
     "curve_of",
+    "decoder_columns",
     "fail",
     "keep_curve",
     "mark_training",
+    "next_number",
     "note_thresholds",
     "promote",
     "promotion_blockers",
     "record_evaluation",
     "register_checkpoint",
-    "register_starters",
     "reject",
     "request_retrain",
+    "require_none_in_work",
     "roll_back",
 ]
 
@@ -77,11 +79,7 @@ def request_retrain(
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # numbers one by one
     if serving_version(project, family=ModelFamily.SAM) is None:
         raise NotReady("no segmentation model serves this project yet", code="no_model")
-    running = project.model_versions.filter(family=family.value, status__in=IN_WORK).first()
-    if running is not None:
-        raise Conflict(
-            f"version {running.number} is {running.status} already", code="already_training"
-        )
+    require_none_in_work(project, family=family)
     snapshot = snapshots.freeze_snapshot(project)
     if family == ModelFamily.OBJECT_DETECTOR:
         trains = RoundSize.DECODER  # its head; the encoder under it is the serving SAM's
@@ -112,6 +110,18 @@ def next_number(project: Project, *, family: ModelFamily) -> int:
     return int(last or 0) + 1
 
 
+def require_none_in_work(project: Project, *, family: ModelFamily) -> None:
+    """Raise Conflict while a version of the family is trained or measured.
+
+    The caller has locked the project.
+    """
+    running = project.model_versions.filter(family=family.value, status__in=IN_WORK).first()
+    if running is not None:
+        raise Conflict(
+            f"version {running.number} is {running.status} already", code="already_training"
+        )
+
+
 def mark_training(version: ModelVersion) -> None:
     """Say that a worker trains it now; saying so again, after a restart, changes nothing."""
     version.refresh_from_db()
@@ -129,17 +139,15 @@ def register_checkpoint(
     config: Mapping[str, Any],
 ) -> ModelVersion:
     """Keep the files of a finished training; the version is trained afterwards."""
-    key = storage.put_file(CHECKPOINT_KIND, checkpoint, ".safetensors")
     changes: dict[str, Any] = {
-        "checkpoint_key": key,
-        "checkpoint_sha256": storage.sha256_of(key),
+        **checkpoint_columns(checkpoint),
         "encoder_sha256": encoder_sha256,
         "config": json_safe(config),
         "arch": str(config.get("arch", ""))[:40],
         "error": "",
     }
     if decoder is not None:
-        changes.update(_decoder_columns(decoder))
+        changes.update(decoder_columns(decoder))
     mark_training(version)
     move(version, ModelVersionStatus.TRAINED, changes=changes)
     return version
@@ -147,7 +155,7 @@ def register_checkpoint(
 
 def attach_decoder(version: ModelVersion, *, decoder: Path) -> ModelVersion:
     """Keep the decoder for browsers of a version that has none; a second one changes nothing."""
-    columns = _decoder_columns(decoder)
+    columns = decoder_columns(decoder)
     ModelVersion.objects.filter(pk=version.pk, decoder_key="").update(**columns)
     version.refresh_from_db()
     return version
@@ -239,20 +247,13 @@ def roll_back(project: Project, *, family: str, actor: User, reason: str = "") -
 
 
 def _let_a_fitting_detector_serve(sam: ModelVersion, *, actor: User | None) -> None:
-    """Bring back the last detector of this SAM's encoder when the serving one reads another.
+    """Let the last detector of this SAM's encoder serve when the serving one reads another.
 
     Without one nothing is prefilled until a detector has been trained; the schedule sees to that.
     """
-    family = ModelFamily.OBJECT_DETECTOR
-    serving = serving_version(sam.project, family=family)
-    if serving is not None and serving.encoder_sha256 == sam.encoder_sha256:
-        return
-    fitting = sam.project.model_versions.filter(
-        family=family.value,
-        status=ModelVersionStatus.RETIRED.value,
-        encoder_sha256=sam.encoder_sha256,
-    ).last()
-    if fitting is None:
+    serving = serving_version(sam.project, family=ModelFamily.OBJECT_DETECTOR)
+    fitting = detector_beside(sam)
+    if fitting is None or fitting == serving:
         return
     reason = f"reads the encoder of version {sam.number}, which serves now"
     if serving is not None:
@@ -328,6 +329,13 @@ def _fits(version: ModelVersion, *, sam: ModelVersion | None) -> bool:
     return sam is not None and sam.encoder_sha256 == version.encoder_sha256
 
 
-def _decoder_columns(decoder: Path) -> dict[str, str]:
+def checkpoint_columns(checkpoint: Path) -> dict[str, str]:
+    """Store a copy of the weights; return the columns of a version that name it."""
+    key = storage.put_file(CHECKPOINT_KIND, checkpoint, ".safetensors")
+    return {"checkpoint_key": key, "checkpoint_sha256": storage.sha256_of(key)}
+
+
+def decoder_columns(decoder: Path) -> dict[str, str]:
+    """Store a copy of the decoder for browsers; return the columns of a version that name it."""
     key = storage.put_file(DECODER_KIND, decoder, ".onnx")
     return {"decoder_key": key, "decoder_sha256": storage.sha256_of(key)}

@@ -5,11 +5,9 @@ Loaded once by the app's configuration; jobs.py itself knows no other table.
 
 from __future__ import annotations
 
-from engine.domain.errors import Conflict
 from engine.domain.jobs import JobKind
-from engine.domain.states import ExportStatus, ImportStatus, ModelVersionStatus
+from engine.domain.states import ExportStatus, ImportStatus, ModelFamily, ModelVersionStatus
 from engine.models import DatasetImport, Export, Job, ModelVersion, Project
-from engine.models.model_version import IN_WORK
 from engine.services import jobs, model_versions
 from engine.services.transitions import move
 
@@ -42,9 +40,7 @@ def _try_again(job: Job, to: ModelVersionStatus) -> None:
     if version is None or version.status != ModelVersionStatus.FAILED:
         return
     Project.objects.select_for_update(no_key=True).get(pk=version.project_id)
-    in_work = version.project.model_versions.filter(family=version.family, status__in=IN_WORK)
-    if other := in_work.first():
-        raise Conflict(f"version {other.number} is {other.status} already", code="already_training")
+    model_versions.require_none_in_work(version.project, family=ModelFamily(version.family))
     move(version, to, reason="retried", changes={"error": ""})
 
 

@@ -59,14 +59,15 @@ class _DecodeServer:
 
     def __init__(self) -> None:
         command = [sys.executable, "-I", str(Path(image_decode.__file__).resolve())]
-        # A fixed command; file names never reach it. No environment: no secrets to steal.
+        # A fixed command; file names never reach it. No environment: no secrets to steal, and no
+        # threads of numpy, whose buffers would count against a child's memory.
         self._process = subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # decoders warn of each odd tag
             bufsize=0,
-            env={},
+            env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl-C is ours to handle; our end is its end of file
         )
 

@@ -12,7 +12,7 @@ from engine.domain.stages import ORDER
 from engine.domain.states import Role
 from engine.models import Project, User
 from engine.models.base import NAME_CHARACTERS
-from engine.services import members, model_versions, stages
+from engine.services import members, stages, starters
 from engine.services.roles import require, require_account
 from engine.services.text import clean_line
 
@@ -31,7 +31,7 @@ def create_project(name: str, *, actor: User) -> Project:
     project = Project.objects.create(name=name, slug=_free_slug(name), created_by=actor)
     members.add_member(project, user=actor, role=Role.LEAD, actor=actor)
     stages.open_first(project, kind=ORDER[0], actor=actor)
-    model_versions.register_starters(project)
+    starters.register_starters(project)
     return project
 
 

@@ -17,6 +17,7 @@ from engine.domain.errors import InvalidInput, NotAllowed
 from engine.models import Image, Project
 from engine.services import images, photos
 from engine.services.photos import decode_photo
+from sam.photos import read_photo
 from tests import factories
 
 Pixels = Any
@@ -60,8 +61,8 @@ def test_a_text_file_called_jpg_is_refused_in_a_sentence() -> None:
     ("data", "sentence"),
     [
         (png_claiming(30_000, 30_000), "million pixels"),
-        (png_claiming(20_000, 10), "sides must have 8 to 16384 px"),
-        (png_claiming(4, 4), "4 x 4 px"),
+        (png_claiming(20_000, 10), ": it is 20000 x 10 px; sides must have 8 to 16384 px"),
+        (png_claiming(4, 4), ": it is 4 x 4 px; sides"),
         (png_claiming(500, 500), "damaged or cut off"),
         (factories.photo_bytes(format="JPEG", width_px=300)[:2000], "damaged or cut off"),
         (b"GIF89a" + b"\0" * 100, "not a JPEG, PNG, WebP, TIFF, BMP or GIF"),
@@ -73,13 +74,23 @@ def test_what_is_no_sane_photo_is_refused_in_a_sentence(data: bytes, sentence: s
     assert sentence in refused(data)
 
 
-@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
-def test_animations_and_many_pages_are_refused(format: str) -> None:
+@pytest.mark.parametrize(
+    ("format", "kind"),
+    [
+        ("PNG", "an animated PNG of 2 frames"),
+        ("GIF", "an animated GIF of 2 frames"),
+        ("WEBP", "an animated WebP of 2 frames"),
+        ("TIFF", "a TIFF file with 2 pages"),
+    ],
+)
+def test_animations_and_many_pages_are_named_and_refused(format: str, kind: str) -> None:
     frames = [PillowImage.new("RGB", (16, 16), (shade, 0, 0)) for shade in (0, 200)]
 
     data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
 
-    assert "animated or has several pages" in refused(data)
+    assert refused(data) == (
+        f"x.jpg: it is {kind}, and one file is one photo: split it into single images first"
+    )
 
 
 def test_sixteen_bit_grey_keeps_its_range() -> None:
@@ -100,6 +111,34 @@ def test_twelve_bit_grey_in_sixteen_bits_is_not_almost_black() -> None:
 
     grey = pixels_of(photo.photo)[..., 0]
     assert np.abs(grey - ramp / 4095 * 255).max() <= 0.51
+
+
+def test_a_hot_pixel_takes_no_grey_levels_from_a_microscope_picture() -> None:
+    cells = np.random.default_rng(0).integers(100, 900, (64, 64), dtype=np.uint16)
+    hot = cells.copy()
+    hot[20, 30] = 65_535
+
+    with_it, without = (
+        pixels_of(decode_photo(encoded(PillowImage.fromarray(values)), file_name="x").photo)
+        for values in (hot, cells)
+    )
+
+    assert with_it[20, 30].tolist() == [255, 255, 255]
+    # The range ends where four pixels of a neighbourhood do: at most 5 % lower than the very end.
+    others = np.abs(with_it.astype(int) - without)
+    others[20, 30] = 0
+    assert others.max() <= 12
+
+
+def test_what_the_platform_stores_is_what_the_library_reads(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).gamma(2.0, 900.0, (40, 60)).astype(np.uint16)
+    values[3, 4], values[5, 6] = 65_535, 0
+    data = encoded(PillowImage.fromarray(values), "TIFF")
+    (tmp_path / "x.tif").write_bytes(data)
+
+    stored = decode_photo(data, file_name="x.tif")
+
+    assert np.array_equal(pixels_of(stored.photo), read_photo(tmp_path / "x.tif"))
 
 
 def test_float_tiffs_are_stretched() -> None:
@@ -138,6 +177,14 @@ def test_transparency_is_laid_on_white() -> None:
     pixels = pixels_of(photo.photo)
     assert tuple(pixels[5, 15]) == (255, 255, 255)
     assert tuple(pixels[5, 5]) == (0, 0, 255)
+
+
+def test_where_everything_is_transparent_the_colours_are_kept() -> None:
+    layer = PillowImage.new("RGBA", (20, 20), (255, 0, 0, 0))
+
+    photo = decode_photo(encoded(layer), file_name="export.png")
+
+    assert tuple(pixels_of(photo.photo)[5, 5]) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "CMYK"])

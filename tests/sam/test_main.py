@@ -65,7 +65,7 @@ def test_a_folder_is_segmented_in_sa1b_s_layout_and_a_broken_photo_stops_nothing
     captured = capsys.readouterr()
     assert status == 1
     assert captured.err.splitlines()[-1] == (
-        f"error: {folder / 'broken.jpg'} is not a JPEG, PNG, WebP, TIFF or BMP image"
+        f"error: {folder / 'broken.jpg'} is not a JPEG, PNG, WebP, TIFF, BMP or GIF image"
     )
     made = files_in(tmp_path / "out")
     assert list(made) == ["below/flipped.json", "sa_12.json", "segloop-generate.settings"]

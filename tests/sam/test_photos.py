@@ -129,13 +129,16 @@ def test_cut_off_missing_and_animated_files_are_refused(tmp_path: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (60, 60, 3), np.uint8))
     jpeg = saved(tmp_path, noise, "cut.jpg")
     jpeg.write_bytes(jpeg.read_bytes()[:-900])
-    frames = saved(tmp_path, noise, "a.webp", save_all=True, append_images=[noise.rotate(90)])
+    more = {"save_all": True, "append_images": [noise.rotate(90)]}
+    animation, pages = (saved(tmp_path, noise, name, **more) for name in ("a.webp", "p.tif"))
 
     for path, message in (
         (jpeg, "damaged or cut off"),
-        (frames, "animated or has several pages"),
+        (animation, "an animated WebP of 2 frames, .* split it into single images"),
+        (pages, "a TIFF file with 2 pages, .* split it into single images"),
         (tmp_path / "nowhere.jpg", "cannot be opened: No such file"),
         (tmp_path, "cannot be opened"),
     ):
-        with pytest.raises(PhotoError, match=message):
+        with pytest.raises(PhotoError, match=message) as caught:
             read_photo(path)
+        assert str(caught.value).startswith(str(path))

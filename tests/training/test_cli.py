@@ -120,7 +120,7 @@ def test_a_detector_is_trained_on_several_sets_and_measured(
     tmp_path: Path, sam: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = write_blobs(tmp_path / "a", num_train=4)
-    second = write_blobs(tmp_path / "b", num_train=4, num_holdout=1)
+    second = write_blobs(tmp_path / "b", num_train=4, num_holdout=3)
     out = tmp_path / "run"
 
     code = main(
@@ -154,10 +154,19 @@ def test_a_detector_is_trained_on_several_sets_and_measured(
     )
 
     assert code == measured == 0
-    assert printed["num_images"] == 3  # one of each source's four, and the one held out already
+    assert printed["num_images"] == 5  # one of each source's four, and the three held out already
     config = object_detector.load(out / "model.safetensors").config
     assert (config.image_size_px, config.object_side_px) == (128, None)
-    assert json.loads(capsys.readouterr().out)["num_images"] == 1
+    *table, last = capsys.readouterr().out.splitlines()
+    figures = json.loads(last)
+    assert [line.split()[0] for line in table] == ["boxes", "even", "odd", "mean", "all"]
+    assert {name: part["num_images"] for name, part in figures["sources"].items()} == {
+        "even": 2,
+        "odd": 1,
+    }
+    assert figures["num_images"] == 3
+    counts = [part["num_boxes"] for part in figures["sources"].values()]
+    assert figures["num_boxes"] == sum(counts) > 0
 
 
 def last_error(capsys: pytest.CaptureFixture[str]) -> str:
@@ -206,7 +215,7 @@ def test_bad_input_is_told_in_one_line(
         assert (
             main(["train", "--checkpoint", str(sam), "--data", str(manifest), *run, *device]) == 2
         )
-        assert last_error(capsys).startswith("error: there is no CUDA device")
+        assert last_error(capsys).startswith("error: device cuda cannot be used: ")
 
 
 def test_a_checkpoint_of_another_shape_is_told_in_one_line(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sam.model import Sam, build
+from tests.efficientnets import small_starter
 from training.encoder_layers import (
     drop_path,
     drop_rates,
@@ -33,6 +34,27 @@ def test_the_stages_of_a_pyramid_count_as_layers() -> None:
     assert shares["stages.3.0.0.weight"] == 1 / 2
     assert shares["stages.0.0.conv1.0.weight"] == 1 / 16
     assert shares["stem.0.0.weight"] == 1 / 32
+
+
+def test_the_blocks_of_a_trunk_count_as_layers() -> None:
+    shares = learning_rate_shares(small_starter().image_encoder, decay=0.5)
+
+    # nine blocks: the last has one half, the first 2^-9, the stem 2^-10, what follows them 1
+    assert shares["trunk.stem.weight"] == 0.5**10
+    assert shares["trunk.blocks.0.depthwise.weight"] == 0.5**9
+    assert shares["trunk.blocks.8.project.weight"] == 0.5
+    assert shares["narrow.weight"] == shares["global_blocks.0.qkv.weight"] == 1.0
+
+
+def test_only_blocks_that_add_to_their_input_are_dropped() -> None:
+    encoder = small_starter().image_encoder
+
+    branches = residual_branches(encoder)
+
+    # of the stages (1, 2, 1, 2, 1, 1, 1) only second blocks keep stride and width; then attention
+    trunk = [encoder.get_submodule(f"trunk.blocks.{index}.project") for index in (2, 5)]
+    assert [branch for (branch,) in branches[:2]] == trunk
+    assert len(branches) == 3
 
 
 def test_no_decay_treats_all_layers_alike() -> None:

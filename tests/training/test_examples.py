@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from sam.photos import read_photo
 from tests.training.blobs import write_blobs
 from training.config import TrainConfig
 from training.examples import Example, Mixture, Pool, readable_examples, usable_examples
@@ -89,3 +92,14 @@ def test_processes_share_the_work_without_overlap() -> None:
 
     assert shares[0] == [(0, "a"), (2, "c"), (4, "e")]
     assert shares[1] == [(1, "b"), (3, "d")]
+
+
+def test_a_sixteen_bit_picture_is_trained_on_as_it_is_served(tmp_path: Path) -> None:
+    values = np.linspace(300, 3_000, 40 * 50).astype(np.uint16).reshape(40, 50)
+    values[4, 4] = 65_535
+    Image.fromarray(values).save(tmp_path / "deep.tif")
+
+    photo = load_rgb(tmp_path / "deep.tif")
+
+    assert np.array_equal(photo, read_photo(tmp_path / "deep.tif"))
+    assert len(np.unique(photo)) > 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -312,3 +312,30 @@ def test_a_small_model_learns_a_square_from_clicks_and_boxes() -> None:
 
     assert sum(ious[-5:]) / 5 > 0.8
     assert sum(ious[-5:]) / 5 > ious[0] + 0.3
+
+
+def test_passes_without_a_new_click_may_withhold_all_but_the_last_answer() -> None:
+    config = InteractiveConfig(num_corrections=2, mask_only_passes=1, mask_alone_share=1.0)
+    model = recorder()
+
+    run(model, square(4, 4, 20, 20), config)
+
+    *clicked, alone = model.asked
+    assert [bool((prompts.point_labels >= 0).any()) for prompts in clicked] == [True] * 3
+    assert not (alone.point_labels >= 0).any()
+    assert alone.point_coords.shape[1] <= 2
+    assert not alone.point_coords.any()
+    assert alone.low_res_logits is not None
+
+
+def test_the_order_of_the_three_masks_is_learnt_where_they_answer() -> None:
+    config = InteractiveConfig(num_corrections=0, rank_weight=1.0, box_share=0.0)
+    plain, ranked = recorder(), recorder()
+
+    run(plain, square(4, 4, 20, 20), replace(config, rank_weight=0.0)).total.backward()
+    run(ranked, square(4, 4, 20, 20), config).total.backward()
+
+    added = ranked.ious.grad[0] - plain.ious.grad[0]
+    assert added[0] == 0.0  # the single mask has no part in it
+    assert added[1:].abs().max() > 0
+    assert added.sum() == pytest.approx(0.0, abs=1e-5)  # only differences between the three count

@@ -140,5 +140,5 @@ def test_an_evaluation_prompts_small_objects_in_their_squares(
         session = Session(
             model, features, frame, truths=[mask.rle.decode() for mask in record.masks]
         )
-        ious, _ = session.click_ious(1, on_mask=lambda *_: None)
+        ious, *_ = session.click_ious(1, on_mask=lambda *_: None)
         assert [by_mask[mask.mask_id] for mask in record.masks] == ious[:, 0].tolist()

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from training.losses import dice_loss, focal_loss, iou_loss, mask_iou, mask_loss
+from training.losses import dice_loss, focal_loss, iou_loss, mask_iou, mask_loss, order_loss
 
 LOG_2 = math.log(2)
 
@@ -99,3 +99,14 @@ def test_the_true_iou_passes_no_gradient() -> None:
     assert loss.item() == pytest.approx(0.09)
     assert predicted.grad.item() == pytest.approx(2 * (0.5 - 0.8))
     assert truth.grad is None
+
+
+def test_the_order_of_masks_costs_what_their_cross_entropy_says() -> None:
+    true = torch.tensor([[0.9, 0.5, 0.1]])
+    right, wrong = torch.tensor([[0.7, 0.4, 0.2]]), torch.tensor([[0.2, 0.4, 0.7]])
+
+    wanted = torch.softmax(true / 0.1, 1)
+    for predicted in (right, wrong):
+        expected = -(wanted * torch.log_softmax(predicted / 0.1, 1)).sum(1)
+        assert torch.allclose(order_loss(predicted, true), expected)
+    assert order_loss(right, true) < order_loss(wrong, true)

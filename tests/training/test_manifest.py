@@ -192,8 +192,37 @@ def test_annotations_of_images_that_are_not_listed_are_reported(tmp_path: Path) 
 
 
 def test_a_folder_without_instances_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="not a COCO instances file"):
+    with pytest.raises(ManifestError, match=r"holds no instances.json: data is a COCO folder"):
         open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"images": [], "annotations": [], "categories": []}, r"a COCO file \(give its folder"),
+        ({"image": {"file_name": "a.jpg"}, "annotations": []}, "an SA-1B file"),
+        ([{"image": "a.png"}], "one JSON document"),
+        ({"version": "5.0", "shapes": []}, "one JSON document"),
+    ],
+)
+def test_one_json_document_is_named_with_the_layouts_there_are(
+    tmp_path: Path, document: object, kind: str
+) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(document, indent=2))
+
+    with pytest.raises(ManifestError, match=f"{kind}.*, not JSON lines: data is a COCO") as caught:
+        open_dataset(path)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_may_be_called_json_and_have_a_single_line(tmp_path: Path) -> None:
+    make_image(tmp_path / "a.png")
+    record = {"image": "a.png", "image_id": "1", "masks": [{"id": "m", "rle": square()}]}
+    (tmp_path / "one.json").write_text(json.dumps(record))
+
+    assert len(open_dataset(tmp_path / "one.json").images) == 1
 
 
 def test_a_foreign_json_is_refused(tmp_path: Path) -> None:

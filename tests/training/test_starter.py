@@ -19,29 +19,20 @@ from sam.config import PRESETS
 from sam.features import ImageFeatures
 from sam.model import Sam, build
 from sam.prompts import Prompts
-from training.scenes import LabelledImage
+from tests.training.squares import squares_pool
 from training.starter import batches as starter_batches
 from training.starter.batches import Batches, ViewBatch, batches, first_masks
 from training.starter.data import Pool, ViewSettings, draw_batch
 from training.starter.dense import dense_loss, limited
-from training.starter.new_maps import OVAL_LOGITS, with_new_maps
+from training.starter.new_maps import OVAL_LOGITS
 from training.starter.recipe import EXPORT_NAME, JUDGES, STATE_NAME, StarterConfig, train_worker
+from training.starter.start import started
 from training.starter.views import View
 
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Pool:
-    """Two pictures, each a bright square on a dark ground, one of them a photo."""
-    paths = []
-    for number, shade in enumerate((60, 20)):
-        image = np.full((64, 64, 3), shade, np.uint8)
-        image[16:48, 8:40] = 220
-        layers = np.zeros((1, 64, 64), np.int16)
-        layers[0, 16:48, 8:40] = 1
-        path = tmp_path / f"picture-{number}.npz"
-        LabelledImage(image, layers).save(path)
-        paths.append(path)
-    return Pool(photos_by_source={"squares": (paths[0],)}, scenes=(paths[1],))
+    return squares_pool(tmp_path)
 
 
 def brief(seconds: float, **changes: float | Path) -> StarterConfig:
@@ -227,7 +218,7 @@ def test_a_start_without_the_oval_answers_clicks_as_before_and_boxes_with_a_gues
     torch.manual_seed(3)
     start = Sam(known).eval()
 
-    model = with_new_maps(start, grown).eval()
+    model = started(start, grown, trunk=None).eval()
 
     features = start.encode(torch.rand(1, 3, 128, 128))
     click = Prompts.make(torch.tensor([[[40.0, 60.0]]]), torch.tensor([[1]]))
@@ -243,9 +234,10 @@ def test_a_start_without_the_oval_answers_clicks_as_before_and_boxes_with_a_gues
 
 def test_a_start_of_another_shape_is_refused() -> None:
     with pytest.raises(CheckpointError, match="which do not begin"):
-        with_new_maps(build("tiny"), PRESETS["starter"])
+        started(build("tiny"), PRESETS["starter"], trunk=None)
     with pytest.raises(CheckpointError, match="is no tiny"):
-        with_new_maps(
+        started(
             Sam(replace(PRESETS["tiny"], decoder=replace(PRESETS["tiny"].decoder, mlp_dim=16))),
             PRESETS["tiny"],
+            trunk=None,
         )

@@ -17,9 +17,15 @@ from tests.sam.test_object_detector import random_features
 from tests.training.blobs import write_blobs
 from training.detector_config import DetectorTrainConfig, steps_for
 from training.detector_loss import FlatOutput, assign_targets, detection_loss, flatten_levels
-from training.detector_metrics import ImageDetections, balanced_threshold, detection_metrics
+from training.detector_metrics import (
+    ImageDetections,
+    balanced_threshold,
+    detection_metrics,
+    metrics_by_source,
+)
 from training.loop import TrainStopped
 from training.manifest import open_dataset
+from training.report import detector_table
 from training.run_folder import TrainError
 from training.train_detector import train_detector
 
@@ -197,12 +203,16 @@ def test_an_image_without_boxes_teaches_only_that_nothing_is_there() -> None:
 
 
 def detections(
-    boxes: list[list[float]], scores: list[float], truth: list[list[float]]
+    boxes: list[list[float]],
+    scores: list[float],
+    truth: list[list[float]],
+    source: str = "all",
 ) -> ImageDetections:
     return ImageDetections(
         boxes_xyxy_px=np.array(boxes, dtype=float).reshape(-1, 4),
         scores=np.array(scores),
         truth_xyxy_px=np.array(truth, dtype=float).reshape(-1, 4),
+        source=source,
     )
 
 
@@ -220,6 +230,34 @@ def test_recall_and_precision_are_counted_by_hand() -> None:
     # ranked: hit (1/1), double, hit (2/3), miss; envelope at the hits 1 and 2/3, over 3 boxes
     assert metrics["ap_50"] == pytest.approx((1 + 2 / 3) / 3)
     assert (metrics["num_boxes"], metrics["num_images"]) == (3, 2)
+
+
+def test_figures_are_told_by_source_each_by_itself() -> None:
+    a, b, far = [0.0, 0.0, 10.0, 10.0], [20.0, 20.0, 30.0, 30.0], [90.0, 90.0, 99.0, 99.0]
+    images = [
+        detections([a], [0.9], [a, b], "nuclei"),
+        detections([a, far], [0.8, 0.7], [a], "leaves"),
+        detections([far], [0.6], [b], "nuclei"),
+    ]
+
+    by_source, shown = metrics_by_source(images), detector_table(images).splitlines()
+
+    assert list(by_source) == ["leaves", "nuclei"]
+    assert by_source["leaves"] == {
+        "recall_50_at_100": 1.0,
+        "ap_50": 1.0,
+        "num_boxes": 1,
+        "num_images": 1,
+    }
+    # One hit of three boxes, ranked first: precision 1 over a third of the recall.
+    assert by_source["nuclei"]["recall_50_at_100"] == pytest.approx(1 / 3)
+    assert by_source["nuclei"]["ap_50"] == pytest.approx(1 / 3)
+    assert [line.split() for line in shown[1:]] == [
+        ["leaves", "1", "1", "1.000", "1.000"],
+        ["nuclei", "2", "3", "0.333", "0.333"],
+        ["mean", "over", "sources", "3", "4", "0.667", "0.667"],
+        ["all", "boxes", "3", "4", "0.500", "0.500"],
+    ]
 
 
 def test_the_noted_threshold_balances_hits_and_false_boxes() -> None:

@@ -6,6 +6,7 @@ import atexit
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from masks.rle import Rle
 from sam import checkpoints, object_detector
 from sam.model import build
 from sam.object_detector import ObjectDetector
+from sam.onnx_export import export_decoder
 from tests.workers.photos import disc_photo
 from training.config import InteractiveConfig, TrainConfig
 from training.train import train
@@ -61,6 +63,29 @@ def recommend_points(folder: Path, *, starter: Path, points_per_side: int) -> Pa
     metadata["automatic"] = {**metadata["automatic"], "points_per_side": points_per_side}
     model = checkpoints.load(starter / "starter.safetensors")
     checkpoints.save(model, folder / "starter.safetensors", metadata)
+    return folder
+
+
+@torch.no_grad()
+def with_another_encoder(folder: Path, *, starter: Path, noise: float) -> Path:
+    """Write a whole starter, decoder.onnx too, whose encoder is the other's with noise added.
+
+    noise: as a share of the weights' mean size; with 1 it sees next to nothing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model = checkpoints.load(starter / "starter.safetensors")
+    random = torch.Generator().manual_seed(0)
+    for parameter in model.image_encoder.parameters():
+        size = noise * parameter.abs().mean()
+        parameter.add_(size * torch.randn(parameter.shape, generator=random))
+    metadata = dict(checkpoints.read_header(starter / "starter.safetensors").metadata)
+    metadata["encoder_sha256"] = checkpoints.encoder_sha256(model)
+    checkpoints.save(model, folder / "starter.safetensors", metadata)
+    export_decoder(model, folder / "decoder.onnx")
+    detector = object_detector.load(starter / "detector.safetensors")
+    reads_it = ObjectDetector(replace(detector.config, encoder_sha256=metadata["encoder_sha256"]))
+    reads_it.load_state_dict(detector.state_dict())
+    object_detector.save(reads_it, folder / "detector.safetensors")
     return folder
 
 

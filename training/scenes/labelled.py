@@ -30,10 +30,10 @@ class LabelledImage:
     image_hwc_u8: Array
     layers_lhw: Array
 
-    def save(self, path: Path) -> None:
-        """Write the image as JPEG and the layers compressed, atomically."""
+    def save(self, path: Path, *, image_format: str = "JPEG", quality: int = JPEG_QUALITY) -> None:
+        """Write the image, as JPEG or WebP, and the layers compressed, atomically."""
         buffer = io.BytesIO()
-        Image.fromarray(self.image_hwc_u8).save(buffer, "JPEG", quality=JPEG_QUALITY)
+        Image.fromarray(self.image_hwc_u8).save(buffer, image_format, quality=quality)
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
             np.savez_compressed(
@@ -42,6 +42,18 @@ class LabelledImage:
                 layers_lhw=self.layers_lhw,
             )
         partial.replace(path)
+
+    def at_most(self, long_side_px: int) -> LabelledImage:
+        """Return it no larger than that; masks are sampled at the middle of each pixel."""
+        height, width = self.image_hwc_u8.shape[:2]
+        scale = long_side_px / max(height, width)
+        if scale >= 1:
+            return self
+        out_h, out_w = max(1, round(height * scale)), max(1, round(width * scale))
+        rows = ((np.arange(out_h) + 0.5) * height / out_h).astype(int)
+        columns = ((np.arange(out_w) + 0.5) * width / out_w).astype(int)
+        image = Image.fromarray(self.image_hwc_u8).resize((out_w, out_h), Image.Resampling.LANCZOS)
+        return LabelledImage(np.asarray(image), self.layers_lhw[:, rows][:, :, columns])
 
     @classmethod
     def load(cls, path: Path) -> LabelledImage:

@@ -6,10 +6,17 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from torch.multiprocessing.spawn import spawn
+from training.starter.data import ViewSettings, cached_pool
+from training.starter.launch import train
+from training.starter.recipe import StarterConfig
+from training.starter.start import published_trunk
 
-from training.starter.data import Pool, ViewSettings, cache_photos, cache_scenes
-from training.starter.recipe import StarterConfig, train_worker
+
+def trunk_file(name: str | None) -> Path | None:
+    """Return the weight file that a path or the name of a package means."""
+    if name is None:
+        return None
+    return Path(name) if Path(name).is_file() else published_trunk(name)
 
 
 def main() -> None:
@@ -18,6 +25,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the training sets")
     parser.add_argument("--out", type=Path, required=True, help="run folder; resumes if it exists")
     parser.add_argument("--start", type=Path, help="checkpoint to go on from, without dense part")
+    parser.add_argument(
+        "--trunk",
+        help="begin with a published trunk: a weight file, or the name of an installed package",
+    )
+    parser.add_argument(
+        "--trunk-share",
+        type=float,
+        default=StarterConfig.trunk_learning_rate_share,
+        help="of the learning rate, for the trunk; 0 holds it still",
+    )
+    parser.add_argument(
+        "--trunk-frozen-blocks", type=int, default=StarterConfig.trunk_frozen_blocks
+    )
+    parser.add_argument("--cache", type=Path, help="of photos and scenes; default: the run folder")
+    parser.add_argument("--photo-share", type=float, default=ViewSettings.photo_share)
+    parser.add_argument("--whole-share", type=float, default=ViewSettings.whole_share)
+    parser.add_argument("--late-corrections", type=int, default=StarterConfig.late_corrections)
     parser.add_argument(
         "--keep-encoder", action="store_true", help="leave the encoder of --start as it is"
     )
@@ -39,10 +63,15 @@ def main() -> None:
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
+    cache: Path = arguments.cache or out
     config = StarterConfig(
         hours=arguments.hours,
         seed=arguments.seed,
         start=arguments.start,
+        trunk=trunk_file(arguments.trunk),
+        trunk_learning_rate_share=arguments.trunk_share,
+        trunk_frozen_blocks=arguments.trunk_frozen_blocks,
+        late_corrections=arguments.late_corrections,
         trains_encoder=not arguments.keep_encoder,
         decoder_share=arguments.decoder_share,
         warmup_steps=arguments.warmup_steps,
@@ -54,21 +83,17 @@ def main() -> None:
         loaders=arguments.loaders,
         save_every_steps=arguments.save_every,
     )
-    views = replace(config.views, batch_images=arguments.batch_images, size_px=arguments.size)
+    views = replace(
+        config.views,
+        batch_images=arguments.batch_images,
+        size_px=arguments.size,
+        photo_share=arguments.photo_share,
+        whole_share=arguments.whole_share,
+    )
     config = replace(config, views=views)
-    pool = Pool(
-        photos_by_source=cache_photos(arguments.data, out / "photos"),
-        scenes=cache_scenes(
-            arguments.data, out / "scenes", count=arguments.scenes, seed=config.seed
-        ),
-    )
-    rendezvous = out / "rendezvous"
-    rendezvous.unlink(missing_ok=True)
-    spawn(  # type: ignore[no-untyped-call]
-        train_worker,
-        args=(arguments.processes, pool, config, out, rendezvous.absolute().as_uri()),
-        nprocs=arguments.processes,
-    )
+    pool = cached_pool(arguments.data, cache, num_scenes=arguments.scenes, seed=config.seed)
+    learnt, _ = pool.parted()
+    train(learnt, config, out, processes=arguments.processes)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from training.loop import OnProgress, ParameterGroup, run_loop
 from training.prompts import boxes_of_masks
 from training.run_folder import file_sha256, open_run
 from training.starter.batches import images_of, in_order
-from training.starter.data import Pool, ViewSettings, cache_photos, cache_scenes, draw_batch
+from training.starter.data import Pool, ViewSettings, cached_pool, draw_batch
 from training.starter.views import View
 from training.stopping import stop_on_signals
 from training.train_detector import (
@@ -265,10 +265,7 @@ def _run() -> None:
     parser.add_argument("--loaders", type=int, default=0, help="processes that draw views ahead")
     options = parser.parse_args()
     cache: Path = options.cache or options.out
-    pool = Pool(
-        photos_by_source=cache_photos(options.data, cache / "photos"),
-        scenes=cache_scenes(options.data, cache / "scenes", count=options.scenes, seed=SCENES_SEED),
-    )
+    pool, _ = cached_pool(options.data, cache, num_scenes=options.scenes, seed=SCENES_SEED).parted()
     config = replace(
         default,
         num_steps=options.steps,

@@ -1,9 +1,9 @@
 """Fits the predicted IoU alone: masks and encoder hold still, so each view is decoded just once.
 
 `python -m training.starter.judge --data DIR --run RUN --checkpoint CHECKPOINT --out CHECKPOINT`;
-RUN is the folder of `python -m training.starter`, whose photos and scenes are read again, now at
-the serving size. What was decoded is kept there, so a cut-off fit goes on where it was; figures
-on held-out views go to judged.json.
+the photos that `training.starter` held back and its scenes are read, now at the serving size: on
+photos that were learnt, masks are better than a user gets. What was decoded is kept in RUN, so a
+cut-off fit goes on where it was; figures on views left out of the fit go to judged.json.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam import checkpoints
+from sam.advice import ADVICE_KEY, advice_in
 from sam.features import ImageFeatures
 from sam.mask_decoder import IouFromMasks
 from sam.model import Sam
 from sam.prompts import BOX_LABELS, Decoded, Prompts
 from training.interactive import upscaled
-from training.losses import mask_iou
+from training.losses import mask_iou, order_loss
 from training.prompts import boxes_of_masks, clicks_in, noised_boxes
 from training.starter.batches import images_of
-from training.starter.data import Pool, ViewSettings, cache_photos, cache_scenes, draw_batch
+from training.starter.data import Pool, ViewSettings, cached_pool, draw_batch
 
 AMBIGUITY = slice(1, 4)
 KEPT_NAME = "judged.pt"
@@ -48,7 +48,8 @@ class JudgeConfig:
     """
 
     num_views: int = 400
-    photo_share: float = 0.55
+    photo_share: float = 0.8
+    whole_share: float = 0.7
     max_masks: int = 8
     central_share: float = 0.7
     exact_box_share: float = 0.7
@@ -151,8 +152,9 @@ def fit(model: Sam, judged: Judged, config: JudgeConfig) -> tuple[JudgeReport, J
 
 def judge_loss(predicted: Tensor, true_iou: Tensor, config: JudgeConfig) -> Tensor:
     """Return the squared error of all masks (M, 4) plus the error of the three masks' order."""
-    wanted = (true_iou[:, AMBIGUITY] / config.rank_scale).softmax(1)
-    order = F.cross_entropy(predicted[:, AMBIGUITY] / config.rank_scale, wanted)
+    order = order_loss(
+        predicted[:, AMBIGUITY], true_iou[:, AMBIGUITY], scale=config.rank_scale
+    ).mean()
     return (predicted - true_iou).square().mean() + config.rank_weight * order
 
 
@@ -202,7 +204,11 @@ def _joined(parts: Sequence[Judged]) -> Judged:
 def _decode_view(model: Sam, pool: Pool, config: JudgeConfig, number: int) -> Judged:
     size = model.config.image_size_px
     settings = ViewSettings(
-        size_px=size, batch_images=1, max_masks=config.max_masks, photo_share=config.photo_share
+        size_px=size,
+        batch_images=1,
+        max_masks=config.max_masks,
+        photo_share=config.photo_share,
+        whole_share=config.whole_share,
     )
     generator = torch.Generator().manual_seed(config.seed + number)
     views = draw_batch(pool, settings, rng=np.random.default_rng([config.seed, number]))
@@ -260,7 +266,8 @@ def main() -> None:
     """Decode views, fit the judges, carry the automatic threshold over, and save."""
     parser = argparse.ArgumentParser(prog="python -m training.starter.judge")
     parser.add_argument("--data", type=Path, required=True, help="folder of the training sets")
-    parser.add_argument("--run", type=Path, required=True, help="run folder of training.starter")
+    parser.add_argument("--run", type=Path, required=True, help="folder for what is decoded")
+    parser.add_argument("--cache", type=Path, help="of photos and scenes; default: the run folder")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="checkpoint to write, float16")
     parser.add_argument("--scenes", type=int, default=2000)
@@ -270,10 +277,9 @@ def main() -> None:
     model = checkpoints.load(options.checkpoint)
     metadata = checkpoints.read_header(options.checkpoint).metadata
     run: Path = options.run
-    pool = Pool(
-        photos_by_source=cache_photos(options.data, run / "photos"),
-        scenes=cache_scenes(options.data, run / "scenes", count=options.scenes, seed=config.seed),
-    )
+    run.mkdir(parents=True, exist_ok=True)
+    cache: Path = options.cache or run
+    _, pool = cached_pool(options.data, cache, num_scenes=options.scenes, seed=config.seed).parted()
     judged = collect(model, pool, config, kept=run / KEPT_NAME)
     before, after = fit(model, judged, config)
     figures = {"before": asdict(before), "after": asdict(after)}
@@ -287,14 +293,14 @@ def _carry_threshold(model: Sam, metadata: dict[str, Any], judged: Judged) -> No
     clicked = judged.rows(~judged.is_box)
     with torch.no_grad():
         now = predict(model, clicked.seen.float())
-    advice = metadata.get("automatic")
-    if advice is not None:
+    advice = advice_in(metadata)
+    if "pred_iou_thresh" in advice:
         threshold = threshold_like(
             advice["pred_iou_thresh"],
             before=clicked.predicted[:, AMBIGUITY].flatten(),
             after=now[:, AMBIGUITY].flatten(),
         )
-        metadata["automatic"] = {**advice, "pred_iou_thresh": round(threshold, 2)}
+        metadata[ADVICE_KEY] = {**advice, "pred_iou_thresh": round(threshold, 2)}
 
 
 if __name__ == "__main__":

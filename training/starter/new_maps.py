@@ -19,36 +19,38 @@ OVAL_LOGITS = 2.0
 IoU without any training."""
 
 
-@torch.no_grad()
-def with_new_maps(start: Sam, config: SamConfig) -> Sam:
-    """Return a model of `config` that answers as `start` does, its new maps counting for nothing.
+MASK_LOGITS = 2.0
+"""What the mask to refine adds to the single mask at first, at its surest: a faint copy."""
+_FIRST_LOGITS = {"oval": OVAL_LOGITS, "mask": MASK_LOGITS}
 
-    But for the oval, which starts as a faint guess. New maps follow the known ones.
-    Raises CheckpointError when the two differ in more than maps.
+
+@torch.no_grad()
+def widened(start: Sam, config: SamConfig) -> dict[str, Tensor]:
+    """Return the start's tensors with channels for the new maps of `config`, which count nothing.
+
+    But for the oval and the mask to refine, which start as faint guesses of the single mask. New
+    maps follow the known ones. Raises CheckpointError when they do not.
     """
     known, wanted = start.config.decoder.prompt_maps, config.decoder.prompt_maps
     if wanted[: len(known)] != known:
         raise CheckpointError(f"the start has maps {known}, which do not begin {wanted}")
-    model = Sam(config)
     num_new = num_map_channels(wanted) - num_map_channels(known)
     tensors = start.state_dict()
-    if num_new:
-        tensors |= _widened(
-            tensors,
-            num_new=num_new,
-            embed=config.embed_channels,
-            num_upscaled=config.decoder.upscale_channels[-1],
-            num_known=num_map_channels(known),
-        )
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"the start is no {config.arch}: {error}") from None
-    if "oval" in wanted and "oval" not in known:
-        row = config.decoder.upscale_channels[-1] + map_offset(wanted, "oval")
-        last = f"mask_decoder.output_hypernetworks_mlps.{SINGLE_MASK}.layers.2.bias"
-        model.state_dict()[last][row] = OVAL_LOGITS
-    return model
+    if not num_new:
+        return tensors
+    tensors |= _widened(
+        tensors,
+        num_new=num_new,
+        embed=config.embed_channels,
+        num_upscaled=config.decoder.upscale_channels[-1],
+        num_known=num_map_channels(known),
+    )
+    last = f"mask_decoder.output_hypernetworks_mlps.{SINGLE_MASK}.layers.2.bias"
+    for name in wanted[len(known) :]:
+        if name in _FIRST_LOGITS:
+            row = config.decoder.upscale_channels[-1] + map_offset(wanted, name)
+            tensors[last][row] = _FIRST_LOGITS[name]
+    return tensors
 
 
 def _widened(

@@ -13,8 +13,9 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,14 +29,16 @@ from training.config import InteractiveConfig
 from training.interactive import interactive_loss
 from training.precision import step_autocast
 from training.starter.batches import Batches, ViewBatch, batches, first_masks
+from training.starter.blank import blank_loss
 from training.starter.data import Pool, ViewSettings
 from training.starter.dense import dense_loss
-from training.starter.new_maps import with_new_maps
+from training.starter.start import started
 
 STATE_NAME = "state.pt"
 EXPORT_NAME = "starter.safetensors"
 JUDGES = ("mask_decoder.iou_token.", "mask_decoder.iou_prediction_head.", "mask_decoder.iou_from_")
 """Names of what predicts IoU."""
+TRUNK = "image_encoder.trunk."
 
 
 class Phase(enum.Enum):
@@ -61,6 +64,13 @@ class StarterConfig:
     the encoder is what needs most pictures, and a decoder pass costs as much as half of one.
     exact_box_share: boxes without noise, in the decoder's passes and the dense loss.
     start: a checkpoint whose weights a new run begins with; it needs no dense part.
+    trunk: published EfficientNet-Lite weights that the trunk of a new run begins with.
+    trunk_learning_rate_share: of the trunk, which knows more than these few images can teach it;
+    0 holds it still, and a step then costs half. Late and at a low rate it gains.
+    trunk_frozen_blocks: its first blocks, which hold still: edges and textures are the same
+    everywhere, and at strides 2 to 8 they are most of a backward pass.
+    rank_weight, mask_alone_share: see `InteractiveConfig`.
+    blank_share: steps that see blank images too.
     trains_encoder: False leaves the start's encoder as it is, and with it what was built on its
     features: stored embeddings and the detector. For hours too few to move an encoder.
     loaders: processes that draw views ahead of the step; 0 draws them in the step's own.
@@ -79,6 +89,7 @@ class StarterConfig:
     judge_learning_rate: float = 2e-3
     dense_weight: float = 0.7
     iou_weight: float = 2.0
+    rank_weight: float = 0.02
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     warmup_steps: int = 100
@@ -86,6 +97,12 @@ class StarterConfig:
     log_every_steps: int = 10
     seed: int = 20261123
     start: Path | None = None
+    trunk: Path | None = None
+    trunk_learning_rate_share: float = 0.2
+    trunk_frozen_blocks: int = 7
+    mask_alone_share: float = 0.5
+    blank_share: float = 0.5
+    blank_images: int = 2
     trains_encoder: bool = True
     device: str = "cpu"
     loaders: int = 0
@@ -121,10 +138,8 @@ def build_model(config: StarterConfig) -> Sam:
     """Build the starter at the training size, with weights from the seed or the start."""
     torch.manual_seed(config.seed)
     shape = PRESETS["starter"].at_image_size(config.views.size_px)
-    if config.start is None:
-        model = Sam(shape)
-    else:
-        model = with_new_maps(checkpoints.load(config.start), shape)
+    start = None if config.start is None else checkpoints.load(config.start)
+    model = started(start, shape, trunk=config.trunk)
     model.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
 
@@ -204,6 +219,12 @@ def _step_loss(
         generator,
     )
     num_passes = len(result.iou_by_pass)
+    if float(torch.rand(1, generator=generator)) < config.blank_share:
+        blank = blank_loss(
+            model, config.blank_images, iou_weight=config.iou_weight, generator=generator
+        )
+        result = replace(result, total=result.total + blank)
+        figures["blank"] = blank.item()
     decoded = float(chosen.float().mean())
     total = decoded * result.total / num_passes**0.5
     total = total + (1 - decoded + decoded * config.dense_weight) * dense.loss
@@ -221,27 +242,33 @@ def _annotator(config: StarterConfig, *, is_late: bool) -> InteractiveConfig:
     return InteractiveConfig(
         num_corrections=config.late_corrections if is_late else config.early_corrections,
         min_corrections=0,
-        mask_only_passes=0,
+        mask_only_passes=1 if config.mask_alone_share else 0,
+        mask_alone_share=config.mask_alone_share,
         central_share=0.5,
         exact_box_share=config.exact_box_share,
         iou_weight=config.iou_weight,
+        rank_weight=config.rank_weight,
     )
 
 
 def _optimizer(model: Sam, config: StarterConfig) -> torch.optim.AdamW:
+    share = config.trunk_learning_rate_share
+    still = (f"{TRUNK}stem.", *(f"{TRUNK}blocks.{i}." for i in range(config.trunk_frozen_blocks)))
+    for name, parameter in model.named_parameters():
+        if name.startswith(still if share else TRUNK):
+            parameter.requires_grad_(False)
     learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     judges = [p for name, p in learning if name.startswith(JUDGES)]
-    rest = [p for name, p in learning if not name.startswith(JUDGES)]
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
-            {"params": judges, "weight_decay": 0.0, "is_judge": True},
-        ],
-        lr=config.learning_rate,
-        betas=(0.9, 0.99),
-        fused=True,
-    )
+    trunk = [p for name, p in learning if name.startswith(TRUNK)]
+    rest = [p for name, p in learning if not name.startswith((*JUDGES, TRUNK))]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": judges, "weight_decay": 0.0, "is_judge": True},
+    ]
+    if trunk:  # no decay: it would pull it away from what it knows
+        groups.append({"params": trunk, "weight_decay": 0.0, "learning_rate_share": share})
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
 def _set_learning_rate(optimizer: torch.optim.AdamW, clock: _Clock, config: StarterConfig) -> None:
@@ -255,7 +282,8 @@ def _set_learning_rate(optimizer: torch.optim.AdamW, clock: _Clock, config: Star
             fall = _fall(1 - left) if is_judging else 1.0
             group["lr"] = config.judge_learning_rate * warm * fall
         else:
-            group["lr"] = 0.0 if is_judging else config.learning_rate * warm * cosine
+            share = group.get("learning_rate_share", 1.0)
+            group["lr"] = 0.0 if is_judging else config.learning_rate * share * warm * cosine
 
 
 def _fall(share: float) -> float:

@@ -14,7 +14,6 @@ from training.scenes.photometric import tone
 MIN_MASK_AREA_PX = 12
 MAX_MASK_SHARE = 0.9
 """Masks over more of the picture than this are left out (paper section A)."""
-WHOLE_IMAGE_SHARE = 0.3
 SMALLEST_WINDOW_PX = 128
 
 
@@ -32,11 +31,16 @@ class View:
 
 
 def draw_view(
-    rng: np.random.Generator, labelled: LabelledImage, *, size_px: int, max_masks: int
+    rng: np.random.Generator,
+    labelled: LabelledImage,
+    *,
+    size_px: int,
+    max_masks: int,
+    whole_share: float = 0.3,
 ) -> View | None:
     """Draw a view, or None when the window shows no usable mask."""
     height, width = labelled.image_hwc_u8.shape[:2]
-    x0, y0, side = _window(rng, height, width)
+    x0, y0, side = _window(rng, height, width, whole_share=whole_share)
     x1, y1 = min(x0 + side, width), min(y0 + side, height)
     scale = size_px / side
     out_h = min(size_px, max(1, round((y1 - y0) * scale)))
@@ -67,9 +71,11 @@ def draw_view(
     )
 
 
-def _window(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int]:
+def _window(
+    rng: np.random.Generator, height: int, width: int, *, whole_share: float
+) -> tuple[int, int, int]:
     longest = max(height, width)
-    if rng.random() < WHOLE_IMAGE_SHARE:
+    if rng.random() < whole_share:
         return 0, 0, longest
     smallest = min(SMALLEST_WINDOW_PX, longest)
     side = int(np.exp(rng.uniform(np.log(smallest), np.log(longest * 1.2))))

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-import torch
-
 from engine import storage
 from engine.domain.errors import NotReady
 from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Project
 from engine.selectors.models import serving_version
 from sam import checkpoints, object_detector
+from sam.devices import best_device
 from sam.model import Sam
 from sam.object_detector import ObjectDetector
 
@@ -40,14 +39,9 @@ class _LastOne(Generic[Model]):
         return self._model
 
 
-def device() -> str:
-    """Return where models run in this process."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-_sams = _LastOne[Sam](lambda key: checkpoints.load(storage.path_of(key), device=device()))
+_sams = _LastOne[Sam](lambda key: checkpoints.load(storage.path_of(key), device=best_device()))
 _detectors = _LastOne[ObjectDetector](
-    lambda key: object_detector.load(storage.path_of(key), device=device())
+    lambda key: object_detector.load(storage.path_of(key), device=best_device())
 )
 
 

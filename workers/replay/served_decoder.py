@@ -21,7 +21,7 @@ from masks.close_ups import CloseUp
 from sam import embeddings
 from sam.coordinates import Frame
 from sam.model import Decoded
-from sam.selection import choose
+from sam.selection import PROMPTS_PER_MASK, choose
 from workers.replay.oracle import Click, Mask
 
 FloatArray = NDArray[np.float32]
@@ -95,7 +95,7 @@ class OpenPhoto:
                 "has_mask_input": np.array([feedback is not None], dtype=np.float32),
             },
         )
-        num_prompts = len(clicks) + (feedback is not None)
+        num_prompts = len(clicks) + PROMPTS_PER_MASK * (feedback is not None)
         decoded = Decoded(torch.from_numpy(logits), torch.from_numpy(ious))
         chosen = choose(decoded, num_prompts).low_res_logits[:, None]
         self._feedback = chosen.numpy()

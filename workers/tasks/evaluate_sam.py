@@ -1,4 +1,4 @@
-"""`evaluate_sam {model_version}`: candidate against serving model on the same held-out images.
+"""`evaluate_sam {model_version, snapshot?}`: candidate and serving model on held-out images.
 
 It serves from now on when the gate (engine/domain/gate.py) has no objection. Else it is rejected,
 with the reasons.
@@ -19,7 +19,7 @@ from engine.domain.errors import InvalidInput
 from engine.domain.promotion import GATE_KEY
 from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Snapshot
-from engine.selectors.models import serving_version
+from engine.selectors.models import detector_beside, serving_version
 from engine.services import model_versions
 from sam.checkpoints import CheckpointError, encoder_sha256
 from sam.model import Sam
@@ -47,7 +47,7 @@ def run(context: JobContext) -> Effects:
     candidate = ModelVersion.objects.select_related("parent", "snapshot").get(
         pk=context.args["model_version"]
     )
-    snapshot = snapshot_of(candidate)
+    snapshot = _measured_on(context, candidate)
     manifest = storage.path_of(snapshot.manifest_key)
     images = open_dataset(manifest).require_side("holdout")
     close = look_closer(images, max_per_image=CLOSE_UPS_PER_IMAGE)
@@ -83,6 +83,12 @@ def run(context: JobContext) -> Effects:
     return effects
 
 
+def _measured_on(context: JobContext, candidate: ModelVersion) -> Snapshot:
+    """Return the snapshot the job names; else the one the candidate was trained beside."""
+    named = context.args.get("snapshot")
+    return Snapshot.objects.get(pk=named) if named else snapshot_of(candidate)
+
+
 def promote_or_reject(candidate: ModelVersion) -> dict[str, Any]:
     """Let an evaluated version serve unless something speaks against it; say which it was."""
     blockers = model_versions.promotion_blockers(candidate)
@@ -102,7 +108,7 @@ def _why(candidate: ModelVersion) -> str:
 def _fit_thresholds(
     context: JobContext, candidate: ModelVersion, model: Sam, images: Sequence[ImageRecord]
 ) -> dict[str, Any]:
-    """Fit what its masks must score, alone and with the serving detector if that reads them."""
+    """Fit what its masks must score, alone and with the detector that would serve beside it."""
     noted: dict[str, Any] = {}
 
     def on_image(what: str, first: float, done: int, total: int) -> None:
@@ -113,8 +119,7 @@ def _fit_thresholds(
     on_automatic = partial(on_image, "automatic", 0.8)
     if automatic := fit_automatic(model, images, settings=settings, on_image=on_automatic):
         noted[AUTOMATIC] = asdict(automatic)
-    detector = serving_version(context.project, family=ModelFamily.OBJECT_DETECTOR)
-    if detector is not None and detector.encoder_sha256 == candidate.encoder_sha256:
+    if (detector := detector_beside(candidate)) is not None:
         on_prefill = partial(on_image, "prefilled", 0.88)
         prefill = fit_prefill(model, detector_of(detector), images, on_image=on_prefill)
         noted |= prefill_entry(candidate, detector, prefill) if prefill else {}

@@ -16,13 +16,14 @@ from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Snapshot
 from engine.services import model_versions
 from sam import object_detector
+from sam.devices import best_device
 from training.detector_config import DetectorTrainConfig
 from training.loop import TrainStopped
 from training.manifest import open_dataset
 from training.train_detector import train_detector
 from workers.context import Effects, JobContext, JobStopped
 from workers.curves import Curve
-from workers.inference.registry import device, sam_of, serving
+from workers.inference.registry import sam_of, serving
 from workers.inference.thresholds import fit_prefill, prefill_entry
 from workers.tasks.evaluate_sam import promote_or_reject
 from workers.tasks.train_sam import snapshot_of
@@ -76,7 +77,7 @@ def _fit_prefill(
     def on_image(done: int, total: int) -> None:
         context.checkpoint(0.99, f"fitting thresholds, image {done} of {total}")
 
-    detector = object_detector.load(checkpoint, device=device())
+    detector = object_detector.load(checkpoint, device=best_device())
     images = open_dataset(storage.path_of(snapshot_of(version).manifest_key)).on_side("holdout")
     fitted = fit_prefill(sam_of(sam), detector, images, on_image=on_image)
     return prefill_entry(version, sam, fitted) if fitted else {}

@@ -41,6 +41,7 @@ from annotator_ui.api.schemas.loop import (
     PolicyIn,
     PolicyOut,
     RollBackIn,
+    StarterOfferOut,
 )
 from annotator_ui.api.schemas.outputs import (
     AssignmentOut,
@@ -73,6 +74,7 @@ from annotator_ui.api.schemas.outputs import (
     SessionOut,
     StageOut,
     SuggestionsOut,
+    UpgradeOut,
     UploadOut,
     UploadRefusedOut,
     VersionOut,
@@ -143,10 +145,12 @@ __all__ = [
     "SessionOut",
     "SkipIn",
     "StageOut",
+    "StarterOfferOut",
     "StrictIn",
     "StrokesIn",
     "SubmitIn",
     "SuggestionsOut",
+    "UpgradeOut",
     "UploadOut",
     "UploadRefusedOut",
     "VersionOut",

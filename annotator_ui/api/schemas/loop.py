@@ -47,8 +47,22 @@ class PlanOut(Schema):
     roll_back_to: int | None
 
 
+class StarterOfferOut(Schema):
+    """What taking the shipped starter would do. `replaces`: the number of the SAM that serves now;
+    `loses_training`: that one was retrained here; `encode_s`: about how long its photos take a
+    worker; `waits_for`: says which version has to be finished first, or nothing."""
+
+    replaces: int | None
+    loses_training: bool
+    num_to_encode: int
+    encode_s: float | None
+    is_measured_first: bool
+    waits_for: str
+
+
 class LoopOut(Schema):
-    """The present stage against its targets. `policy`: every number of the stage by name."""
+    """The present stage against its targets. `policy`: every number of the stage by name;
+    `starter_offer` is None while the project has the shipped starter, or none ships."""
 
     stage: str
     status: str
@@ -56,6 +70,7 @@ class LoopOut(Schema):
     advice: AdviceOut
     plans: list[PlanOut]
     policy: dict[str, float]
+    starter_offer: StarterOfferOut | None
 
 
 class PolicyIn(StrictIn):

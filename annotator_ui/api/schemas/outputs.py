@@ -278,6 +278,13 @@ class RetrainOut(Schema):
     job: JobOut
 
 
+class UpgradeOut(Schema):
+    """The shipped starter as a version; `job` measures it and lets it serve if the gate may."""
+
+    model_version: VersionOut
+    job: JobOut | None
+
+
 class ImportOut(Schema):
     """Counts are those of a finished import; its report says what was refused."""
 

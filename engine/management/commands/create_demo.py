@@ -11,7 +11,7 @@ from engine.domain.errors import DomainError
 from engine.domain.states import Role
 from engine.models import Project, User
 from engine.selectors.models import missing_parts
-from engine.services import images, model_versions, projects, users
+from engine.services import images, projects, starters, users
 
 SAMPLES_DIR = Path(__file__).resolve().parents[2] / "samples"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -50,7 +50,7 @@ def demo_project(user: User) -> Project:
     known = Project.objects.filter(name=PROJECT_NAME, created_by=user).first()
     if known is None:
         return projects.create_project(PROJECT_NAME, actor=user)
-    model_versions.register_starters(known)
+    starters.register_starters(known)
     return known
 
 

@@ -69,7 +69,7 @@ async function answer(
 ): Promise<readonly Candidate[]> {
   const output = await run({ ...promptFeeds(prompts, feedback, frame, lowResSidePx) });
   const numBoxes = prompts.filter((prompt) => prompt.kind === "box").length;
-  const numPrompts = prompts.length + numBoxes + (feedback === null ? 0 : 1); // a box counts as two
+  const numPrompts = prompts.length + numBoxes + (feedback === null ? 0 : 2); // boxes and masks count as two
   const side = output.lowResMasks.dims.at(-1) ?? 0;
   return chooseMasks(output.iouPredictions.data, numPrompts).map((index) => {
     const data = output.lowResMasks.data.slice(index * side * side, (index + 1) * side * side);
