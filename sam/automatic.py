@@ -253,6 +253,7 @@ class _Look:
         candidates: list[_Candidate] = []
         for row in is_kept.nonzero().flatten().tolist():
             point, num_votes, area, *box = figures[row]
+            predicted_iou, stability_score, ranking = scores[row]
             x0, y0, x1, y1 = self._in_photo(box)
             if self._is_dropped((x0, y0, x1, y1), area):
                 continue
@@ -262,9 +263,10 @@ class _Look:
                     self.crop,
                     self.upscaler,
                     logits[row].clone(),  # not a view that keeps the whole batch alive
-                    *scores[row][:2],
+                    predicted_iou,
+                    stability_score,
                     num_votes,
-                    scores[row][2],
+                    ranking,
                     (float(xy[0]) + self.crop.x_px, float(xy[1]) + self.crop.y_px),
                     (x0, y0, x1, y1),
                     area,
