@@ -102,7 +102,7 @@ class Survey:
         kept = torch.from_numpy(mask_nms(masks, _DEFAULT_NMS_IOU if thresh is None else thresh))
         all_votes = torch.zeros(len(answers.iou), dtype=torch.int64, device=votes.device)
         all_votes[passing[kept.to(passing.device)]] = votes[kept.to(votes.device)]
-        by_point = all_votes.reshape(-1, NUM_AMBIGUOUS)
+        by_point = all_votes.reshape(len(answers.points_xy), NUM_AMBIGUOUS)
         asked = by_point.any(1).nonzero().flatten().cpu()
         return Pick(answers.points_xy[asked.numpy()], by_point[asked.to(by_point.device)])
 
@@ -188,7 +188,7 @@ class _Answers:
         overlap = some @ all_.t()
         union = some.sum(1, keepdim=True) + all_.sum(1) - overlap
         is_same = overlap >= SAME_IOU * union
-        by_point = is_same.reshape(len(chosen), -1, NUM_AMBIGUOUS).any(2)
+        by_point = is_same.reshape(len(chosen), len(self.points_xy), NUM_AMBIGUOUS).any(2)
         return by_point.sum(1).clamp(min=1)
 
 

@@ -28,7 +28,7 @@ from training.thresholds import Answer, Fitted, answers_by_iou, fit
 FULL_VOTES = (2, 3, 5)
 """Never none: without votes a small model tiles plain ground with hundreds of masks."""
 MASK_NMS_IOUS = (0.5, 0.6, 0.7, 0.8)
-LEAST_PREDICTED_IOU, LEAST_STABILITY = 0.1, 0.4
+LEAST_PREDICTED_IOU, LEAST_STABILITY = 0.2, 0.5
 """Masks below are not even looked at."""
 LOOSE_NMS_IOU = 0.9
 MIN_CONTRAST_LEVELS, MAX_AREA_SHARE = 4.0, 0.95

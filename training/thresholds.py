@@ -23,8 +23,8 @@ UNKNOWN_WEIGHT = DetectorTrainConfig().unknown_weight
 """What an answer counts where nothing is labelled: people label a part of the objects."""
 MIN_TRUTHS = 10
 """Fewer true masks than this fit nothing."""
-NUM_CUTS = 24
-"""Cuts tried for each of the two scores: quantiles of the answers."""
+NUM_CUTS, MAX_CUTS = 24, 60
+"""Cuts tried for each of the two scores: so many quantiles of each source's answers, and in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +126,9 @@ def fit(
         for source, num in by_source.items()
     ]
     best: tuple[tuple[float, float], Fitted] | None = None
-    for least_iou in _cuts(iou):
-        for least_stability in _cuts(stability):
+    stabilities = _cuts([stability[group.rows] for group in groups])
+    for least_iou in _cuts([iou[group.rows] for group in groups]):
+        for least_stability in stabilities:
             kept = (iou >= least_iou) & (stability >= least_stability)
             found = [group.precision_and_recall(kept) for group in groups]
             precision, recall = (float(value) for value in np.mean(found, axis=0))
@@ -176,8 +177,13 @@ class _Group:
         return hits / (hits + float(false)), hits / self.num_truths
 
 
-def _cuts(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return thresholds to try, rising; rounded down, so that no answer falls to rounding."""
-    quantiles = np.quantile(values, np.linspace(0, 1, NUM_CUTS), method="lower")
-    cuts: NDArray[np.float64] = np.unique(np.floor(quantiles * 1000) / 1000)
-    return cuts
+def _cuts(by_source: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return thresholds to try, rising: of each source, whose scores may be of another size.
+
+    Rounded down, so that no answer falls to rounding.
+    """
+    share = np.linspace(0, 1, NUM_CUTS)
+    quantiles = [np.quantile(own, share, method="lower") for own in by_source if len(own)]
+    cuts: NDArray[np.float64] = np.unique(np.floor(np.concatenate(quantiles) * 1000) / 1000)
+    chosen = np.linspace(0, len(cuts) - 1, min(len(cuts), MAX_CUTS)).round().astype(int)
+    return cuts[chosen]
