@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 if TYPE_CHECKING:  # torch loads only when a command needs it
-    from sam.automatic import AutomaticMask
+    from sam.automatic import AutomaticMask, AutomaticSettings
     from sam.generate_files import Outcome
     from sam.model import Sam
 
@@ -29,8 +29,27 @@ _SETTING_OPTIONS = {
     "stability_thresh": float,
     "stability_offset_logit": float,
     "nms_iou_thresh": float,
+    "mask_nms_iou_thresh": float,
+    "full_votes": int,
+    "min_contrast_levels": float,
     "min_region_area_px": int,
+    "max_area_share": float,
 }
+_SETTING_HELP = {
+    "points_per_side": "of the grid of clicks: 32 asks 1,024 times",
+    "crop_layers": "look at 4, then 16 overlapping crops too: for small objects, slow",
+    "pred_iou_thresh": "least IoU that the model predicts for a mask",
+    "stability_thresh": "least IoU of a mask cut a little higher and a little lower",
+    "nms_iou_thresh": "of two masks whose boxes overlap more, the worse goes",
+    "mask_nms_iou_thresh": "of two masks that overlap more themselves, the worse goes; a part "
+    "stays beside its whole",
+    "full_votes": "points that must answer with a mask for it to count in full; needs "
+    "--adaptive-grid",
+    "min_contrast_levels": "least difference in colour (of 255) to the ring around a mask",
+    "min_region_area_px": "remove smaller islands, fill smaller holes",
+    "max_area_share": "drop masks of this share of the photo or more",
+}
+_QUALITIES = {"low": 25.0, "medium": 50.0, "high": 75.0}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,8 +83,26 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--output", type=Path, required=True, metavar="DIR")
     generate.add_argument("--checkpoint", default=str(STARTER), help=_CHECKPOINT_HELP)
     generate.add_argument("--preset", choices=("released", "paper"), default="released")
+    generate.add_argument(
+        "--quality",
+        type=_quality,
+        metavar="0..100",
+        help="low (25), medium, high (75) or a number: 0 keeps everything, 50 the thresholds that "
+        "the checkpoint or the preset recommends, 100 only the surest masks",
+    )
     for name, kind in _SETTING_OPTIONS.items():
-        generate.add_argument(f"--{name.replace('_', '-')}", type=kind)
+        option = f"--{name.replace('_', '-')}"
+        generate.add_argument(option, type=kind, help=_SETTING_HELP.get(name))
+    generate.add_argument(
+        "--drop-tiny-masks",
+        action=argparse.BooleanOptionalAction,
+        help="drop masks smaller than --min-region-area-px instead of keeping their largest island",
+    )
+    generate.add_argument(
+        "--adaptive-grid",
+        action=argparse.BooleanOptionalAction,
+        help="ask few points first, more where nothing sure lies, and draw only what passes",
+    )
     generate.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
     generate.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="for GPUs"
@@ -102,11 +139,7 @@ def _generate(options: argparse.Namespace) -> int:
     from sam import automatic, checkpoints, generate_files
 
     path = _checkpoint(options.checkpoint)
-    preset = automatic.PAPER_ENGINE if options.preset == "paper" else automatic.RELEASED
-    given = {
-        name: value for name in _SETTING_OPTIONS if (value := getattr(options, name)) is not None
-    }
-    settings, advice = generate_files.settings_for(preset, checkpoints.advice(path), given)
+    settings, advice = _settings(options, path)
     tasks = generate_files.plan(options.input, options.output)
     model = checkpoints.load(path, device=checkpoints.checked_device(options.device))
     _accelerate(model, options)
@@ -138,6 +171,36 @@ def _generate(options: argparse.Namespace) -> int:
             on_done=lambda _: _move(photos, int(photos.n) + 1),
         )
     return _report(outcomes, options.output)
+
+
+def _settings(
+    options: argparse.Namespace, checkpoint: Path
+) -> tuple[AutomaticSettings, dict[str, Any]]:
+    """Return the settings, and which of them the checkpoint decided: given ones win over advice."""
+    from sam.advice import advice_of, advised
+    from sam.automatic_settings import PAPER_ENGINE, RELEASED, at_quality
+
+    preset = PAPER_ENGINE if options.preset == "paper" else RELEASED
+    names = (*_SETTING_OPTIONS, "drop_tiny_masks", "adaptive_grid")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    advice = {name: v for name, v in advice_of(checkpoint).items() if name not in given}
+    if given.get("adaptive_grid") is False:  # votes are counted with it only
+        advice.pop("full_votes", None)
+    base = advised(preset, advice)
+    if options.quality is not None:
+        base = at_quality(base, options.quality)
+    return advised(base, given), advice
+
+
+def _quality(text: str) -> float:
+    value = _QUALITIES.get(text)
+    try:
+        value = float(text) if value is None else value
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no number, low, medium or high") from None
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{value:g} does not lie between 0 and 100")
+    return value
 
 
 def _accelerate(model: Sam, options: argparse.Namespace) -> None:

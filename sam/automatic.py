@@ -1,6 +1,7 @@
 """Segment everything: a grid of points, three masks each, filtered to the confident and stable.
 
-Steps and numbers: paper section B and the released SamAutomaticMaskGenerator.
+Steps and numbers: paper section B and the released SamAutomaticMaskGenerator; with the adaptive
+grid, `survey` says first which points and masks are worth the work.
 """
 
 from __future__ import annotations
@@ -15,75 +16,36 @@ from torch import Tensor
 
 from masks.regions import fill_holes, keep_components, largest_component
 from masks.rle import Rle
+from sam.automatic_settings import PAPER_ENGINE, RELEASED, AutomaticSettings
+from sam.contrast import Surroundings
 from sam.coordinates import Frame, as_tensor
-from sam.crops import Crop, grid_points, make_crops, touches_inner_edge
+from sam.crops import Crop, every_second, grid_points, make_crops, touches_inner_edge
 from sam.features import ImageFeatures
+from sam.mask_decoder import NUM_AMBIGUOUS
 from sam.model import Sam, check_image, image_hw_of
-from sam.nms import box_nms
+from sam.nms import box_nms, mask_nms
 from sam.prompts import Prompts
+from sam.survey import Survey, rank_score, vote_weight
 from sam.upscale import Upscaler
+
+__all__ = [
+    "PAPER_ENGINE",
+    "RELEASED",
+    "AutomaticMask",
+    "AutomaticSettings",
+    "generate",
+    "stability_score",
+]
 
 Progress = Callable[[float, str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AutomaticSettings:
-    """How to look and what to keep; the defaults are the released generator's.
-
-    points_per_batch: decoded at once; it bounds memory and changes no result.
-    edge_margin_px: how near to an inner crop border a mask is taken as cut off.
-    max_area_share: masks covering this share of the photo or more are dropped; None keeps them.
-    min_region_area_px: smaller islands go and smaller holes are filled; 0 leaves masks alone.
-    drop_tiny_masks: drop a mask whose largest island is smaller than that, else keep the island.
-    band: (k, n): ask only the k-th of n horizontal bands of the points: results in parts.
-    """
-
-    points_per_side: int = 32
-    points_per_batch: int = 16
-    crop_layers: int = 0
-    crop_points_downscale: int = 1
-    crop_overlap_ratio: float = 512 / 1500
-    pred_iou_thresh: float = 0.88
-    stability_thresh: float = 0.95
-    stability_offset_logit: float = 1.0
-    nms_iou_thresh: float = 0.7
-    crop_nms_iou_thresh: float = 0.7
-    edge_margin_px: int = 20
-    max_area_share: float | None = None
-    min_region_area_px: int = 0
-    drop_tiny_masks: bool = False
-    band: tuple[int, int] = (0, 1)
-
-    def __post_init__(self) -> None:
-        if min(self.points_per_side, self.points_per_batch, self.crop_points_downscale) < 1:
-            raise ValueError("points per side, per batch and the crop downscale are at least 1")
-        if self.crop_layers < 0 or self.min_region_area_px < 0 or self.edge_margin_px < 0:
-            raise ValueError("crop layers, region area and edge margin cannot be negative")
-        if not 0 <= self.crop_overlap_ratio < 1:
-            raise ValueError("the crop overlap ratio lies between 0 and 1")
-        if not 0 <= self.band[0] < self.band[1]:
-            raise ValueError("a band is (k, n) with 0 <= k < n")
-
-    def points_in_layer(self, layer: int) -> int:
-        """Return the points per side used in crops of a layer."""
-        divisor = int(self.crop_points_downscale**layer)
-        return max(1, self.points_per_side // divisor)
-
-
-RELEASED = AutomaticSettings()
-PAPER_ENGINE = AutomaticSettings(
-    crop_layers=2,
-    crop_points_downscale=2,
-    edge_margin_px=0,
-    max_area_share=0.95,
-    min_region_area_px=100,
-    drop_tiny_masks=True,
-)
-
-
 @dataclass(frozen=True, slots=True)
 class AutomaticMask:
-    """One mask in the photo's frame, with the point and crop it came from."""
+    """One mask in the photo's frame, with the point and crop it came from.
+
+    votes: how many of the points asked answer with it; 1 where votes are not counted.
+    """
 
     rle: Rle
     predicted_iou: float
@@ -92,6 +54,7 @@ class AutomaticMask:
     point_xy_px: tuple[float, float]
     bbox_xywh_px: tuple[int, int, int, int]
     area_px: int
+    votes: int = 1
 
 
 @torch.inference_mode()
@@ -105,7 +68,9 @@ def generate(
 ) -> list[AutomaticMask]:
     """Return every mask that passes: most zoomed-in crops first, best first within a crop.
 
-    features: of the whole photo, when already encoded. Equal input gives equal output.
+    features: of the whole photo, when already encoded. Equal input gives equal output on the same
+    machine with the same number of threads; another number sums in another order, and a mask at a
+    threshold may come or go. points_per_batch changes nothing.
     Raises ImageError when the array is no photo.
     """
     check_image(image_hwc_u8)
@@ -124,7 +89,7 @@ def generate(
             if on_progress is not None:
                 share = (done + num_done) / sum(num_points)
                 on_progress(share, f"{done + num_done} of {sum(num_points)} points")
-        found += _suppress(in_crop, settings.nms_iou_thresh)
+        found += _suppress_alike(_suppress(in_crop, settings.nms_iou_thresh), settings)
         done += num
     if len(crops) > 1:
         found = _suppress(found, settings.crop_nms_iou_thresh, prefer_small_crops=True)
@@ -146,8 +111,8 @@ def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = 1.0)
 class _Candidate:
     """A mask that passed the filters of its crop and is painted only if NMS keeps it.
 
-    logits: (S, S) low-resolution, in the crop's frame. box_xyxy_px: first and last column and row
-    inside, in the photo's frame.
+    rank: by what it is ranked within its crop. logits: (S, S) low-resolution, in the crop's frame.
+    box_xyxy_px: first and last column and row inside, in the photo's frame.
     """
 
     crop: Crop
@@ -155,6 +120,8 @@ class _Candidate:
     logits: Tensor
     predicted_iou: float
     stability_score: float
+    votes: int
+    rank: float
     point_xy_px: tuple[float, float]
     box_xyxy_px: tuple[int, int, int, int]
     area_px: int
@@ -174,6 +141,7 @@ class _Candidate:
             self.point_xy_px,
             _tight(self.box_xyxy_px),
             self.area_px,
+            self.votes,
         )
 
 
@@ -185,19 +153,31 @@ def _candidates_of_crop(
     features: ImageFeatures | None,
 ) -> Iterator[tuple[int, list[_Candidate]]]:
     """Yield the number of points answered so far and the masks that pass."""
+    pixels = np.ascontiguousarray(image_hwc_u8[crop.rows, crop.columns])
     if features is None:
-        pixels = np.ascontiguousarray(image_hwc_u8[crop.rows, crop.columns])
         features = model.encode(model.preprocess(pixels))
     else:
         features = features.to(device=model.device, dtype=torch.float32)
-    look = _Look(model, features, crop, image_hw_of(image_hwc_u8), settings)
-    grid = grid_points(settings.points_in_layer(crop.layer))
+    look = _Look(model, features, crop, image_hw_of(image_hwc_u8), settings, pixels)
+    side = settings.points_in_layer(crop.layer)
+    grid = grid_points(side)
     band, num_bands = settings.band
-    grid = grid[np.floor(grid[:, 1] * num_bands) == band]
-    points = grid * np.array([crop.width_px, crop.height_px])
-    for start in range(0, len(points), settings.points_per_batch):
-        batch = points[start : start + settings.points_per_batch]
-        yield start + len(batch), look.candidates_at(batch)
+    in_band = np.floor(grid[:, 1] * num_bands) == band
+    points = (grid * np.array([crop.width_px, crop.height_px]))[in_band]
+    step = settings.points_per_batch
+    if not settings.adaptive_grid:
+        for start in range(0, len(points), step):
+            batch = points[start : start + step]
+            yield start + len(batch), look.candidates_at(batch)
+        return
+    survey = look.survey()
+    is_first = every_second(side).ravel()[in_band]
+    for done in survey.ask(points, is_first, (crop.width_px, crop.height_px)):
+        yield done, []
+    pick = survey.pick()
+    for start in range(0, len(pick.points_xy), step):
+        part = pick.rows(slice(start, start + step))
+        yield len(points), look.candidates_at(part.points_xy, part.votes)
 
 
 class _Look:
@@ -210,6 +190,7 @@ class _Look:
         crop: Crop,
         image_hw: tuple[int, int],
         settings: AutomaticSettings,
+        pixels_hwc_u8: NDArray[np.uint8],
     ) -> None:
         self.model, self.features, self.crop = model, features, crop
         self.image_hw, self.settings = image_hw, settings
@@ -217,47 +198,87 @@ class _Look:
         self.upscaler = Upscaler(
             self.frame, low_res_size=model.config.low_res_size, device=model.device
         )
+        self.surroundings: Surroundings | None = None
+        if settings.min_contrast_levels:
+            normal = model.preprocess(pixels_hwc_u8)[0]  # dim photos brightened, as it sees them
+            self.surroundings = Surroundings.of(
+                normal * model.pixel_std + model.pixel_mean,
+                input_hw=self.frame.input_hw,
+                low_res_size=model.config.low_res_size,
+            )
 
-    def candidates_at(self, points_xy_crop: NDArray[np.float64]) -> list[_Candidate]:
-        """Prompt with (M, 2) points; measure only what the model itself trusts."""
-        device, thresh = self.model.device, self.settings.pred_iou_thresh
-        coords = as_tensor(self.frame.to_model(points_xy_crop), device=device)
-        labels = torch.ones(len(points_xy_crop), 1, dtype=torch.int64, device=device)
-        prompts = Prompts.make(coords[:, None], labels)
+    def survey(self) -> Survey:
+        """Begin to ask coarsely."""
+        return Survey(
+            self.model,
+            self.features,
+            input_hw=self.frame.input_hw,
+            settings=self.settings,
+            to_prompts=self._to_prompts,
+        )
+
+    def candidates_at(
+        self, points_xy: NDArray[np.float64], votes: Tensor | None = None
+    ) -> list[_Candidate]:
+        """Prompt with (M, 2) points; measure only what the model itself trusts.
+
+        votes: (M, 3) of each ambiguity mask, 0 for those that are not wanted; None wants them all.
+        """
+        settings, thresh = self.settings, self.settings.pred_iou_thresh
+        prompts = self._to_prompts(points_xy)
         decoded = self.model.decode(self.features, prompts, min_iou=thresh)
         assert decoded.rows is not None
+        rows = decoded.rows
         iou = decoded.predicted_iou[:, 1:].flatten()
-        trusted = (iou > thresh).nonzero().flatten()
+        if votes is None:
+            votes = torch.ones(len(points_xy), NUM_AMBIGUOUS, dtype=torch.int64)
+        own_votes = votes.to(rows.device)[rows].flatten()
+        is_trusted = (iou * vote_weight(own_votes, settings) > thresh) & (own_votes > 0)
+        trusted = is_trusted.nonzero().flatten()
         if not len(trusted):
             return []
         logits = decoded.low_res_logits[:, 1:].flatten(0, 1)[trusted]
-        found = self.upscaler.measure(logits, offset=self.settings.stability_offset_logit)
-        point_rows = decoded.rows.repeat_interleave(3)[trusted]
+        found = self.upscaler.measure(logits, offset=settings.stability_offset_logit)
+        point_rows = rows.repeat_interleave(NUM_AMBIGUOUS)[trusted]
         stability = found.stability
-        is_kept = (stability >= self.settings.stability_thresh) & (found.area > 0)
+        is_kept = (stability >= settings.stability_thresh) & (found.area > 0)
+        if self.surroundings is not None:
+            is_kept &= self.surroundings.contrast(logits > 0) >= settings.min_contrast_levels
         # One transfer from the device for all masks, not one for each.
-        figures = torch.stack([point_rows, found.area, *found.box_xyxy.unbind(1)], dim=1).tolist()
-        scores = torch.stack([iou[trusted].float(), stability.float()], dim=1).tolist()
+        counts = [point_rows, own_votes[trusted], found.area, *found.box_xyxy.unbind(1)]
+        figures = torch.stack(counts, dim=1).tolist()
+        rank = rank_score(iou[trusted], own_votes[trusted], settings)
+        floats = [iou[trusted], stability, rank]
+        scores = torch.stack([column.float() for column in floats], dim=1).tolist()
         candidates: list[_Candidate] = []
         for row in is_kept.nonzero().flatten().tolist():
-            point, area, *box = figures[row]
+            point, num_votes, area, *box = figures[row]
+            predicted_iou, stability_score, ranking = scores[row]
             x0, y0, x1, y1 = self._in_photo(box)
             if self._is_dropped((x0, y0, x1, y1), area):
                 continue
-            xy = points_xy_crop[point]
+            xy = points_xy[point]
             candidates.append(
                 _Candidate(
                     self.crop,
                     self.upscaler,
                     logits[row].clone(),  # not a view that keeps the whole batch alive
-                    scores[row][0],
-                    scores[row][1],
+                    predicted_iou,
+                    stability_score,
+                    num_votes,
+                    ranking,
                     (float(xy[0]) + self.crop.x_px, float(xy[1]) + self.crop.y_px),
                     (x0, y0, x1, y1),
                     area,
                 )
             )
         return candidates
+
+    def _to_prompts(self, points_xy: NDArray[np.float64]) -> Prompts:
+        device = self.model.device
+        coords = as_tensor(self.frame.to_model(points_xy), device=device)
+        labels = torch.ones(len(points_xy), 1, dtype=torch.int64, device=device)
+        return Prompts.make(coords[:, None], labels)
 
     def _in_photo(self, box_xyxy: Sequence[int]) -> tuple[int, int, int, int]:
         x0, y0, x1, y1 = box_xyxy
@@ -275,7 +296,7 @@ class _Look:
 def _suppress(
     masks: Sequence[_Candidate], iou_thresh: float, *, prefer_small_crops: bool = False
 ) -> list[_Candidate]:
-    """Drop near-equal boxes: rank by predicted IoU, area, then order; or by crop size, then order.
+    """Drop near-equal boxes: by rank (predicted IoU), area, then order; or crop size, then order.
 
     Crops of one size keep their order, as the reference's stable sort leaves it.
     """
@@ -284,10 +305,19 @@ def _suppress(
         mask = masks[index]
         if prefer_small_crops:
             return (mask.crop.width_px * mask.crop.height_px, 0.0, index)
-        return (-mask.predicted_iou, -mask.area_px, index)
+        return (-mask.rank, -mask.area_px, index)
 
     ranked = [masks[index] for index in sorted(range(len(masks)), key=rank)]
     return [ranked[i] for i in _kept([mask.box_xyxy_px for mask in ranked], iou_thresh)]
+
+
+def _suppress_alike(ranked: list[_Candidate], settings: AutomaticSettings) -> list[_Candidate]:
+    """Drop near-equal masks of one crop, which come best first."""
+    thresh = settings.mask_nms_iou_thresh
+    if thresh is None or not ranked:
+        return ranked
+    masks = torch.stack([candidate.logits > 0 for candidate in ranked]).cpu().numpy()
+    return [ranked[i] for i in mask_nms(masks, thresh)]
 
 
 def _kept(ranked_xyxy_px: Sequence[tuple[int, int, int, int]], iou_thresh: float) -> list[int]:

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from sam.advice import ADVICE_KEY
 from sam.checkpoints import configuration, find, opened_model, read_header
 from sam.official import OFFICIAL_FILES
 from sam.tensor_files import is_safetensors
@@ -36,7 +37,7 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
             lines.append(("unwrapped", file.wrapper))
         lines.append(("stored as", ", ".join(sorted(set(file.dtypes.values())))))
     metadata = read_header(path).metadata if is_safetensors(path) else _published(path)
-    automatic = metadata.pop("automatic", None)
+    automatic = metadata.pop(ADVICE_KEY, None)
     for key in ("licence", "trained_on"):
         lines.append((_label(key), _value(metadata.pop(key, _ABSENT))))
     lines.append(("recommended", _value(automatic) if automatic else "the preset's settings"))

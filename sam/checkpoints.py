@@ -46,6 +46,7 @@ __all__ = [
     "encoder_sha256",
     "load",
     "read_header",
+    "rewrite_metadata",
     "save",
 ]
 
@@ -86,6 +87,20 @@ def save(
         _METADATA_KEY: json.dumps({**(metadata or {}), **identity}, sort_keys=True),
     }
     write_atomically(Path(path), safetensors_bytes(tensors, header))
+
+
+def rewrite_metadata(path: str | Path, out: Path, changes: Mapping[str, Any]) -> None:
+    """Copy one of our files with other metadata; its weights stay as they are, byte for byte.
+
+    Raises CheckpointError.
+    """
+    path = find(path)
+    metadata = {**read_header(path).metadata, **changes}
+    values = read_header_values(path, what="checkpoint", config_key=_CONFIG_KEY)
+    header = {**values, _METADATA_KEY: json.dumps(metadata, sort_keys=True)}
+    with opened(path) as file:
+        tensors = {name: file.read(name).clone() for name in file.shapes}
+    write_atomically(out, safetensors_bytes(tensors, header))
 
 
 def load(
@@ -133,16 +148,6 @@ def opened_model(path: Path) -> Iterator[TensorFile]:
     with opened(path) as file:
         ours = is_safetensors(path)
         yield file if ours else file.without_prefix(prefix_of(file.shapes))
-
-
-def advice(path: str | Path) -> dict[str, Any]:
-    """Return the automatic-stage settings a checkpoint recommends; empty when it says nothing.
-
-    Raises CheckpointError.
-    """
-    path = find(path)
-    found = read_header(path).metadata.get("automatic") if is_safetensors(path) else None
-    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def find(path: str | Path) -> Path:

@@ -95,8 +95,9 @@ class ClickMaps(nn.Module):
     def _cells(self, features: ImageFeatures) -> tuple[Tensor, Tensor]:
         """Return per cell the key (B, K, h, w) and the place it points at (B, 2, h, w)."""
         embeddings, high_res = _maps(features)
+        scale = float(int(high_res.shape[-1]) // int(embeddings.shape[-1]))  # constant: exported
         coarse = F.interpolate(
-            self.key_coarse(embeddings), scale_factor=4.0, mode="bilinear", align_corners=False
+            self.key_coarse(embeddings), scale_factor=scale, mode="bilinear", align_corners=False
         )
         both = self.key_fine(high_res) + coarse
         height, width = (int(side) for side in both.shape[-2:])  # constants when exported

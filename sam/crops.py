@@ -71,6 +71,12 @@ def grid_points(num_per_side: int) -> NDArray[np.float64]:
     return np.stack([x.ravel(), y.ravel()], axis=-1)
 
 
+def every_second(num_per_side: int) -> NDArray[np.bool_]:
+    """Mark every second row and column of the grid, about a quarter of its points, row by row."""
+    is_even = np.arange(num_per_side) % 2 == 0
+    return np.outer(is_even, is_even)
+
+
 def touches_inner_edge(
     bbox_xywh_px: tuple[int, int, int, int],
     crop: Crop,

@@ -12,7 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,7 +28,6 @@ from sam.photos import SUFFIXES, PhotoError, read_photo
 
 RECORD_NAME = "segloop-generate.settings"
 _OVERLAY_SUFFIX = ".overlay.jpg"
-_SETTINGS = tuple(item.name for item in fields(AutomaticSettings))
 _NOT_IN_RESULT = ("points_per_batch", "band")
 """What bounds memory and changes no mask; and files always hold whole photos, never bands."""
 
@@ -76,22 +75,6 @@ class Watcher(Protocol):
     def __call__(self, outcome: Outcome) -> None: ...
 
 
-def settings_for(
-    preset: AutomaticSettings, recommended: object, given: dict[str, Any]
-) -> tuple[AutomaticSettings, dict[str, Any]]:
-    """Return the settings of a run, and which of them the checkpoint's header decided.
-
-    Later ones win: preset, the header's recommendations, what was given by hand.
-    """
-    advice = recommended if isinstance(recommended, dict) else {}
-    advice = {key: advice[key] for key in _SETTINGS if key in advice and key not in given}
-    try:
-        settings = AutomaticSettings(**{**asdict(preset), **advice, **given})
-    except TypeError as error:
-        raise GenerateError(f"the settings cannot be used: {error}") from None
-    return settings, advice
-
-
 def plan(source: Path, output: Path) -> list[PhotoTask]:
     """List the photos of a folder and its subfolders, or the one photo, in name order.
 
@@ -128,7 +111,9 @@ def open_output(output: Path, *, settings: AutomaticSettings, checkpoint: Path, 
     path = output / RECORD_NAME
     if path.is_file() and not redo:
         found = _read_json(path) or {}
-        changed = [name for name in wanted if found.get(name) != wanted[name]]
+        # A setting that an older record does not know was not there: it was as released.
+        before = {**asdict(AutomaticSettings()), **found}
+        changed = [name for name in wanted if before.get(name) != wanted[name]]
         if not changed:
             return path
         raise GenerateError(

@@ -22,6 +22,7 @@ from sam.readout import ConvReadout, Readout
 from sam.transformer import TwoWayTransformer
 
 NUM_MASKS = 4  # one single mask and three for an ambiguous prompt
+NUM_AMBIGUOUS = NUM_MASKS - 1
 CANDIDATE_GAIN = 8.0  # candidates lie in [-1, 1], logits do not
 
 
@@ -137,7 +138,8 @@ class MaskDecoder(nn.Module):
         weights = torch.stack(
             [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
-        fine: Tensor = self.output_upscaling(cells)
+        is_coarse = high_res is not None and high_res.shape[-1] < 4 * image_hw[1]
+        fine: Tensor = self.output_upscaling(cells, is_coarse=is_coarse)
         if self.high_res_mix is None:  # masks are put in order, not their many channels
             flat = Readout(fine.transpose(1, 2).unsqueeze(-1))
             logits = weights @ fine.transpose(1, 2)
@@ -165,12 +167,18 @@ class Upscaling(nn.Sequential):
         )
         self.is_rough = is_rough
 
-    def forward(self, cells: Tensor) -> Tensor:
-        """(N, L, C) to (N, 16 L, F)."""
+    def forward(self, cells: Tensor, *, is_coarse: bool = False) -> Tensor:
+        """(N, L, C) to (N, 16 L, F), or to (N, 4 L, F): the mean of four as one."""
         first, norm, _, second, _ = self
         x = _quadruple(cells, cast(nn.ConvTranspose2d, first))
         x = gelu(cast(LayerNorm2d, norm).last(x), is_rough=self.is_rough)
-        return gelu(_quadruple(x, cast(nn.ConvTranspose2d, second)), is_rough=self.is_rough)
+        last = cast(nn.ConvTranspose2d, second)
+        x = (
+            F.linear(x, last.weight.mean((2, 3)).t(), last.bias)
+            if is_coarse
+            else _quadruple(x, last)
+        )
+        return gelu(x, is_rough=self.is_rough)
 
 
 def _quadruple(cells: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
@@ -184,6 +192,9 @@ def in_rows(nested: Tensor, image_hw: tuple[int, int]) -> Tensor:
     """Put (..., 16 h w, F) cells of `Upscaling` in the picture's order: (..., 4h, 4w, F)."""
     h, w = image_hw
     lead, channels = nested.shape[:-2], nested.shape[-1]
+    if nested.shape[-2] == 4 * h * w:
+        x = nested.reshape(-1, h, w, 2, 2, channels).transpose(2, 3)
+        return x.reshape(*lead, 2 * h, 2 * w, channels)
     x = nested.reshape(-1, h, w, 2, 2, 2, 2, channels).permute(0, 1, 3, 5, 2, 4, 6, 7)
     return x.reshape(*lead, 4 * h, 4 * w, channels)
 

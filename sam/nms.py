@@ -1,4 +1,4 @@
-"""Non-maximum suppression of boxes, the same on every machine.
+"""Non-maximum suppression of boxes and of masks, the same on every machine.
 
 One class; the caller decides what the scores mean.
 """
@@ -33,3 +33,30 @@ def box_nms(boxes_xyxy: ArrayLike, scores: ArrayLike, iou_threshold: float) -> N
         union = areas[best] + areas[rest] - overlap
         order = rest[overlap <= iou_threshold * union]
     return np.array(kept, dtype=np.int64)
+
+
+def mask_nms(ranked_masks: NDArray[np.bool_], iou_threshold: float) -> NDArray[np.int64]:
+    """Return the indices of the masks kept, of (N, ...) masks that come best first.
+
+    A mask goes when its IoU with a better kept one exceeds the threshold: a part and its whole
+    are both kept. Counted on packed bits, so hundreds of masks take milliseconds.
+    """
+    packed = _packed(ranked_masks)
+    areas = np.bitwise_count(packed).sum(axis=1, dtype=np.int64)
+    order = np.arange(len(packed))
+    kept: list[int] = []
+    while order.size:
+        best, rest = int(order[0]), order[1:]
+        kept.append(best)
+        both = np.bitwise_count(packed[best] & packed[rest]).sum(axis=1, dtype=np.int64)
+        union = areas[best] + areas[rest] - both
+        order = rest[both <= iou_threshold * union]
+    return np.array(kept, dtype=np.int64)
+
+
+def _packed(masks: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Put 64 pixels of (N, ...) masks into each word: (N, W)."""
+    num = len(masks)
+    bits = np.packbits(masks.reshape(num, -1), axis=1) if num else np.zeros((0, 8), np.uint8)
+    padded = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
+    return np.ascontiguousarray(padded).view(np.uint64)

@@ -1,4 +1,4 @@
-"""The command line of training: evaluate, train, train-detector and evaluate-detector.
+"""The command line of training: evaluate and train models, detectors and automatic masks.
 
 Exit codes: 0 done; 2 bad input, told in one line on stderr; 3 stopped by SIGTERM or Ctrl-C, the
 state saved, and the same command goes on.
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from sam import checkpoints, devices, object_detector
 from sam.checkpoints import write_atomically
 from sam.config import PRESETS
+from training.automatic_commands import add_evaluate_automatic, add_fit_automatic
 from training.command import ProgressBar, exit_code_of
 from training.config import LARGE_SCALE_JITTER, TRAIN_PRESETS, TrainConfig
 from training.detector_config import DetectorTrainConfig
@@ -62,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_train_detector(commands.add_parser("train-detector", help="train the object detector"))
     _add_evaluate_detector(
         commands.add_parser("evaluate-detector", help="measure box recall and AP50")
+    )
+    add_evaluate_automatic(
+        commands.add_parser("evaluate-automatic", help="measure segmenting everything")
+    )
+    add_fit_automatic(
+        commands.add_parser("fit-automatic", help="fit what a checkpoint recommends for it")
     )
     return parser
 

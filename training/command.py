@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
+from sam.advice import AdviceError
 from sam.checkpoints import CheckpointError
 from sam.onnx_export import ParityError
 from training.baselines import BaselineError
@@ -25,7 +26,7 @@ def exit_code_of(run: Callable[[], object]) -> int:
         run()
     except TrainStopped as stopped:
         return _complain(f"{stopped}; the same command goes on from there", code=STOPPED)
-    except (ManifestError, CheckpointError, ParityError, TrainError) as error:
+    except (ManifestError, CheckpointError, AdviceError, ParityError, TrainError) as error:
         return _complain(error)
     except (BaselineError, PlotError) as error:
         return _complain(error)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sam import checkpoints
+from sam.advice import carried_on
 from sam.config import SamConfig
 from sam.model import Sam
 
@@ -92,7 +93,7 @@ def write_grown(
     """
     lender = None if encoder_from is None else checkpoints.load(encoder_from)
     grown, growth = grow(checkpoints.load(start), config, encoder_from=lender, seed=seed)
-    checkpoints.save(grown, path, {"grown": growth.sentence()})
+    checkpoints.save(grown, path, {"grown": growth.sentence(), **carried_on(start)})
     return growth
 
 

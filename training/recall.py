@@ -42,12 +42,15 @@ def average_recalls(
     if not ranked:
         return [0.0] * len(truths)
     ious = pairwise_iou([mask.rle for mask in ranked], truths)
-    matched = np.stack([_matched(ious, threshold=threshold) for threshold in IOU_THRESHOLDS])
+    matched = np.stack([matched(ious, threshold=threshold) for threshold in IOU_THRESHOLDS])
     return [float(share) for share in matched.mean(axis=0)]
 
 
-def _matched(ious: NDArray[np.float64], *, threshold: float) -> NDArray[np.bool_]:
-    """Match greedily, the best found mask first, each with its best free truth."""
+def matched(ious: NDArray[np.float64], *, threshold: float) -> NDArray[np.bool_]:
+    """Say which true masks are found, by the IoU (found, true) of found masks, best first.
+
+    Matched greedily, each with its best free truth.
+    """
     is_matched = np.zeros(ious.shape[1], dtype=bool)
     for row in ious:
         free = np.where(is_matched, -1.0, row)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sam import checkpoints
+from sam.advice import carried_on
 from sam.features import ImageFeatures
 from sam.model import Sam
 from sam.onnx_export import export_decoder
@@ -112,7 +113,8 @@ def train(
     trainer.optimise(on_progress=on_progress, should_stop=should_stop)
     result = trainer.result()
     on_progress(1.0 - EXPORT_SHARE / 2, "writing the model and its decoder")
-    processes.first(lambda: _write(model, result, config=config))
+    advice = carried_on(start_checkpoint)
+    processes.first(lambda: _write(model, result, config=config, advice=advice))
     on_progress(1.0, "model trained", **result.metrics)
     return result
 
@@ -349,9 +351,11 @@ def _maps(features: ImageFeatures) -> list[Tensor]:
     return [features.image_embeddings] + ([] if high is None else [high])
 
 
-def _write(model: Sam, result: TrainResult, *, config: TrainConfig) -> None:
+def _write(
+    model: Sam, result: TrainResult, *, config: TrainConfig, advice: Mapping[str, object]
+) -> None:
     model.to("cpu")
-    noted = {"metrics": dict(result.metrics), "config": asdict(config)}
+    noted = {"metrics": dict(result.metrics), "config": asdict(config), **advice}
     with told_when_unwritable(result.checkpoint_path):
         checkpoints.save(model, result.checkpoint_path, noted)
     with told_when_unwritable(result.decoder_path):

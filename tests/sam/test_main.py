@@ -198,6 +198,50 @@ def test_recommended_settings_are_used_and_named_unless_given_by_hand(
     assert not (tmp_path / "no").exists()
 
 
+def test_one_quality_moves_what_the_checkpoint_recommends_and_given_options_win(
+    photo_path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    advice = {"pred_iou_thresh": 0.4, "adaptive_grid": True, "full_votes": 3}
+    save(build("tiny", seed=1), tmp_path / "m.safetensors", {"automatic": advice})
+    arguments = ["generate", "--checkpoint", str(tmp_path / "m.safetensors"), "--input", photo_path]
+    few = ["--points-per-side", "2"]
+
+    def settings(name: str, *more: str) -> dict:
+        assert main([*arguments, "--output", str(tmp_path / name), *few, *more]) == 0
+        return json.loads((tmp_path / name / "segloop-generate.settings").read_text())
+
+    advised = settings("advised")
+    low, high = settings("low", "--quality", "low"), settings("high", "--quality", "100")
+    given = settings("given", "--quality", "0", "--stability-thresh", "0.5", "--drop-tiny-masks")
+    plain = settings("plain", "--no-adaptive-grid", "--max-area-share", "0.9")
+
+    assert (advised["pred_iou_thresh"], advised["stability_thresh"]) == (0.4, 0.95)
+    assert (advised["adaptive_grid"], advised["full_votes"]) == (True, 3)
+    assert (low["pred_iou_thresh"], low["stability_thresh"]) == pytest.approx((0.2, 0.475))
+    assert high["pred_iou_thresh"] == pytest.approx(0.88)
+    assert (given["pred_iou_thresh"], given["stability_thresh"]) == (0.0, 0.5)
+    assert given["drop_tiny_masks"]
+    assert (plain["adaptive_grid"], plain["full_votes"], plain["max_area_share"]) == (False, 0, 0.9)
+    with pytest.raises(SystemExit):
+        main([*arguments, "--output", str(tmp_path / "no"), "--quality", "best"])
+    assert "best is no number, low, medium or high" in capsys.readouterr().err
+
+
+def test_results_of_before_a_setting_existed_were_made_without_it(
+    checkpoint: str, photo_path: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert generate(checkpoint, photo_path, out) == 0
+    record = out / "segloop-generate.settings"
+    old = json.loads(record.read_text())
+    for name in ("mask_nms_iou_thresh", "adaptive_grid", "full_votes", "settled_votes"):
+        del old[name]
+    record.write_text(json.dumps(old))
+
+    assert generate(checkpoint, photo_path, out) == 0
+    assert generate(checkpoint, photo_path, out, "--mask-nms-iou-thresh", "0.5") == 1
+
+
 def test_info_and_export_decoder_say_what_they_did(
     checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

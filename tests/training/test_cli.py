@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sam import checkpoints, object_detector
+from sam.advice import advice_of
 from sam.model import build
 from tests.training.blobs import write_blobs
 from training.__main__ import main
@@ -114,6 +115,21 @@ def test_training_from_the_command_line_leaves_a_model_and_its_decoder(
     assert (out / "model.safetensors").exists()
     assert (out / "decoder.onnx").exists()
     assert '"num_images": 2' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("trainable", ["decoder", "lora"])
+def test_a_training_carries_on_what_its_start_recommends_for_automatic_masks(
+    tmp_path: Path, trainable: str
+) -> None:
+    advice = {"pred_iou_thresh": 0.3, "adaptive_grid": True, "full_votes": 3}
+    start, out = tmp_path / "start.safetensors", tmp_path / "run"
+    checkpoints.save(build("tiny", seed=0), start, {"automatic": advice})
+    manifest = write_blobs(tmp_path / "data", num_train=1)
+    command = ["train", "--checkpoint", str(start), "--data", str(manifest), "--out", str(out)]
+
+    assert main([*command, "--steps", "2", "--trainable", trainable]) == 0
+
+    assert advice_of(out / "model.safetensors") == advice
 
 
 def test_a_detector_is_trained_on_several_sets_and_measured(

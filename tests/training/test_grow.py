@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sam import checkpoints
+from sam.advice import advice_of
 from sam.checkpoints import CheckpointError
 from sam.config import PRESETS, SamConfig, VitConfig
 from sam.model import Sam, build
@@ -74,7 +75,8 @@ def test_an_encoder_that_does_not_fit_is_refused() -> None:
 
 
 def test_a_grown_start_is_written_the_same_each_time(tmp_path: Path) -> None:
-    checkpoints.save(build("tiny", seed=0), tmp_path / "start.safetensors")
+    advice = {"automatic": {"pred_iou_thresh": 0.3}}
+    checkpoints.save(build("tiny", seed=0), tmp_path / "start.safetensors", advice)
 
     for name in ("a", "b"):
         growth = write_grown(
@@ -86,3 +88,4 @@ def test_a_grown_start_is_written_the_same_each_time(tmp_path: Path) -> None:
     assert growth.has_random_encoder
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     assert checkpoints.load(tmp_path / "a.safetensors").config.arch == "tiny_vit"
+    assert advice_of(tmp_path / "a.safetensors") == advice["automatic"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -90,3 +92,29 @@ def test_answers_know_their_object_and_weigh_less_where_nothing_is_labelled() ->
 
 def test_an_image_without_answers_has_none() -> None:
     assert answers_of([], [block(1)]) == []
+
+
+def test_a_wanted_precision_is_reached_at_the_highest_recall() -> None:
+    sure = [answer(0.9, i) for i in range(10)]
+    unsure = [answer(0.4, 10 + i) for i in range(8)] + [answer(0.4, -1) for _ in range(12)]
+    wild = [answer(0.2, 18)] + [answer(0.2, -1) for _ in range(100)]
+
+    fitted = fit([*sure, *unsure, *wild], num_truths=19, beta=0.5, min_precision=0.5)
+
+    assert fitted is not None
+    assert fitted.predicted_iou > 0.2
+    assert fitted.recall == pytest.approx(18 / 19)
+    assert fitted.precision == pytest.approx(18 / 30)
+
+
+def test_sources_count_alike() -> None:
+    many = [answer(0.9, i) for i in range(90)]
+    few = [replace(answer(0.5, 90 + i), source="few") for i in range(10)]
+    wrong = [replace(answer(0.4, -1), source="few") for _ in range(90)]
+    many = [replace(one, source="many") for one in many]
+
+    fitted = fit([*many, *few, *wrong], num_truths={"many": 90, "few": 10}, beta=1.0)
+
+    assert fitted is not None
+    assert fitted.predicted_iou > 0.4
+    assert fitted.num_truths == 100

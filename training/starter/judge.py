@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from sam import checkpoints
+from sam.advice import ADVICE_KEY, advice_in
 from sam.features import ImageFeatures
 from sam.mask_decoder import IouFromMasks
 from sam.model import Sam
@@ -292,14 +293,14 @@ def _carry_threshold(model: Sam, metadata: dict[str, Any], judged: Judged) -> No
     clicked = judged.rows(~judged.is_box)
     with torch.no_grad():
         now = predict(model, clicked.seen.float())
-    advice = metadata.get("automatic")
-    if advice is not None:
+    advice = advice_in(metadata)
+    if "pred_iou_thresh" in advice:
         threshold = threshold_like(
             advice["pred_iou_thresh"],
             before=clicked.predicted[:, AMBIGUITY].flatten(),
             after=now[:, AMBIGUITY].flatten(),
         )
-        metadata["automatic"] = {**advice, "pred_iou_thresh": round(threshold, 2)}
+        metadata[ADVICE_KEY] = {**advice, "pred_iou_thresh": round(threshold, 2)}
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ The algorithm and its presets live in sam.automatic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from engine import storage
 from engine.domain.policy import DEFAULT_POLICY, Policy
 from engine.domain.proposals import Proposal
 from engine.models import ModelVersion
-from sam import checkpoints
+from sam.advice import advice_of, advised
 from sam.automatic import PAPER_ENGINE, AutomaticMask, AutomaticSettings, generate
 from sam.features import ImageFeatures
 from sam.model import Sam
@@ -25,7 +25,6 @@ from workers.inference.thresholds import automatic_thresholds
 # The paper's filters on the whole photo. Its 20 crops cost 20 more encoder passes a photo, which
 # the shipped model's processors would pay in minutes; a checkpoint may recommend them.
 BASE_SETTINGS = replace(PAPER_ENGINE, crop_layers=0)
-_FIELDS = {field.name for field in fields(AutomaticSettings)}
 
 
 def settings_for(
@@ -53,7 +52,7 @@ def settings_for(
 
 def recommended_settings(version: ModelVersion) -> AutomaticSettings:
     """Return the paper's settings with what the version's checkpoint recommends."""
-    return replace(BASE_SETTINGS, **_recommended(version))
+    return advised(BASE_SETTINGS, _recommended(version))
 
 
 def propose(
@@ -69,13 +68,15 @@ def propose(
     return [_as_proposal(mask) for mask in found]
 
 
-def _recommended(version: ModelVersion) -> Mapping[str, Any]:
-    """Return what the nearest ancestor's checkpoint recommends; empty when none does."""
+def _recommended(version: ModelVersion) -> dict[str, Any]:
+    """Return what the checkpoint recommends, or the nearest ancestor's that recommends something.
+
+    Trainings carry advice on; those of earlier releases did not.
+    """
     ancestor: ModelVersion | None = version
     while ancestor is not None and ancestor.checkpoint_key:
-        metadata = checkpoints.read_header(storage.path_of(ancestor.checkpoint_key)).metadata
-        if recommended := metadata.get("automatic"):
-            return {name: value for name, value in recommended.items() if name in _FIELDS}
+        if recommended := advice_of(storage.path_of(ancestor.checkpoint_key)):
+            return recommended
         ancestor = ancestor.parent
     return {}
 
