@@ -7,9 +7,9 @@ the same file with the same feeds, pinned by tests/golden/.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,11 @@ class DecoderFrame:
         input_height, input_width = self.input_hw
         return x_px * (input_width / width), y_px * (input_height / height)
 
+    def pixel_at(self, x_px: float, y_px: float) -> tuple[int, int]:
+        """Row and column of the pixel that a point of the photo, its far edges too, lies in."""
+        height, width = self.image_hw
+        return min(int(y_px), height - 1), min(int(x_px), width - 1)
+
 
 def build_prompts(
     points: Sequence[PointPrompt], box: BoxPrompt | None, *, frame: DecoderFrame
@@ -82,15 +87,20 @@ def build_prompts(
     return np.array([coords], np.float32), np.array([labels], np.float32)
 
 
-def choose_masks(predicted_iou: FloatArray, *, num_prompts: int) -> list[int]:
+def choose_masks(
+    predicted_iou: FloatArray, *, num_prompts: int, is_crossed: Callable[[int], bool] | None = None
+) -> list[int]:
     """Indices of the masks to offer, best first.
 
-    One click is ambiguous: masks 1..3 by predicted IoU. More, or a box, which counts as two: mask
-    0 (sam/selection.py).
+    One click is ambiguous: masks 1..3 by predicted IoU, those that hold a background click
+    (is_crossed) last. More, or a box, which counts as two: mask 0 (sam/selection.py).
     """
     if num_prompts > 1:
         return [0]
-    return sorted((1, 2, 3), key=lambda index: (-float(predicted_iou[index]), index))
+    crossed = {index for index in (1, 2, 3) if is_crossed is not None and is_crossed(index)}
+    return sorted(
+        (1, 2, 3), key=lambda index: (index in crossed, -float(predicted_iou[index]), index)
+    )
 
 
 def interpolation_matrix(num_in: int, num_out: int) -> FloatArray:
@@ -187,10 +197,20 @@ class Decoder:
         except Exception as error:  # see _session
             raise DecodingError(f"decoder {self.name} failed: {error}") from error
         num_prompts = len(points) + 2 * (box is not None) + 2 * (seed is not None)
-        return [
-            (to_image_mask(low_res[0, index], frame=self.frame), float(scores[0, index]))
-            for index in choose_masks(scores[0], num_prompts=num_prompts)
+        background = [
+            self.frame.pixel_at(point.x_px, point.y_px) for point in points if point.label == 0
         ]
+
+        @cache
+        def mask_of(index: int) -> Mask:
+            return to_image_mask(low_res[0, index], frame=self.frame)
+
+        chosen = choose_masks(
+            scores[0],
+            num_prompts=num_prompts,
+            is_crossed=lambda index: any(mask_of(index)[pixel] for pixel in background),
+        )
+        return [(mask_of(index), float(scores[0, index])) for index in chosen]
 
     def change(
         self, under: Mask, points: Sequence[PointPrompt], box: BoxPrompt | None
@@ -210,11 +230,12 @@ class Decoder:
         click = points[-1]
         xy, adds = (click.x_px, click.y_px), click.label == 1
         (height, width), (input_height, input_width) = frame.image_hw, frame.input_hw
+        cell_wh_px = (stride * width / input_width, stride * height / input_height)
         context = seeds.context_of(
             covered,
             rle.bbox_xywh_px,
             image_hw=frame.image_hw,
-            cell_wh_px=(stride * width / input_width, stride * height / input_height),
+            cell_wh_px=cell_wh_px,
             click_xy_px=xy,
             adds=adds,
         )
@@ -223,11 +244,14 @@ class Decoder:
         around = BoxPrompt(x0_px=x0, y0_px=y0, x1_px=x1, y1_px=y1)
         whole, predicted_iou = self.answer([click, deep], around, logits)[0]
         edited = seeds.local_edit(under, whole, click_xy_px=xy, adds=adds)
-        at = (min(int(xy[1]), height - 1), min(int(xy[0]), width - 1))
-        if edited is None and not (adds and under[at]):
+        is_heard = edited is not None and (
+            adds or not seeds.is_pinhole(under, edited, click_xy_px=xy, cell_wh_px=cell_wh_px)
+        )
+        if not is_heard and not (adds and under[frame.pixel_at(*xy)]):
             alone, _ = self.answer([PointPrompt(x_px=xy[0], y_px=xy[1], label=1)], None)[0]
             wanted = alone if adds else under & ~alone
-            edited = seeds.local_edit(under, wanted, click_xy_px=xy, adds=adds)
+            by_click = seeds.local_edit(under, wanted, click_xy_px=xy, adds=adds)
+            edited = edited if by_click is None else by_click
         local = [] if edited is None else [(edited, predicted_iou)]
         return [*local, (whole, predicted_iou)]
 

@@ -16,6 +16,9 @@ Floats = NDArray[np.float32]
 
 SEED_LOGIT = 8.0
 """Logit of a cell that lies wholly inside the mask; outside it is the negative of that."""
+PINHOLE_CELLS = 1.5
+"""A decoder may cut a hole out of any mask around a removing click, of about a cell on each side
+(`sam.click_rules`); with half a cell of room."""
 NEGATIVE_CLICK_MARGIN = 0.1
 """Air around the mask in the box said with a removing click, a share of its longer side."""
 
@@ -104,6 +107,26 @@ def local_edit(
         return None
     part = labels == label
     return np.asarray(mask_hw | part if adds else mask_hw & ~part)
+
+
+def is_pinhole(
+    mask_hw: NDArray[np.bool_],
+    edited_hw: NDArray[np.bool_],
+    *,
+    click_xy_px: tuple[float, float],
+    cell_wh_px: tuple[float, float],
+) -> bool:
+    """Say whether a removing click took no more than a decoder takes around any such click.
+
+    Whether it was understood cannot be seen of that. cell_wh_px: as in `context_of`.
+    """
+    taken = mask_hw & ~edited_hw
+    for axis, (at, cell) in enumerate(zip(click_xy_px, cell_wh_px, strict=True)):
+        places = np.flatnonzero(taken.any(axis=axis))
+        reach = PINHOLE_CELLS * cell
+        if len(places) and not (places[0] >= at - reach and places[-1] + 1 <= at + reach):
+            return False
+    return True
 
 
 def _overlaps(num_cells: int, *, cell_px: float, num_px: int) -> Floats:

@@ -259,13 +259,15 @@ def _move(bar: Any, position: int) -> None:
 
 
 def _export_decoder(options: argparse.Namespace) -> None:
-    from sam import checkpoints, onnx_export
+    from sam import checkpoint_info, checkpoints, onnx_export
 
+    path = _checkpoint(options.checkpoint)
     report = onnx_export.export_decoder(
-        checkpoints.load(_checkpoint(options.checkpoint)),
+        checkpoints.load(path),
         options.out,
         full_resolution=options.full_resolution,
         quantized=options.quantized,
+        licence=checkpoint_info.licence_of(path),
     )
     print(
         f"wrote {report.path} ({report.size_bytes / 1e6:.1f} MB, sha256 {report.sha256[:12]}); "

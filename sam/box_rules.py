@@ -1,8 +1,6 @@
-"""What a box alone says about its masks, whatever the network thinks: rules without weights."""
+"""What a box says about its masks, whatever the network thinks: rules without weights."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -26,43 +24,6 @@ The focal loss weighs background three times, and IoU is highest when cut below 
 Chosen on nuclei-extra (box 0.834 to 0.843) and photos-train (best at 0.5 to 0.8); photos-dev 0.762
 to 0.777. Clicks gain nothing."""
 _UNBOUNDED = 1e4
-
-
-@dataclass(frozen=True, slots=True)
-class BoxRules:
-    """The rules of N prompt sets.
-
-    bounds: (N, S/4, S/4), what logits may not exceed. oval: (N, S/4, S/4), the logits of the
-    ellipse in the box. oval_share: (N,), how much of the answer it is. gain: (N,), what logits
-    gain before.
-    """
-
-    bounds: Tensor
-    oval: Tensor
-    oval_share: Tensor
-    gain: Tensor
-
-    @classmethod
-    def of(
-        cls, prompts: Prompts, *, size: int, image_size_px: int, with_gain: bool = True
-    ) -> BoxRules:
-        """Work out the rules on maps of size x size cells."""
-        oval, share = narrow_ovals(prompts, size=size, image_size_px=image_size_px)
-        bounds = box_bounds(prompts, size=size, image_size_px=image_size_px)
-        gain = (BOX_GAIN if with_gain else 0.0) * _is_box_alone(prompts.point_labels)
-        return cls(bounds=bounds, oval=oval, oval_share=share, gain=gain)
-
-    def rows(self, rows: Tensor) -> BoxRules:
-        """Pick prompt sets."""
-        return BoxRules(self.bounds[rows], self.oval[rows], self.oval_share[rows], self.gain[rows])
-
-    def apply(self, logits: Tensor) -> Tensor:
-        """Return the logits (N, M, S/4, S/4) that the rules leave."""
-        dtype = logits.dtype
-        raised = logits + self.gain[:, None, None, None].to(dtype)
-        bounded = torch.minimum(raised, self.bounds.unsqueeze(1).to(dtype))
-        share = self.oval_share[:, None, None, None].to(dtype)
-        return bounded + share * (self.oval.unsqueeze(1).to(dtype) - bounded)
 
 
 def box_bounds(prompts: Prompts, *, size: int, image_size_px: int) -> Tensor:
@@ -108,6 +69,11 @@ def narrow_ovals(prompts: Prompts, *, size: int, image_size_px: int) -> tuple[Te
     side = torch.minimum(x1 - x0, y1 - y0)
     share = ((SEEING_CELLS - side) / (SEEING_CELLS - BLIND_CELLS)).clamp(0.0, 1.0)
     return EDGE_SLOPE * axis * (1.0 - radius), share * _is_box_alone(labels)
+
+
+def box_gains(labels: Tensor) -> Tensor:
+    """Return what the logits of each prompt set gain before they are bounded (N,)."""
+    return BOX_GAIN * _is_box_alone(labels)
 
 
 def _is_box_alone(labels: Tensor) -> Tensor:

@@ -14,6 +14,9 @@ from sam.official import OFFICIAL_FILES
 from sam.tensor_files import is_safetensors
 
 _ABSENT = "not stated"
+_SHIPPED = Path(__file__).resolve().parent / "starter"
+_LICENCE = "Apache-2.0"
+"""Of this package, and so of the weights in it."""
 
 
 def describe(path: str | Path) -> list[tuple[str, str]]:
@@ -36,7 +39,7 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
         if file.wrapper:
             lines.append(("unwrapped", file.wrapper))
         lines.append(("stored as", ", ".join(sorted(set(file.dtypes.values())))))
-    metadata = read_header(path).metadata if is_safetensors(path) else _published(path)
+    metadata = _notes(path)
     automatic = metadata.pop(ADVICE_KEY, None)
     for key in ("licence", "trained_on"):
         lines.append((_label(key), _value(metadata.pop(key, _ABSENT))))
@@ -45,6 +48,17 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
     if card.is_file():
         lines.append(("model card", str(card)))
     return lines + list(_rest(metadata))
+
+
+def licence_of(path: str | Path) -> str | None:
+    """Return the licence of a checkpoint's weights, where it is known. Raises CheckpointError."""
+    licence = _notes(find(path)).get("licence")
+    return None if licence is None else _value(licence)
+
+
+def _notes(path: Path) -> dict[str, Any]:
+    shipped = {"licence": _LICENCE} if path.resolve().parent == _SHIPPED else {}
+    return shipped | (read_header(path).metadata if is_safetensors(path) else _published(path))
 
 
 def _published(path: Path) -> dict[str, Any]:

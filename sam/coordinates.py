@@ -105,13 +105,18 @@ def as_numbers(values: ArrayLike, *, what: str, kinds: str = "iuf") -> Floats:
 
     kinds: the kinds of numpy types to take; by default whole and floating-point numbers.
     """
+    return as_array(values, what=what, kinds=kinds).astype(np.float64)
+
+
+def as_array(values: ArrayLike, *, what: str, kinds: str) -> NDArray[Any]:
+    """Return an array of one of these kinds of numpy types. Raises PromptError."""
     try:
         array: NDArray[Any] = np.asarray(values)
     except (TypeError, ValueError, RuntimeError):  # lists of several lengths, tensors on a GPU
         raise PromptError(f"{what} must be an array of numbers") from None
     if array.size and array.dtype.kind not in kinds:
         raise PromptError(f"{what} must be an array of numbers, got {array.dtype}")
-    return array.astype(np.float64)
+    return array
 
 
 def _finite(values: ArrayLike, *, last_axis: int, what: str) -> Floats:

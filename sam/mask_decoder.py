@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam.attention import ImageSide
-from sam.box_rules import BoxRules
 from sam.click_maps import NUM_HYPOTHESES
 from sam.config import SamConfig
 from sam.layers import MLP, LayerNorm2d, gelu, is_tracing
 from sam.prompt_maps import map_offset, num_map_channels
+from sam.prompt_rules import PromptRules
 from sam.prompts import Decoded
 from sam.readout import ConvReadout, Readout
 from sam.transformer import TwoWayTransformer
@@ -94,19 +94,20 @@ class MaskDecoder(nn.Module):
         image_hw: tuple[int, int],
         high_res: Tensor | None = None,
         maps: Tensor | None = None,
-        rules: BoxRules | None = None,
+        rules: PromptRules | None = None,
         min_iou: float | None = None,
     ) -> Decoded:
         """Return mask logits (N, 4, 4h, 4w) and predicted IoU (N, 4).
 
         image_pe: (1, h * w, C). image_hw: (h, w). high_res: (1, Ch, 4h, 4w), maps (N, M, 4h, 4w)
-        and the rules of boxes in the starter only. min_iou: see `Sam.decode`.
+        and rules in the starter only. min_iou: see `Sam.decode`.
         """
         num_prompts = prompt_tokens.shape[0]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([own.expand(num_prompts, -1, -1), prompt_tokens], dim=1)
         tokens, cells = self.transformer(image, image_pe, tokens, num_read=1 + NUM_MASKS)
         iou: Tensor = self.iou_prediction_head(tokens[:, 0])
+        iou = iou if rules is None else rules.judge(iou)
         rows: Tensor | None = None
         if min_iou is not None and self.iou_from_masks is None:  # painting is half of the work
             rows = (iou[:, 1:] > min_iou).any(1).nonzero().flatten()
@@ -120,7 +121,8 @@ class MaskDecoder(nn.Module):
         if rules is not None:
             logits = rules.apply(logits)
         if self.iou_from_masks is not None:
-            iou = iou + self.iou_from_masks(tokens, logits, fine)
+            correction: Tensor = self.iou_from_masks(tokens, logits, fine)
+            iou = iou + (correction if rules is None else rules.judge(correction))
             if min_iou is not None:
                 rows = (iou[:, 1:] > min_iou).any(1).nonzero().flatten()
                 logits, iou = logits[rows], iou[rows]

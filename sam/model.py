@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sam.attention import ImageSide
-from sam.box_rules import BoxRules
 from sam.click_maps import ClickMaps
 from sam.config import PRESETS, EfficientNetConfig, SamConfig, VitConfig
 from sam.coordinates import Frame
@@ -27,6 +26,7 @@ from sam.layers import is_cpu_inference, is_tracing
 from sam.mask_decoder import MaskDecoder
 from sam.prompt_encoder import PromptEncoder
 from sam.prompt_maps import prompt_maps
+from sam.prompt_rules import PromptRules
 from sam.prompts import Decoded, PromptError, Prompts
 from sam.pyramid_encoder import EfficientNetEncoder, PyramidEncoder
 
@@ -165,7 +165,7 @@ class Sam(nn.Module):
 
         min_iou: leave out prompt sets none of whose three ambiguity masks is predicted above it;
         `Decoded.rows` names the ones that are left. Cheaper than to filter afterwards.
-        is_learning: leave out the gain of boxes (`sam.box_rules`), which learning would undo.
+        is_learning: leave out the rules that would hinder it (`sam.prompt_rules`).
         """
         num = len(prompts)
         self._check_features(features, num_prompts=num)
@@ -199,7 +199,10 @@ class Sam(nn.Module):
     ) -> Decoded:
         config = self.config
         with self._autocast():
+            num_points = prompts.point_coords.shape[1]
+            prompts = prompts.with_a_point()
             tokens, dense = self.prompt_encoder(prompts, features)
+            tokens = tokens[:, :num_points]
             side = shared or self.mask_decoder.look(
                 features.image_embeddings + dense, image_pe, is_shared=False
             )
@@ -214,13 +217,14 @@ class Sam(nn.Module):
                     click_maps=self.click_maps,
                 )
             rules = None
-            if "box" in config.decoder.prompt_maps and (is_tracing() or prompts.has_boxes()):
-                size_px = config.image_size_px
-                rules = BoxRules.of(
+            if "box" in config.decoder.prompt_maps and (
+                is_tracing() or not prompts.are_foreground_clicks()
+            ):
+                rules = PromptRules.of(
                     prompts,
                     size=config.low_res_size,
-                    image_size_px=size_px,
-                    with_gain=not is_learning,
+                    image_size_px=config.image_size_px,
+                    is_learning=is_learning,
                 )
             decoded: Decoded = self.mask_decoder(
                 side,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +19,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sam.checkpoints import write_atomically
+from sam.checkpoints import ENCODER_KEY, encoder_sha256, write_atomically
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
+from sam.mask_decoder import NUM_MASKS
 from sam.model import Sam
 from sam.onnx_tidy import tidy
 from sam.onnx_weights import quantize_weights
 from sam.prompts import Prompts
 
 OPSET = 20
+FLOAT = 1  # onnx.TensorProto.FLOAT
 TOLERANCE = 1e-3
 MIN_QUANTIZED_IOU = 0.98
 
@@ -97,9 +100,17 @@ class _ExportedDecoder(nn.Module):
 
 @torch.no_grad()
 def export_decoder(
-    model: Sam, path: str | Path, *, full_resolution: bool = False, quantized: bool = False
+    model: Sam,
+    path: str | Path,
+    *,
+    full_resolution: bool = False,
+    quantized: bool = False,
+    licence: str | None = None,
 ) -> ParityReport:
-    """Write decoder.onnx (any number of points) after comparing it with the model.
+    """Write decoder.onnx after comparing it with the model.
+
+    It takes any number of prompt sets, each of equally many points or none, on one image, and says
+    in its metadata what it is the decoder of: see `described`. licence: of the weights.
 
     full_resolution: one more input, orig_im_size (height, width), and one more output, masks:
     logits at the photo's size, as the official export has them. quantized: weights of 8 bits, a
@@ -110,7 +121,7 @@ def export_decoder(
     path, was_training = Path(path), model.training
     decoder = _ExportedDecoder(model.eval(), full_resolution=full_resolution)
     try:
-        data = _export(decoder)
+        data = described(_export(decoder), model, licence=licence)
         if quantized:
             data = quantize_weights(data)
         report = _checked(decoder, data, path)
@@ -170,49 +181,99 @@ def output_names(full_resolution: bool = False) -> list[str]:
     return ["low_res_masks", "iou_predictions"]
 
 
+def described(data: bytes, model: Sam, *, licence: str | None = None) -> bytes:
+    """Note in a decoder's file what another program must know to use it, lists as JSON."""
+    import onnx  # imported here: only exporting needs it
+
+    config = model.config
+    fine, coarse = config.low_res_size, config.embedding_size
+    shapes = {"image_embeddings": [1, config.embed_channels, coarse, coarse]}
+    if config.high_res_channels:
+        shapes["high_res_features"] = [1, config.high_res_channels, fine, fine]
+    notes: dict[str, Any] = {
+        "arch": config.arch,
+        "image_size_px": config.image_size_px,
+        "pixel_mean": [round(value, 4) for value in model.pixel_mean.flatten().tolist()],
+        "pixel_std": [round(value, 4) for value in model.pixel_std.flatten().tolist()],
+        "max_exposure_gain": config.max_exposure_gain,
+        "embedding_shapes": shapes,
+        ENCODER_KEY: encoder_sha256(model),
+    }
+    if licence is not None:
+        notes["licence"] = licence
+    graph: Any = onnx.load_from_string(data)
+    written = {k: note if isinstance(note, str) else json.dumps(note) for k, note in notes.items()}
+    onnx.helper.set_model_props(graph, written)
+    whole: bytes = graph.SerializeToString()
+    return whole
+
+
 def _export(decoder: _ExportedDecoder) -> bytes:
     buffer = io.BytesIO()
     full = decoder.full_resolution
-    inputs = _inputs(decoder.model, num_points=3, seed=0)
+    names, outputs = input_names(decoder.model, full), output_names(full)
+    prompts = {name: {0: "num_prompts"} for name in ("mask_input", "has_mask_input")}
+    points = {
+        name: {0: "num_prompts", 1: "num_points"} for name in ("point_coords", "point_labels")
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracer notes on Python branches that are fixed per model
         torch.onnx.export(
             decoder,
-            inputs if full else inputs[:-1],
+            _inputs(decoder.model, labels=(1, 0, -1), seed=0, num_prompts=2)[: len(names)],
             cast(Any, buffer),  # a buffer is accepted; the annotation names paths only
             dynamo=False,
             opset_version=OPSET,
-            input_names=input_names(decoder.model, full),
-            output_names=output_names(full),
+            input_names=names,
+            output_names=outputs,
             dynamic_axes={
-                "point_coords": {1: "num_points"},
-                "point_labels": {1: "num_points"},
-                **({"masks": {2: "height", 3: "width"}} if full else {}),
+                **points,
+                **prompts,
+                **{name: {0: "num_prompts"} for name in outputs},
             },
         )
-    names = input_names(decoder.model, full)
     probes = [
         dict(zip(names, [tensor.cpu().numpy() for tensor in row], strict=False))
         for row in _check_inputs(decoder.model)
     ]
-    return tidy(buffer.getvalue(), probes)
+    return _with_named_axes(tidy(buffer.getvalue(), probes), decoder.model.config.low_res_size)
+
+
+def _with_named_axes(data: bytes, low_res_size: int) -> bytes:
+    """Say the outputs' shapes, which the tracer gives names of its own."""
+    import onnx
+
+    axes: dict[str, list[str | int]] = {
+        "masks": ["num_prompts", NUM_MASKS, "height", "width"],
+        "low_res_masks": ["num_prompts", NUM_MASKS, low_res_size, low_res_size],
+        "iou_predictions": ["num_prompts", NUM_MASKS],
+    }
+    model: Any = onnx.load_from_string(data)
+    for output in model.graph.output:
+        shape = axes[output.name]
+        output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, FLOAT, shape))
+    whole: bytes = model.SerializeToString()
+    return whole
 
 
 def _check_inputs(model: Sam) -> list[tuple[Tensor, ...]]:
+    """Draw inputs of all kinds; numbers of prompt sets and of points differ (see `tidy`)."""
     return [
-        _inputs(model, num_points=2, seed=1, labels=(1, -1)),
-        _inputs(model, num_points=2, seed=2, labels=(2, 3), photo_hw=(70, 211)),
-        _inputs(model, num_points=3, seed=3, labels=(0, 2, 3), has_mask=1.0, photo_hw=(300, 200)),
-        _inputs(model, num_points=6, seed=4, labels=(1, 0, 1, 1, 0, -1), has_mask=1.0),
+        _inputs(model, labels=(1, -1), seed=1),
+        _inputs(model, labels=(2, 3), seed=2, photo_hw=(70, 211)),
+        _inputs(model, labels=(0, 2, 3), seed=3, has_mask=1.0, photo_hw=(300, 200)),
+        _inputs(model, labels=(1, 0, 1, 1, 0, -1), seed=4, num_prompts=3, has_mask=1.0),
+        _inputs(model, labels=(), seed=5, num_prompts=2, has_mask=1.0),
+        _inputs(model, labels=(0, -1), seed=6),
     ]
 
 
 def _inputs(
     model: Sam,
     *,
-    num_points: int,
+    labels: tuple[int, ...],
     seed: int,
-    labels: tuple[int, ...] | None = None,
+    num_prompts: int = 1,
     has_mask: float = 0.0,
     photo_hw: tuple[int, int] = (150, 200),
 ) -> tuple[Tensor, ...]:
@@ -222,14 +283,14 @@ def _inputs(
     inputs = [torch.randn(1, config.embed_channels, coarse, coarse, generator=random)]
     if config.high_res_channels:
         inputs.append(torch.randn(1, config.high_res_channels, fine, fine, generator=random))
-    coords = torch.rand(1, num_points, 2, generator=random) * (config.image_size_px - 1)
-    if labels is not None and 2 in labels:
-        first = labels.index(2)
-        coords[0, first : first + 2] = coords[0, first : first + 2].sort(dim=0).values
-    label_row = torch.tensor([labels or (1, 0, -1)], dtype=torch.float32)
-    mask = 4.0 * torch.randn(1, 1, fine, fine, generator=random)
+    coords = torch.rand(num_prompts, len(labels), 2, generator=random) * (config.image_size_px - 1)
+    if 2 in labels:
+        corners = slice(labels.index(2), labels.index(2) + 2)
+        coords[:, corners] = coords[:, corners].sort(dim=1).values
+    label_rows = torch.tensor(labels, dtype=torch.float32).expand(num_prompts, -1)
+    mask = 4.0 * torch.randn(num_prompts, 1, fine, fine, generator=random)
     size = torch.tensor(photo_hw, dtype=torch.float32)
-    prompts = [coords, label_row, mask, torch.tensor([has_mask]), size]
+    prompts = [coords, label_rows, mask, torch.full((num_prompts,), has_mask), size]
     return tuple(tensor.to(model.device) for tensor in [*inputs, *prompts])
 
 

@@ -21,18 +21,17 @@ Feeds = Mapping[str, NDArray[Any]]
 def tidy(data: bytes, probes: Sequence[Feeds]) -> bytes:
     """Return the model with fewer nodes and the same answers.
 
-    probes: inputs of several of the shapes that may occur; what comes from shapes alone and is
-    the same for all of them becomes a constant.
+    probes: inputs of several of the shapes that may occur, axes that may differ with different
+    sizes; what comes from shapes alone and is the same for all of them becomes a constant, and
+    sizes that are equal in all of them are one size.
     """
     import onnx  # imported here: only exporting needs it
-    from onnx import numpy_helper
 
     model: Any = onnx.load_from_string(data)
-    constants = _constants(model, _of_shapes_alone(model.graph), probes)
-    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    nodes = [node for node in model.graph.node if not set(node.output) & set(constants)]
-    _replace(model.graph.node, nodes)
-    model.graph.initializer.extend(stored)
+    _fold(model, probes)
+    _shorten_reshapes(model, probes)
+    _drop_unused(model.graph)
+    _join_equal_sizes(model, probes)
     _join_equal(model.graph, _element_types(model))
     _drop_unused(model.graph)
     onnx.checker.check_model(model)
@@ -52,13 +51,99 @@ def _of_shapes_alone(graph: Any) -> list[str]:
     return found
 
 
-def _constants(model: Any, names: Sequence[str], probes: Sequence[Feeds]) -> Feeds:
-    """Work the named tensors out for every probe; keep the small ones that never differ."""
+def _fold(model: Any, probes: Sequence[Feeds]) -> None:
+    """Store what comes from shapes alone, is small, and is the same for every probe."""
+    from onnx import numpy_helper
+
+    graph = model.graph
+    constants = {
+        name: first
+        for name, (first, *others) in _seen(model, _of_shapes_alone(graph), probes).items()
+        if first.size <= MAX_VALUES and all(_is_same(first, other) for other in others)
+    }
+    _replace(graph.node, [node for node in graph.node if not set(node.output) & set(constants)])
+    graph.initializer.extend(numpy_helper.from_array(constants[name], name) for name in constants)
+
+
+def _shorten_reshapes(model: Any, probes: Sequence[Feeds]) -> None:
+    """Write the sizes of a Reshape down, where they are fixed, its input's own (0), or one other.
+
+    That one is -1: the runtime works it out.
+    """
+    from onnx import numpy_helper
+
+    graph = model.graph
+    fixed = {tensor.name for tensor in graph.initializer}
+    reshapes = [
+        node
+        for node in graph.node
+        if node.op_type == "Reshape"
+        and node.input[1] not in fixed
+        and not any(item.name == "allowzero" and item.i for item in node.attribute)
+    ]
+    sizes = _seen(model, [node.input[1] for node in reshapes], probes)
+    shapes = _shapes_seen(model, [node.input[0] for node in reshapes], probes)
+    for node in reshapes:
+        short = _short_sizes(shapes[node.input[0]], sizes[node.input[1]])
+        if short is not None:
+            name = f"{node.output[0]}.sizes"
+            graph.initializer.append(numpy_helper.from_array(short, name))
+            node.input[1] = name
+
+
+def _short_sizes(
+    shapes: Sequence[NDArray[Any]], sizes: Sequence[NDArray[Any]]
+) -> NDArray[np.int64] | None:
+    """Return the sizes to write, of an input's shapes and the sizes given with each; or None."""
+    short = []
+    for axis, entries in enumerate(zip(*sizes, strict=True)):
+        own = [shape[axis] if axis < len(shape) else None for shape in shapes]
+        if all(entry == entries[0] for entry in entries):
+            short.append(int(entries[0]))
+        else:
+            short.append(0 if own == list(entries) else -1)
+    return np.array(short, np.int64) if short.count(-1) <= 1 else None
+
+
+def _join_equal_sizes(model: Any, probes: Sequence[Feeds]) -> None:
+    """Work each size out once, from the first tensor that has it."""
+    found = _seen(model, _of_shapes_alone(model.graph), probes)
+    stored = {tensor.name for tensor in model.graph.initializer}
+    instead: dict[str, str] = {}
+    known: dict[Any, str] = {}
+    for name, values in found.items():
+        if name not in stored and all(value.dtype == np.int64 for value in values):
+            key = tuple((value.shape, value.tobytes()) for value in values)
+            instead[name] = known.setdefault(key, name)
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = instead.get(name, name)
+
+
+def _shapes_seen(
+    model: Any, names: Sequence[str], probes: Sequence[Feeds]
+) -> dict[str, list[NDArray[Any]]]:
+    """Return the shapes of the named tensors, for every probe."""
+    from onnx import ModelProto, helper
+
+    watched = ModelProto()
+    watched.CopyFrom(model)
+    shape_of = {name: f"{name}.shape" for name in names}
+    watched.graph.node.extend(helper.make_node("Shape", [a], [b]) for a, b in shape_of.items())
+    seen = _seen(watched, list(shape_of.values()), probes)
+    return {name: seen[shape] for name, shape in shape_of.items()}
+
+
+def _seen(
+    model: Any, names: Sequence[str], probes: Sequence[Feeds]
+) -> dict[str, list[NDArray[Any]]]:
+    """Work the named tensors out for every probe."""
     import onnx
     import onnxruntime
 
     if not names:  # to onnxruntime no name means every output
         return {}
+    names = list(dict.fromkeys(names))
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     own = {output.name for output in model.graph.output}
@@ -68,12 +153,8 @@ def _constants(model: Any, names: Sequence[str], probes: Sequence[Feeds]) -> Fee
     session = onnxruntime.InferenceSession(
         watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    seen = [session.run(list(names), dict(feeds)) for feeds in probes]
-    return {
-        name: first
-        for name, first, *others in zip(names, *seen, strict=True)
-        if first.size <= MAX_VALUES and all(_is_same(first, other) for other in others)
-    }
+    rows = [session.run(names, dict(feeds)) for feeds in probes]
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
 def _is_same(a: NDArray[Any], b: NDArray[Any]) -> bool:

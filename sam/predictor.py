@@ -16,11 +16,12 @@ from torch import Tensor
 
 from sam import embeddings
 from sam.checkpoints import encoder_sha256, write_atomically
-from sam.coordinates import Frame, as_numbers, as_tensor
+from sam.coordinates import Frame, as_tensor
 from sam.embeddings import EmbeddingError
 from sam.features import ImageFeatures
 from sam.model import ImageError, Sam, check_image, image_hw_of
-from sam.prompts import Decoded, PromptError, Prompts
+from sam.prompt_inputs import PromptInputs
+from sam.prompts import Decoded, Prompts
 from sam.selection import PROMPTS_PER_BOX, PROMPTS_PER_MASK, choose
 
 MASK_THRESHOLD_LOGIT = 0.0
@@ -53,9 +54,13 @@ class Predictor:
         self._encoder_sha256: str | None = None
 
     @torch.inference_mode()
-    def set_image(self, image_hwc_u8: NDArray[np.uint8]) -> None:
-        """Encode an RGB photo. Raises ImageError for anything else."""
+    def set_image(self, image_hwc_u8: NDArray[np.uint8], image_format: str = "RGB") -> None:
+        """Encode a photo, RGB or "BGR" as OpenCV reads it. Raises ImageError for anything else."""
         check_image(image_hwc_u8)
+        if image_format not in ("RGB", "BGR"):
+            raise ImageError(f'image_format is "RGB" or "BGR", not {image_format!r}')
+        if image_format == "BGR":
+            image_hwc_u8 = np.ascontiguousarray(image_hwc_u8[..., ::-1])
         features = self.model.encode(self.model.preprocess(image_hwc_u8))
         self.set_features(features, image_hw_of(image_hwc_u8))
 
@@ -147,8 +152,9 @@ class Predictor:
     ) -> Prediction:
         """Return the three ambiguity masks, or the single mask.
 
-        point_coords: (P, 2) x, y. point_labels: (P,) 1 for object, 0 for background. box: (4,)
-        xyxy. mask_input: (S/4, S/4) logits of an earlier prediction. Raises PromptError.
+        point_coords: (P, 2) x, y. point_labels: (P,) 1 for object, 0 for background, -1 for no
+        point at all (padding). box: (4,) xyxy. mask_input: what to refine: (S/4, S/4) logits of an
+        earlier prediction, or a mask of the photo (H, W) bool. Raises PromptError.
         """
         decoded, _ = self._decode(point_coords, point_labels, box, mask_input)
         return self._pick(decoded, 0, multimask_output=multimask_output)
@@ -166,31 +172,19 @@ class Predictor:
     ) -> list[Prediction]:
         """Return what predict would for each of N prompts, decoding several at once.
 
-        point_coords: (N, 2) for one point each, or (N, P, 2). point_labels: (N,) or (N, P).
-        boxes: (N, 4) xyxy. mask_inputs: (N, S/4, S/4). Raises PromptError.
+        point_coords: (N, 2) for one point each, (N, P, 2), or a list of N lists of (P, 2), P each
+        its own. point_labels: as many, as in predict. boxes: (N, 4) xyxy. mask_inputs: (N, S/4,
+        S/4) logits or (N, H, W) bool. Raises PromptError, naming the row.
         """
-        frame, device = self.frame, self.model.device
-        points, labels, corners, masks = None, None, None, None
-        if point_coords is not None:
-            points, labels = _points_of_many(frame, point_coords, point_labels, device)
-        elif point_labels is not None:
-            raise PromptError("there are point labels but no points")
-        if boxes is not None:
-            corners = as_tensor(frame.boxes_to_model(boxes), device=device)
-            if corners.ndim != 2:
-                raise PromptError(f"boxes must be (N, 4), got shape {tuple(corners.shape)}")
-        if mask_inputs is not None:
-            masks = _masks(mask_inputs, self.model.config.low_res_size, device)
-        prompts = Prompts.make(points, labels, corners, masks)
-        found: list[Prediction] = []
-        for start in range(0, len(prompts), prompts_per_batch):
-            part = prompts.rows(slice(start, start + prompts_per_batch))
-            decoded = self.model.decode(self.features, part)
-            found += [
-                self._pick(decoded, row, multimask_output=multimask_output)
-                for row in range(len(part))
-            ]
-        return found
+        found: dict[int, Prediction] = {}
+        batches = self._inputs.many(point_coords, point_labels, boxes, mask_inputs)
+        for places, prompts in batches:
+            for start in range(0, len(prompts), prompts_per_batch):
+                few = slice(start, start + prompts_per_batch)
+                decoded = self.model.decode(self.features, prompts.rows(few))
+                for row, place in enumerate(places[few]):
+                    found[place] = self._pick(decoded, row, multimask_output=multimask_output)
+        return [found[place] for place in range(len(found))]
 
     def predict_one(
         self,
@@ -202,7 +196,10 @@ class Predictor:
     ) -> Prediction:
         """Return the one mask the paper's rule picks (see `selection`)."""
         decoded, num_prompts = self._decode(point_coords, point_labels, box, mask_input)
-        chosen = choose(decoded, num_prompts)
+        is_crossed = None
+        if num_prompts == 1 and point_coords is not None:
+            is_crossed = self._is_crossed(decoded, point_coords, point_labels)
+        chosen = choose(decoded, num_prompts, is_crossed=is_crossed)
         return self._finish(chosen.low_res_logits, chosen.predicted_iou)
 
     @torch.inference_mode()
@@ -237,6 +234,10 @@ class Predictor:
         kept = slice(1, None) if multimask_output else slice(0, 1)
         return self._finish(decoded.low_res_logits[row, kept], decoded.predicted_iou[row, kept])
 
+    @property
+    def _inputs(self) -> PromptInputs:
+        return PromptInputs(self.frame, self.model.config, self.model.device)
+
     @torch.inference_mode()
     def _decode(
         self,
@@ -245,25 +246,23 @@ class Predictor:
         box: ArrayLike | None,
         mask_input: ArrayLike | None,
     ) -> tuple[Decoded, int]:
-        frame, device = self.frame, self.model.device
-        points, labels, corners, mask = None, None, None, None
-        num_prompts = 0
-        if point_coords is not None:
-            points, labels = _points(frame, point_coords, point_labels, device)
-            num_prompts += points.shape[1]
-        elif point_labels is not None:
-            raise PromptError("there are point labels but no points")
-        if box is not None:
-            corners = as_tensor(frame.boxes_to_model(box), device=device)
-            if corners.shape != (4,):
-                raise PromptError(f"a box is four numbers, got shape {tuple(corners.shape)}")
-            corners = corners.reshape(1, 4)
-            num_prompts += PROMPTS_PER_BOX
-        if mask_input is not None:
-            mask = _mask(mask_input, self.model.config.low_res_size, device)
-            num_prompts += PROMPTS_PER_MASK
-        prompts = Prompts.make(points, labels, corners, mask)
+        prompts, num_prompts = self._inputs.one(point_coords, point_labels, box, mask_input)
         return self.model.decode(self.features, prompts), num_prompts
+
+    def _is_crossed(
+        self, decoded: Decoded, coords: ArrayLike, labels: ArrayLike | None
+    ) -> Tensor | None:
+        """Say which of a set's four masks hold a background click (1, 4); None without one."""
+        marks = np.asarray(labels)
+        clicks = np.asarray(coords, dtype=np.float64)[marks == 0]
+        if not len(clicks):
+            return None
+        height, width = self.frame.image_hw
+        columns = np.minimum(clicks[:, 0].astype(int), width - 1)
+        rows = np.minimum(clicks[:, 1].astype(int), height - 1)
+        masks = self._finish(decoded.low_res_logits[0], decoded.predicted_iou[0]).masks_nhw
+        is_crossed = masks[:, rows, columns].any(axis=1, keepdims=True).T
+        return torch.as_tensor(is_crossed, device=self.model.device)
 
     @torch.inference_mode()
     def _finish(self, low_res_logits: Tensor, predicted_iou: Tensor) -> Prediction:
@@ -277,65 +276,3 @@ class Predictor:
             predicted_iou=predicted_iou.float().cpu().numpy(),
             low_res_logits=low_res_logits.float().cpu().numpy(),
         )
-
-
-def _points(
-    frame: Frame, coords: ArrayLike, labels: ArrayLike | None, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    model_coords = frame.to_model(coords)
-    if model_coords.ndim != 2:
-        raise PromptError(f"points must be (P, 2), got shape {model_coords.shape}")
-    if len(model_coords) == 0:
-        raise PromptError("the list of points is empty")
-    rows = _labels(labels, model_coords.shape[:-1])
-    return as_tensor(model_coords, device=device)[None], torch.as_tensor(rows, device=device)[None]
-
-
-def _points_of_many(
-    frame: Frame, coords: ArrayLike, labels: ArrayLike | None, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return (N, P, 2) model points and (N, P) labels; (N, 2) points are one each."""
-    model_coords = frame.to_model(coords)
-    if model_coords.ndim not in (2, 3):
-        raise PromptError(f"points must be (N, 2) or (N, P, 2), got shape {model_coords.shape}")
-    if model_coords.ndim == 3 and model_coords.shape[1] == 0:
-        raise PromptError("the lists of points are empty")
-    rows = _labels(labels, model_coords.shape[:-1])
-    num = len(model_coords)
-    return (
-        as_tensor(model_coords, device=device).reshape(num, -1, 2),
-        torch.as_tensor(rows, device=device).reshape(num, -1),
-    )
-
-
-def _labels(labels: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    if labels is None:
-        raise PromptError("points need labels: 1 for object, 0 for background")
-    array = as_numbers(labels, what="labels", kinds="biuf")
-    if array.shape != shape:
-        raise PromptError(f"points of shape {shape} need as many labels, got {array.shape}")
-    wrong = ~np.isin(array, (0, 1)).ravel()
-    if wrong.any():
-        where = int(wrong.argmax())
-        raise PromptError(
-            f"a point's label is 1 for object or 0 for background, "
-            f"number {where} is {array.ravel()[where]:g}"
-        )
-    return array.astype(np.int64)
-
-
-def _mask(mask_input: ArrayLike, size: int, device: torch.device) -> Tensor:
-    array = as_numbers(mask_input, what="mask_input")
-    if array.shape not in {(size, size), (1, size, size)}:
-        raise PromptError(f"mask_input must be ({size}, {size}) logits, got {array.shape}")
-    return _masks(array.reshape(1, size, size), size, device)
-
-
-def _masks(mask_inputs: ArrayLike, size: int, device: torch.device) -> Tensor:
-    """Return (N, 1, S/4, S/4) of (N, S/4, S/4) logits."""
-    array = as_numbers(mask_inputs, what="mask_inputs")
-    if array.ndim != 3 or array.shape[1:] != (size, size):
-        raise PromptError(f"mask_inputs must be (N, {size}, {size}) logits, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise PromptError("mask_input must be finite numbers")
-    return as_tensor(array, device=device)[:, None]

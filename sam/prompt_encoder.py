@@ -78,7 +78,7 @@ class PromptEncoder(nn.Module):
         table = torch.cat([cast(Tensor, item.weight) for item in embeddings])
         position = self.pe_layer((prompts.point_coords + 0.5) / self.frame_px)
         tokens = position * is_point + F.embedding(labels.long() + 1, table)
-        if self.token_features is not None and prompts.point_coords.shape[1]:
+        if self.token_features is not None:
             tokens = tokens + self.token_features(prompts, features) * is_point
         return tokens, self._dense(prompts)
 

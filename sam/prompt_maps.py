@@ -144,4 +144,4 @@ def _similarity(prompts: Prompts, high_res: Tensor, image_size_px: int) -> Tenso
         best = cosine.masked_fill(~is_label, -1.0).amax(1)
         channels.append(best * is_label.any(1))
     height, width = high_res.shape[-2:]
-    return torch.stack(channels, dim=1).reshape(len(prompts), 2, height, width)
+    return torch.stack(channels, dim=1).reshape(-1, 2, height, width)

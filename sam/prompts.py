@@ -5,11 +5,13 @@ The padding rule of the official decoder has its one home here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from sam.layers import is_tracing
 
 PADDING_LABEL = -1
 BOX_LABELS = (2, 3)
@@ -34,9 +36,11 @@ class Prompts:
     low_res_logits: Tensor | None = None
     has_mask: Tensor | None = None
 
-    def has_boxes(self) -> bool:
-        """Tell whether any of the sets has a box."""
-        return bool((self.point_labels == BOX_LABELS[0]).any())
+    def are_foreground_clicks(self) -> bool:
+        """Tell whether every set has foreground clicks and nothing else but padding."""
+        labels = self.point_labels
+        is_click = labels == 1
+        return bool((is_click | (labels == PADDING_LABEL)).all() & is_click.any(1).all())
 
     @classmethod
     def make(
@@ -71,11 +75,7 @@ class Prompts:
             num = low_res_logits.shape[0]
             empty = low_res_logits.new_zeros(num, 0, 2)
             return cls(empty, empty.new_zeros(num, 0, dtype=torch.int64), low_res_logits)
-        nums = {len(part) for part in coords_parts}
-        if low_res_logits is not None:
-            nums.add(len(low_res_logits))
-        if len(nums) != 1:
-            raise PromptError(f"points, boxes and masks disagree on their number: {sorted(nums)}")
+        require_same_number(*coords_parts, low_res_logits)
         return cls(torch.cat(coords_parts, 1), torch.cat(label_parts, 1), low_res_logits)
 
     @classmethod
@@ -101,11 +101,23 @@ class Prompts:
 
     def padded(self) -> Prompts:
         """Append one padding point to every prompt set."""
-        num = len(self)
+        num = self.point_coords.shape[0]  # not len(self): exported, it would be a constant
         coords = torch.cat([self.point_coords, self.point_coords.new_zeros(num, 1, 2)], 1)
         padding = self.point_labels.new_full((num, 1), PADDING_LABEL)
         labels = torch.cat([self.point_labels, padding], 1)
         return replace(self, point_coords=coords, point_labels=labels)
+
+    def with_a_point(self) -> Prompts:
+        """Return sets with a padding point where they have no points at all, to reduce over."""
+        if not is_tracing():
+            return self if self.point_coords.shape[1] else self.padded()
+        padded = self.padded()
+        num_points = torch.as_tensor(self.point_coords.shape[1]).clamp(min=1)
+        return replace(
+            padded,
+            point_coords=padded.point_coords[:, :num_points],
+            point_labels=padded.point_labels[:, :num_points],
+        )
 
     def rows(self, which: slice) -> Prompts:
         """Return some of the prompt sets."""
@@ -125,6 +137,13 @@ class Prompts:
             return self.has_mask
         value = 0.0 if self.low_res_logits is None else 1.0
         return self.point_coords.new_full((len(self),), value)
+
+
+def require_same_number(*parts: Sized | None) -> None:
+    """Raise PromptError unless points, boxes and masks are for the same number of prompt sets."""
+    nums = {len(part) for part in parts if part is not None}
+    if len(nums) > 1:
+        raise PromptError(f"points, boxes and masks disagree on their number: {sorted(nums)}")
 
 
 @dataclass(frozen=True, slots=True)

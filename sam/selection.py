@@ -2,7 +2,9 @@
 
 Paper section A: one prompt is ambiguous, so the best of the three ambiguity masks by predicted
 IoU; more than one prompt is not, so the single mask. A box says as much as two clicks do: it is
-answered by the single mask, as the released code's own box example is.
+answered by the single mask, as the released code's own box example is. Of the three, those that
+hold a background click come last, which is only ever one clicked alone: a model with prompt maps
+answers that with nothing (`sam.click_rules`), an official one with about everything.
 """
 
 from __future__ import annotations
@@ -29,13 +31,20 @@ class Chosen:
     predicted_iou: Tensor
 
 
-def choose(decoded: Decoded, num_prompts: int | Tensor) -> Chosen:
+def choose(
+    decoded: Decoded, num_prompts: int | Tensor, *, is_crossed: Tensor | None = None
+) -> Chosen:
     """Pick one mask per prompt set.
 
     num_prompts: a click counts one, a box and an input mask two; one number for all or (N,).
+    is_crossed: (N, 4) bool, which masks hold a background click; None: no one.
     """
     iou = decoded.predicted_iou
-    best = 1 + iou[:, 1:].argmax(dim=1)
+    ranks = iou[:, 1:]
+    if is_crossed is not None:
+        crossed = is_crossed[:, 1:]
+        ranks = ranks.masked_fill(crossed & ~crossed.all(1, keepdim=True), -torch.inf)
+    best = 1 + ranks.argmax(dim=1)
     is_clear = torch.as_tensor(num_prompts, device=iou.device) > 1
     return take(decoded, torch.where(is_clear, torch.full_like(best, SINGLE_MASK), best))
 

@@ -71,6 +71,25 @@ def test_the_server_decodes_what_the_model_itself_would(
     assert answer["candidates"][0]["rle"] == answer["rle"]
 
 
+def test_masks_that_hold_a_background_click_are_offered_last(
+    as_annotator: Client, image: Image, serving: ModelVersion
+) -> None:
+    num_mixed = 0
+    for x in range(2, WIDTH_PX, 6):
+        click = {"type": "point", "x_px": x + 0.5, "y_px": 18.0, "label": 0}
+
+        response = post(as_annotator, f"/api/v1/images/{image.pk}/decode", body(serving, click))
+
+        offered = []
+        for one in response.json()["candidates"]:
+            mask = Rle.from_coco(one["rle"], image_hw=(HEIGHT_PX, WIDTH_PX)).decode()
+            offered.append((bool(mask[18, x]), -one["predicted_iou"]))
+        assert len(offered) == 3
+        assert offered == sorted(offered)
+        num_mixed += offered[0][0] != offered[2][0]
+    assert num_mixed
+
+
 def test_decoding_stores_nothing(as_annotator: Client, image: Image, serving: ModelVersion) -> None:
     post(as_annotator, f"/api/v1/images/{image.pk}/decode", body(serving, POINT))
 

@@ -111,7 +111,9 @@ def test_the_offered_mask_is_the_golden_one() -> None:
     for case in _golden("selection"):
         scores = np.array(case["predicted_iou"], np.float32)
 
-        chosen = decoding.choose_masks(scores, num_prompts=case["num_prompts"])
+        chosen = decoding.choose_masks(
+            scores, num_prompts=case["num_prompts"], is_crossed=case["is_crossed"].__getitem__
+        )
 
         assert chosen[0] == case["index"]
 

@@ -122,6 +122,7 @@ PROMPTS: dict[str, list[dict[str, Any]]] = {
         {"type": "point", "x_px": 100, "y_px": 60, "label": 0},
         {"type": "box", "x0_px": 10, "y0_px": 20, "x1_px": 200, "y1_px": 310.5},
     ],
+    "a background click alone": [{"type": "point", "x_px": 100, "y_px": 60, "label": 0}],
     "a click on a mask": [
         {"type": "mask"},
         {"type": "point", "x_px": 100, "y_px": 60, "label": 1},
@@ -164,12 +165,23 @@ def _feed(prompts: list[dict[str, Any]], frame: Frame) -> Prompts:
 
 def selection_cases() -> list[dict[str, Any]]:
     cases = []
+    nowhere = [False] * 4
     for iou in ([0.9, 0.2, 0.8, 0.7], [0.1, 0.2, -0.3, 1.2], [0.5, 0.6, 0.6, 0.6]):
-        for num_prompts in (1, 2, 5):
-            decoded = Decoded(torch.zeros(1, 4, 1, 1), torch.tensor([iou]))
-            index = int(choose(decoded, num_prompts).index[0])
-            cases.append({"predicted_iou": iou, "num_prompts": num_prompts, "index": index})
+        cases += [_selection_case(iou, num_prompts, nowhere) for num_prompts in (1, 2, 5)]
+    crossings = [[True, False, True, False], [False, True, True, True], [True, False, True, True]]
+    cases += [_selection_case([0.9, 0.2, 0.8, 0.7], 1, crossed) for crossed in crossings]
     return cases
+
+
+def _selection_case(iou: list[float], num_prompts: int, is_crossed: list[bool]) -> dict[str, Any]:
+    decoded = Decoded(torch.zeros(1, 4, 1, 1), torch.tensor([iou]))
+    chosen = choose(decoded, num_prompts, is_crossed=torch.tensor([is_crossed]))
+    return {
+        "predicted_iou": iou,
+        "num_prompts": num_prompts,
+        "is_crossed": is_crossed,
+        "index": int(chosen.index[0]),
+    }
 
 
 def upscale_cases() -> list[dict[str, Any]]:
@@ -230,9 +242,28 @@ def seed_cases() -> list[dict[str, Any]]:
                     "box_xyxy_px": [round(value, 4) for value in context.box_xyxy_px],
                     "answer": Rle.encode(answer if adds else mask & ~answer).to_coco(),
                     "edited": None if edited is None else Rle.encode(edited).to_coco(),
+                    "holes": [] if adds else [_hole(mask, frame, (x, y), c) for c in (1.1, 1.9)],
                 }
             )
     return cases
+
+
+def _hole(
+    mask: NDArray[np.bool_], frame: Frame, click_xy_px: tuple[float, float], reach_cells: float
+) -> dict[str, Any]:
+    """A mask without a square around a click, and whether that is a pinhole."""
+    cells = [4 / scale for scale in frame.scale_xy]
+    rows, columns = np.indices(mask.shape) + 0.5
+    away = np.maximum(
+        np.abs(columns - click_xy_px[0]) / cells[0], np.abs(rows - click_xy_px[1]) / cells[1]
+    )
+    edited = mask & (away > reach_cells)
+    return {
+        "edited": Rle.encode(edited).to_coco(),
+        "is_pinhole": seeds.is_pinhole(
+            mask, edited, click_xy_px=click_xy_px, cell_wh_px=(cells[0], cells[1])
+        ),
+    }
 
 
 def close_up_cases() -> list[dict[str, Any]]:

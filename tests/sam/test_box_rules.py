@@ -10,13 +10,13 @@ from sam.box_rules import (
     BOX_GAIN,
     EDGE_SLOPE,
     MIN_HALF_AXIS_CELLS,
-    BoxRules,
     box_bounds,
     narrow_ovals,
 )
 from sam.features import ImageFeatures
 from sam.model import build
 from sam.prompt_maps import prompt_maps
+from sam.prompt_rules import PromptRules
 from sam.prompts import Prompts
 
 BOX = torch.tensor([[3.0, 4.0, 13.0, 16.0]])
@@ -148,9 +148,9 @@ def test_a_speck_in_a_box_has_a_mask_where_it_is() -> None:
 LARGE = torch.tensor([[0.0, 0.0, 64.0, 64.0]])
 
 
-def raised(prompts: Prompts, *, with_gain: bool = True) -> float:
+def raised(prompts: Prompts, *, is_learning: bool = False) -> float:
     """Return what becomes of logit -0.1 in the middle of a box of 16 x 16 cells."""
-    rules = BoxRules.of(prompts, size=16, image_size_px=64, with_gain=with_gain)
+    rules = PromptRules.of(prompts, size=16, image_size_px=64, is_learning=is_learning)
     return float(rules.apply(torch.full((1, 4, 16, 16), -0.1))[0, 0, 8, 8])
 
 
@@ -163,11 +163,11 @@ def test_a_click_ends_the_gain(label: int) -> None:
     clicked = Prompts.make(INSIDE, torch.tensor([[label]]), boxes=LARGE)
 
     assert raised(clicked) == pytest.approx(-0.1)
-    assert raised(Prompts.make(INSIDE, torch.tensor([[label]]))) == pytest.approx(-0.1)
+    assert raised(Prompts.make(INSIDE, torch.tensor([[1]]))) == pytest.approx(-0.1)
 
 
 def test_who_learns_sees_the_logits_without_the_gain() -> None:
-    assert raised(Prompts.make(boxes=LARGE), with_gain=False) == pytest.approx(-0.1)
+    assert raised(Prompts.make(boxes=LARGE), is_learning=True) == pytest.approx(-0.1)
     model = build("tiny", seed=0).eval()
     prompts = Prompts.make(boxes=2 * LARGE)
     with torch.no_grad():

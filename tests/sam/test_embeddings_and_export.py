@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save as to_safetensors
 
-from sam import onnx_export, onnx_weights
+from sam import checkpoints, onnx_export, onnx_weights
 from sam.embeddings import EmbeddingError, encoder_sha256_of, from_bytes, to_bytes
 from sam.features import ImageFeatures
 from sam.model import Prompts, Sam, build
@@ -115,6 +116,87 @@ def test_the_exported_decoder_answers_a_real_photo_like_the_model(
     assert logits.shape == (1, 4, 32, 32)
     np.testing.assert_allclose(logits, expected.low_res_logits.numpy(), atol=1e-4)
     np.testing.assert_allclose(iou, expected.predicted_iou.numpy(), atol=1e-4)
+
+
+@BOTH
+@torch.no_grad()
+@pytest.mark.parametrize("has_mask", [0.0, 1.0])
+@pytest.mark.parametrize("num_points", [0, 1, 4])
+def test_many_prompt_sets_at_once_are_answered_as_the_model_answers_each(
+    model: Sam, exported: Path, photo: np.ndarray, num_points: int, has_mask: float
+) -> None:
+    features = model.encode(model.preprocess(photo))
+    random = torch.Generator().manual_seed(4)
+    coords = torch.rand(5, num_points, 2, generator=random) * 100
+    labels = torch.randint(0, 2, (5, num_points), generator=random)
+    masks = 4 * torch.randn(5, 1, 32, 32, generator=random)
+    flags = torch.full((5,), has_mask)
+    flags[3] = 1 - has_mask
+
+    feeds = {
+        "image_embeddings": features.image_embeddings.numpy(),
+        "point_coords": coords.numpy(),
+        "point_labels": labels.float().numpy(),
+        "mask_input": masks.numpy(),
+        "has_mask_input": flags.numpy(),
+    }
+    if features.high_res_features is not None:
+        feeds["high_res_features"] = features.high_res_features.numpy()
+    session = onnxruntime.InferenceSession(exported)
+    logits, iou = session.run(["low_res_masks", "iou_predictions"], feeds)
+
+    assert logits.shape == (5, 4, 32, 32)
+    for row in range(5):
+        one = slice(row, row + 1)
+        prompts = Prompts(coords[one], labels[one], masks[one], flags[one])
+        expected = model.decode(features, prompts)
+        np.testing.assert_allclose(logits[one], expected.low_res_logits.numpy(), atol=2e-4)
+        np.testing.assert_allclose(iou[one], expected.predicted_iou.numpy(), atol=1e-4)
+        if has_mask == 1 and row == 0:
+            without_flags = model.decode(features, Prompts(coords[one], labels[one], masks[one]))
+            np.testing.assert_allclose(logits[one], without_flags.low_res_logits.numpy(), atol=2e-4)
+
+
+@pytest.mark.parametrize("full_resolution", [False, True])
+@pytest.mark.parametrize("preset", ["tiny", "tiny_vit"])
+def test_a_decoder_s_file_says_what_it_takes_and_whose_it_is(
+    tmp_path: Path, preset: str, full_resolution: bool
+) -> None:
+    model = build(preset, seed=1)
+    path = tmp_path / "decoder.onnx"
+
+    export_decoder(model, path, full_resolution=full_resolution, licence="CC0-1.0")
+
+    session = onnxruntime.InferenceSession(path)
+    notes = session.get_modelmeta().custom_metadata_map
+    size = model.config.image_size_px
+    shapes = json.loads(notes["embedding_shapes"])
+    assert (notes["arch"], notes["licence"]) == (preset, "CC0-1.0")
+    assert json.loads(notes["image_size_px"]) == size
+    assert json.loads(notes["pixel_mean"]) == [123.675, 116.28, 103.53]
+    assert json.loads(notes["pixel_std"]) == [58.395, 57.12, 57.375]
+    assert json.loads(notes["max_exposure_gain"]) == model.config.max_exposure_gain
+    assert notes["encoder_sha256"] == checkpoints.encoder_sha256(model)
+    inputs = {item.name: item.shape for item in session.get_inputs()}
+    assert {name: inputs[name] for name in shapes} == shapes
+    assert ("high_res_features" in shapes) == (preset == "tiny")
+    assert inputs["point_coords"] == ["num_prompts", "num_points", 2]
+    assert inputs["point_labels"] == ["num_prompts", "num_points"]
+    assert inputs["mask_input"] == ["num_prompts", 1, size // 4, size // 4]
+    assert inputs["has_mask_input"] == ["num_prompts"]
+    outputs = {item.name: item.shape for item in session.get_outputs()}
+    assert outputs["low_res_masks"] == ["num_prompts", 4, size // 4, size // 4]
+    assert outputs["iou_predictions"] == ["num_prompts", 4]
+    assert outputs.get("masks") == (
+        ["num_prompts", 4, "height", "width"] if full_resolution else None
+    )
+
+
+def test_a_decoder_whose_licence_nobody_stated_states_none(tmp_path: Path) -> None:
+    export_decoder(build("tiny_vit", seed=1), tmp_path / "decoder.onnx")
+
+    session = onnxruntime.InferenceSession(tmp_path / "decoder.onnx")
+    assert "licence" not in session.get_modelmeta().custom_metadata_map
 
 
 def test_a_decoder_that_answers_differently_is_never_written(

@@ -51,14 +51,69 @@ def test_sizes_that_never_change_become_constants_and_those_that_do_stay() -> No
         helper.make_node("Gather", ["shape", "one"], ["n"]),
         helper.make_node("Gather", ["shape", "two"], ["four"]),
         helper.make_node("Concat", ["four", "n"], ["turned"], axis=0),
-        helper.make_node("Reshape", ["x", "turned"], ["y"]),
+        helper.make_node("ConstantOfShape", ["turned"], ["y"]),
         stored=(ints("one", 1), ints("two", 2)),
         sides=2,
     )
 
     small = tidy(model, [probe(2), probe(3)])
 
-    assert ops(small) == ["Shape", "Gather", "Concat", "Reshape"]  # "four" is stored now
+    assert ops(small) == ["Shape", "Gather", "Concat", "ConstantOfShape"]  # "four" is stored now
+    for n in (2, 5):
+        np.testing.assert_array_equal(answers(small, n), answers(model, n))
+
+
+def test_a_reshape_needs_no_sizes_but_fixed_ones_its_input_s_own_and_one_other() -> None:
+    model = graph(
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Slice", ["shape", "zero", "two"], ["lead"]),
+        helper.make_node("Concat", ["lead", "halves"], ["split"], axis=0),
+        helper.make_node("Reshape", ["x", "split"], ["fourfold"]),  # (1, n, 2, 2)
+        helper.make_node("Gather", ["shape", "one"], ["n"]),
+        helper.make_node("Mul", ["n", "two"], ["twice"]),
+        helper.make_node("Concat", ["one", "twice", "two"], ["flat"], axis=0),
+        helper.make_node("Reshape", ["fourfold", "flat"], ["y"]),  # (1, 2 n, 2)
+        stored=(ints("zero", 0), ints("one", 1), ints("two", 2), ints("halves", 2, 2)),
+    )
+
+    small = tidy(model, [probe(2), probe(3)])
+
+    assert ops(small) == ["Reshape", "Reshape"]
+    for n in (2, 5):
+        np.testing.assert_array_equal(answers(small, n), answers(model, n))
+
+
+def test_a_reshape_to_two_sizes_of_its_own_keeps_them() -> None:
+    model = graph(
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "one"], ["n"]),
+        helper.make_node("Reshape", ["x", "open"], ["flat"]),
+        helper.make_node("Concat", ["two", "n", "two"], ["sides"], axis=0),
+        helper.make_node("Reshape", ["flat", "sides"], ["y"]),
+        stored=(ints("one", 1), ints("two", 2), ints("open", -1)),
+    )
+
+    small = tidy(model, [probe(2), probe(3)])
+
+    assert ops(small)[-1] == "Reshape"
+    for n in (2, 5):
+        np.testing.assert_array_equal(answers(small, n), answers(model, n))
+
+
+def test_a_size_that_several_tensors_have_is_read_from_the_first() -> None:
+    model = graph(
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Exp", ["x"], ["made"]),
+        helper.make_node("Shape", ["made"], ["made_shape"]),
+        helper.make_node("ConstantOfShape", ["shape"], ["a"]),
+        helper.make_node("ConstantOfShape", ["made_shape"], ["b"]),
+        helper.make_node("Sub", ["a", "b"], ["zeros"]),
+        helper.make_node("Add", ["made", "zeros"], ["y"]),
+    )
+
+    small = tidy(model, [probe(2), probe(3)])
+
+    assert ops(small) == ["Shape", "Exp", "ConstantOfShape", "Sub", "Add"]
     for n in (2, 5):
         np.testing.assert_array_equal(answers(small, n), answers(model, n))
 

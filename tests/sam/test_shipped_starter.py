@@ -9,12 +9,16 @@ from sam.onnx_export import check_decoder
 
 FOLDER = Path(__file__).parents[2] / "sam" / "starter"
 MAX_CHECKPOINT_BYTES = 25_000_000
+MAX_DECODER_BYTES = 8_000_000
+"""The page loads it before the first click."""
 
 
 def test_the_decoder_for_browsers_answers_as_the_starter_does() -> None:
     model = checkpoints.load(FOLDER / "starter.safetensors")
 
-    check_decoder(model, FOLDER / "decoder.onnx").require_equal()
+    report = check_decoder(model, FOLDER / "decoder.onnx")
+    report.require_equal()
+    assert report.size_bytes <= MAX_DECODER_BYTES
 
 
 def test_the_detector_reads_this_encoder_and_the_checkpoint_is_small() -> None:

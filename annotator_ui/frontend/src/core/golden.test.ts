@@ -3,7 +3,7 @@ import { golden } from "../testing";
 import { imagePoint } from "./geometry";
 import { logitsToRle, modelFrame } from "./mask";
 import { areaPx, boundsOf, decodeRle, encodeRle, rleSha256, RleError, runsToString, stringToRuns } from "./rle";
-import { contextOf, coverageOf, localEdit, seedLogits } from "./seeds";
+import { contextOf, coverageOf, isPinhole, localEdit, seedLogits } from "./seeds";
 
 interface CocoRle {
   size: [number, number];
@@ -66,6 +66,7 @@ interface SeedCase {
   box_xyxy_px: [number, number, number, number];
   answer: CocoRle;
   edited: CocoRle | null;
+  holes: { edited: CocoRle; is_pinhole: boolean }[];
 }
 
 describe("an existing mask, as the model is shown it", () => {
@@ -83,5 +84,6 @@ describe("an existing mask, as the model is shown it", () => {
     [point.at.x, point.at.y].forEach((value, i) => expect(value).toBeCloseTo(vector.point_xy_px[i]!, 3));
     [box.box.x0, box.box.y0, box.box.x1, box.box.y1].forEach((value, i) => expect(value).toBeCloseTo(vector.box_xyxy_px[i]!, 3));
     expect(localEdit(rle, fromCoco(vector.answer), click)?.counts ?? null).toBe(vector.edited?.counts ?? null);
+    for (const hole of vector.holes) expect(isPinhole(rle, fromCoco(hole.edited), coverage, click.at)).toBe(hole.is_pinhole);
   });
 });

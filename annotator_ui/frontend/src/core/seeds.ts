@@ -13,6 +13,9 @@ import type { Rle } from "./rle";
 import { difference, rleFromStretches, union } from "./runs";
 
 const SEED_LOGIT = 8;
+/** A decoder may cut a hole out of any mask around a removing click, of about a cell on each side;
+ * with half a cell of room. */
+const PINHOLE_CELLS = 1.5;
 /** A removing click is answered better in a box with some air around the mask (share of its side). */
 const NEGATIVE_CLICK_MARGIN = 0.1;
 
@@ -85,6 +88,15 @@ export function localEdit(
   const part = partAt(changed, at.x, at.y);
   if (part === null) return null;
   return label === 1 ? union(rle, part) : difference(rle, part);
+}
+
+/** Whether a removing click took no more than a decoder takes around any such click: whether it was
+ * understood cannot be seen of that. */
+export function isPinhole(rle: Rle, edited: Rle, { cellWidthPx, cellHeightPx }: Coverage, at: ImagePoint): boolean {
+  const taken = boundsOf(difference(rle, edited));
+  if (taken === null) return true;
+  const [across, down] = [PINHOLE_CELLS * cellWidthPx, PINHOLE_CELLS * cellHeightPx];
+  return taken.x0 >= at.x - across && taken.x1 <= at.x + across && taken.y0 >= at.y - down && taken.y1 <= at.y + down;
 }
 
 /** The answer of a model that saw one square of the photo, with the mask as it was around it. */

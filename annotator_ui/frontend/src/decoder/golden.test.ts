@@ -24,7 +24,12 @@ const coordinates = golden("coordinates") as {
   points_xy_px: [number, number][];
   points_xy_model: number[][];
 }[];
-const selection = golden("selection") as { predicted_iou: number[]; num_prompts: number; index: number }[];
+const selection = golden("selection") as {
+  predicted_iou: number[];
+  num_prompts: number;
+  is_crossed: boolean[];
+  index: number;
+}[];
 
 it.each(coordinates)("places points of a $image_hw photo in the $image_size_px px square", (vector) => {
   const [heightPx, widthPx] = vector.image_hw;
@@ -59,9 +64,9 @@ it.each(golden("feeds") as FeedVector[])("feeds the decoder for $name on $image_
 });
 
 it.each(selection)(
-  "shows mask $index for $num_prompts prompts and $predicted_iou",
-  ({ predicted_iou, num_prompts, index }) => {
-    const chosen = chooseMasks(predicted_iou, num_prompts);
+  "shows mask $index for $num_prompts prompts and $predicted_iou, crossed $is_crossed",
+  ({ predicted_iou, num_prompts, is_crossed, index }) => {
+    const chosen = chooseMasks(predicted_iou, num_prompts, (mask) => is_crossed[mask]!);
 
     expect(chosen[0]).toBe(index);
     expect(chosen).toHaveLength(num_prompts === 1 ? 3 : 1);

@@ -86,6 +86,55 @@ it("asks about the click alone when the mask talks the model out of it", async (
   expect(hasPixel(local!.rle, 5, 9)).toBe(true);
 });
 
+it("offers a mask that holds a background click after those that do not", async () => {
+  // Masks 1 to 3 are on in rows 0 to 7, 11 and 15: mask 1 alone ends above the click.
+  const prompts = [{ kind: "point", at: imagePoint(5, 10), label: 0 }] as const;
+
+  const candidates = await decodePrompts({ ...photo, run: fakeNetwork([]) }, { prompts, feedback: null, under: null });
+
+  expect(candidates.map((one) => one.predictedIou)).toEqual([0.2, 0.8, 0.5].map(Math.fround));
+  expect(candidates.map((one) => hasPixel(one.rle, 5, 10))).toEqual([false, true, true]);
+});
+
+it("hands no logits on to be refined where background clicks alone were answered with nothing", async () => {
+  const nothing = () =>
+    Promise.resolve({
+      lowResMasks: { data: new Float32Array(4 * SIDE * SIDE).fill(-10), dims: [1, 4, SIDE, SIDE] },
+      iouPredictions: { data: new Float32Array(4), dims: [1, 4] },
+    });
+  const prompts = [{ kind: "point", at: imagePoint(5, 10), label: 0 }] as const;
+
+  const candidates = await decodePrompts({ ...photo, run: nothing }, { prompts, feedback: null, under: null });
+
+  expect(candidates.map((one) => one.lowResLogits)).toEqual([null, null, null]);
+  expect(candidates.map((one) => areaPx(one.rle))).toEqual([0, 0, 0]);
+});
+
+it("asks about a removing click alone when all it left in the mask is a pinhole", async () => {
+  const seen: Readonly<Record<string, FloatTensor>>[] = [];
+  const under = encodeRle({ widthPx: 32, heightPx: 32, data: new Uint8Array(1024).fill(1) });
+  // With the mask's context: all of it, but one cell. Asked about the click alone: the upper half.
+  const run = (feeds: Readonly<Record<string, FloatTensor>>) => {
+    seen.push(feeds);
+    const isAlone = feeds["has_mask_input"]?.data[0] === 0;
+    const data = Float32Array.from({ length: 4 * SIDE * SIDE }, (_, i) => {
+      const at = i % (SIDE * SIDE);
+      return isAlone ? (at < 32 ? 1 : -1) : at === 9 ? -1 : 1;
+    });
+    return Promise.resolve({
+      lowResMasks: { data, dims: [1, 4, SIDE, SIDE] },
+      iouPredictions: { data: Float32Array.of(0.9, 0.2, 0.8, 0.5), dims: [1, 4] },
+    });
+  };
+  const prompts = [{ kind: "point", at: imagePoint(6, 6), label: 0 }] as const;
+
+  const [local, whole] = await decodePrompts({ ...photo, run }, { prompts, feedback: null, under });
+
+  expect(seen).toHaveLength(2);
+  expect(boundsOf(local!.rle)).toEqual({ x0: 0, y0: 16, x1: 32, y1: 32 });
+  expect(hasPixel(whole!.rle, 6, 6)).toBe(false);
+});
+
 it("looks at a close-up in its own frame and gives masks in the photo's", async () => {
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
   const image = { run: fakeNetwork(seen), closeUp: "1-1-1", frame: modelFrame({ widthPx: 64, heightPx: 48 }, 32, { x0: 16, y0: 8, x1: 48, y1: 40 }), lowResSidePx: SIDE };

@@ -4,8 +4,8 @@ import type { ModelFrame } from "../core/mask";
 import type { Candidate, DecodeRequest, PointPrompt, Prompt } from "../core/prompts";
 import { hasPixel } from "../core/rle";
 import type { Rle } from "../core/rle";
-import { difference } from "../core/runs";
-import { contextOf, coverageOf, localEdit, seedLogits, withUnseen } from "../core/seeds";
+import { difference, isEmptyRle } from "../core/runs";
+import { contextOf, coverageOf, isPinhole, localEdit, seedLogits, withUnseen } from "../core/seeds";
 import { LogitsCandidate } from "./candidates";
 import type { FloatTensor } from "./embedding";
 import { promptFeeds } from "./feeds";
@@ -48,8 +48,9 @@ export async function decodePrompts(image: LoadedImage, request: DecodeRequest):
   if (prompt.kind === "box") return answer(image, prompts, seed);
   const [whole] = await answer(image, [prompt, ...contextOf(under, coverage, prompt)], seed);
   if (whole === undefined) return [];
-  const edited =
-    localEdit(under, withUnseen(whole.rle, under, image.frame), prompt) ?? (await editByClickAlone(image, under, prompt));
+  const said = localEdit(under, withUnseen(whole.rle, under, image.frame), prompt);
+  const isHeard = said !== null && (prompt.label === 1 || !isPinhole(under, said, coverage, prompt.at));
+  const edited = isHeard ? said : ((await editByClickAlone(image, under, prompt)) ?? said);
   const local = edited === null ? [] : [{ rle: edited, predictedIou: whole.predictedIou, lowResLogits: null }];
   return [...local, whole];
 }
@@ -71,8 +72,18 @@ async function answer(
   const numBoxes = prompts.filter((prompt) => prompt.kind === "box").length;
   const numPrompts = prompts.length + numBoxes + (feedback === null ? 0 : 2); // boxes and masks count as two
   const side = output.lowResMasks.dims.at(-1) ?? 0;
-  return chooseMasks(output.iouPredictions.data, numPrompts).map((index) => {
+  const all = [0, 1, 2, 3].map((index) => {
     const data = output.lowResMasks.data.slice(index * side * side, (index + 1) * side * side);
     return new LogitsCandidate({ data, closeUp }, output.iouPredictions.data[index] ?? 0, frame);
   });
+  const background = prompts.flatMap((prompt) => (prompt.kind === "point" && prompt.label === 0 ? [prompt.at] : []));
+  const isCrossed = (index: number): boolean => background.some(({ x, y }) => all[index] !== undefined && hasPixel(all[index].rle, x, y));
+  const chosen = chooseMasks(output.iouPredictions.data, numPrompts, isCrossed).flatMap((index) => all[index] ?? []);
+  return background.length === prompts.length && feedback === null ? chosen.map(withoutNothing) : chosen;
+}
+
+/** A model may answer background clicks alone with nothing: the next click is not to refine that. */
+function withoutNothing(candidate: Candidate): Candidate {
+  const { rle, predictedIou } = candidate;
+  return isEmptyRle(rle) ? { rle, predictedIou, lowResLogits: null } : candidate;
 }

@@ -33,7 +33,7 @@ function feedsOf(session: ort.InferenceSession): Record<string, ort.Tensor> {
   };
   session.inputMetadata.forEach((input, seed) => {
     if (!input.isTensor) throw new Error(`${input.name} is no tensor`);
-    const dims = input.shape.map(Number);
+    const dims = input.shape.map((side) => (side === "num_prompts" ? 1 : Number(side)));
     given[input.name] ??= floats(values(dims.reduce((a, b) => a * b, 1), seed), dims);
   });
   return given;
