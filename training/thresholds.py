@@ -184,6 +184,7 @@ def _cuts(by_source: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """
     share = np.linspace(0, 1, NUM_CUTS)
     quantiles = [np.quantile(own, share, method="lower") for own in by_source if len(own)]
-    cuts: NDArray[np.float64] = np.unique(np.floor(np.concatenate(quantiles) * 1000) / 1000)
-    chosen = np.linspace(0, len(cuts) - 1, min(len(cuts), MAX_CUTS)).round().astype(int)
-    return cuts[chosen]
+    cuts = np.unique(np.floor(np.concatenate(quantiles) * 1000) / 1000)
+    rows = np.linspace(0, len(cuts) - 1, min(len(cuts), MAX_CUTS)).round().astype(int)
+    chosen: NDArray[np.float64] = cuts[rows]
+    return chosen
