@@ -42,8 +42,8 @@ def average_recalls(
     if not ranked:
         return [0.0] * len(truths)
     ious = pairwise_iou([mask.rle for mask in ranked], truths)
-    matched = np.stack([matched(ious, threshold=threshold) for threshold in IOU_THRESHOLDS])
-    return [float(share) for share in matched.mean(axis=0)]
+    found_at = np.stack([matched(ious, threshold=threshold) for threshold in IOU_THRESHOLDS])
+    return [float(share) for share in found_at.mean(axis=0)]
 
 
 def matched(ious: NDArray[np.float64], *, threshold: float) -> NDArray[np.bool_]:
