@@ -56,6 +56,10 @@ class AutomaticMask:
     area_px: int
     votes: int = 1
 
+    def weighed_iou(self, settings: AutomaticSettings) -> float:
+        """Return what the threshold of predicted IoU is compared with: votes may lower it."""
+        return self.predicted_iou * float(vote_weight(torch.tensor(self.votes), settings))
+
 
 @torch.inference_mode()
 def generate(

@@ -255,13 +255,21 @@ def _start(
         return new_detector(
             store.model, width=config.width, tower_layers=config.tower_layers, seed=config.seed
         )
-    detector = object_detector.load(start_detector)
-    if detector.config.encoder_sha256 == store.encoder_sha256:
+    return adopted_detector(store.model, start_detector, encoder_sha256=store.encoder_sha256)
+
+
+def adopted_detector(model: Sam, path: Path, *, encoder_sha256: str) -> ObjectDetector:
+    """Return a detector that reads this model's features, with the weights of a file.
+
+    Of another encoder's detector old weights are a better start than none. Raises TrainError when
+    that encoder's features have another shape, CheckpointError when the file cannot be read.
+    """
+    detector = object_detector.load(path)
+    if detector.config.encoder_sha256 == encoder_sha256:
         return detector
-    if _reads(detector) != _reads(ObjectDetector(object_detector.config_for(store.model))):
-        raise TrainError(f"{start_detector} reads features of another shape than the given SAM's")
-    # The encoder was retrained: old weights are a better start than none.
-    adopted = ObjectDetector(replace(detector.config, encoder_sha256=store.encoder_sha256))
+    if _reads(detector) != _reads(ObjectDetector(object_detector.config_for(model))):
+        raise TrainError(f"{path} reads features of another shape than the given SAM's")
+    adopted = ObjectDetector(replace(detector.config, encoder_sha256=encoder_sha256))
     adopted.load_state_dict(detector.state_dict())
     return adopted
 

@@ -129,6 +129,29 @@ def test_another_run_is_not_gone_on_with(pool: Pool, sam: Path, tmp_path: Path) 
         trained(pool, sam, tmp_path / "run", config=replace(QUICK, num_steps=2))
 
 
+def test_a_detector_of_another_encoder_lends_its_weights(
+    pool: Pool, sam: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.safetensors"
+    checkpoints.save(build("tiny", seed=9), other)
+    (_, lent) = trained(pool, other, tmp_path / "before")
+    still = replace(
+        QUICK,
+        num_steps=1,
+        shapes=((8, 2),),
+        start=lent,
+        learning=replace(QUICK.learning, learning_rate=1e-9),
+    )
+
+    (begun,) = trained(pool, sam, tmp_path / "run", config=still)
+
+    ours, theirs = load_file(begun), load_file(lent)
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-6) for name in ours)
+    assert object_detector.load(begun).config.encoder_sha256 == checkpoints.encoder_sha256(
+        checkpoints.load(sam)
+    )
+
+
 def test_it_learns_to_find_blobs_in_photos_it_never_saw(sam: Path, tmp_path: Path) -> None:
     config = replace(
         QUICK,

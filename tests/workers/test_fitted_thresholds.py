@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,8 +41,13 @@ def sam() -> ModelVersion:
     return factories.make_version(factories.make_project())
 
 
+@pytest.mark.parametrize(
+    "advice",
+    [{}, {"adaptive_grid": True, "full_votes": 2, "mask_nms_iou_thresh": 0.5}],
+    ids=["every point in full", "adaptive grid with votes"],
+)
 def test_a_models_automatic_thresholds_are_fitted_on_what_it_finds(
-    tiny_starter_dir: Path, discs: tuple[ImageRecord, ...]
+    tiny_starter_dir: Path, discs: tuple[ImageRecord, ...], advice: dict[str, Any]
 ) -> None:
     model = checkpoints.load(tiny_starter_dir / "starter.safetensors")
     seen: list[tuple[int, int]] = []
@@ -49,7 +55,7 @@ def test_a_models_automatic_thresholds_are_fitted_on_what_it_finds(
     fitted = fit_automatic(
         model,
         discs,
-        settings=replace(BASE_SETTINGS, points_per_side=12, min_region_area_px=100),
+        settings=replace(BASE_SETTINGS, points_per_side=12, min_region_area_px=100, **advice),
         on_image=lambda done, total: seen.append((done, total)),
     )
 

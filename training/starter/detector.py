@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ from training.starter.views import View
 from training.stopping import stop_on_signals
 from training.train_detector import (
     EVALUATION_SCORE_THRESH,
+    adopted_detector,
     are_objects,
     loop_settings,
     new_detector,
@@ -53,11 +55,13 @@ class StarterDetectorConfig:
 
     shapes: width and tower layers of each detector; several learn side by side from the same
     views, so that their figures can be compared.
+    start: a detector, maybe of an earlier encoder, whose weights one of its shape begins with.
     loaders: processes that draw views ahead; they change no view.
     """
 
     num_steps: int = 1200
     shapes: tuple[tuple[int, int], ...] = ((64, 2),)
+    start: Path | None = None
     device: str = "cpu"
     loaders: int = 0
     views: ViewSettings = field(
@@ -128,7 +132,7 @@ def train_starter_detector(
         out_dir,
         identity={
             "kind": "starter detector",
-            "config": asdict(config),
+            "config": _noted(config),
             "sam_sha256": file_sha256(sam_checkpoint),
         },
     )
@@ -141,6 +145,10 @@ def train_starter_detector(
         ).to(config.device)
         for width, layers in config.shapes
     }
+    if config.start is not None:
+        encoder_sha256 = checkpoints.encoder_sha256(preparing)
+        begun = adopted_detector(preparing, config.start, encoder_sha256=encoder_sha256)
+        detectors[f"{begun.config.width}x{begun.config.tower_layers}"] = begun.to(config.device)
     drawn = BoxBatches(
         model=preparing,
         pool=pool,
@@ -171,8 +179,13 @@ def train_starter_detector(
     paths = []
     for name, detector in detectors.items():
         paths.append(out_dir / f"detector-{name}.safetensors")
-        object_detector.save(detector, paths[-1], {"config": asdict(config)})
+        object_detector.save(detector, paths[-1], {"config": _noted(config)})
     return paths
+
+
+def _noted(config: StarterDetectorConfig) -> dict[str, Any]:
+    """Return the configuration for a header: of the start its name, not where it lies here."""
+    return asdict(config) | {"start": config.start.name if config.start is not None else None}
 
 
 @torch.no_grad()
@@ -261,6 +274,7 @@ def _run() -> None:
         action="append",
         help="WIDTHxLAYERS, as 64x2; once for each detector that learns from the same views",
     )
+    parser.add_argument("--start", type=Path, help="detector whose weights to begin with")
     parser.add_argument("--device", default=default.device, help="cpu or cuda")
     parser.add_argument("--loaders", type=int, default=0, help="processes that draw views ahead")
     options = parser.parse_args()
@@ -270,6 +284,7 @@ def _run() -> None:
         default,
         num_steps=options.steps,
         shapes=tuple(options.shape or default.shapes),
+        start=options.start,
         device=options.device,
         loaders=options.loaders,
         views=replace(default.views, batch_images=options.batch_images),

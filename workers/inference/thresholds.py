@@ -56,6 +56,7 @@ def fit_automatic(
         points_per_side=min(settings.points_per_side, POINTS_PER_SIDE),
         pred_iou_thresh=min(settings.pred_iou_thresh, LEAST_PREDICTED_IOU),
         stability_thresh=min(settings.stability_thresh, LEAST_STABILITY),
+        settled_votes=0,  # masks that low thresholds let pass must not spare points
     )
 
     def find(image: ImageRecord, still_here: Callable[..., None]) -> Found:
@@ -66,7 +67,7 @@ def fit_automatic(
             replace(lax, min_region_area_px=area_px),
             on_progress=still_here,
         )
-        return [(one.rle, one.predicted_iou, one.stability_score) for one in found]
+        return [(one.rle, one.weighed_iou(settings), one.stability_score) for one in found]
 
     return _fit(images, find=find, beta=AUTOMATIC_BETA, on_image=on_image)
 
