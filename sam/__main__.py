@@ -30,6 +30,7 @@ _SETTING_OPTIONS = {
     "stability_offset_logit": float,
     "nms_iou_thresh": float,
     "mask_nms_iou_thresh": float,
+    "max_covered_share": float,
     "full_votes": int,
     "min_contrast_levels": float,
     "min_region_area_px": int,
@@ -43,6 +44,7 @@ _SETTING_HELP = {
     "nms_iou_thresh": "of two masks whose boxes overlap more, the worse goes",
     "mask_nms_iou_thresh": "of two masks that overlap more themselves, the worse goes; a part "
     "stays beside its whole",
+    "max_covered_share": "drop a mask of which better ones together cover more than this share",
     "full_votes": "points that must answer with a mask for it to count in full; needs "
     "--adaptive-grid",
     "min_contrast_levels": "least difference in colour (of 255) to the ring around a mask",

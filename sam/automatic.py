@@ -23,7 +23,7 @@ from sam.crops import Crop, every_second, grid_points, make_crops, touches_inner
 from sam.features import ImageFeatures
 from sam.mask_decoder import NUM_AMBIGUOUS
 from sam.model import Sam, check_image, image_hw_of
-from sam.nms import box_nms, mask_nms
+from sam.nms import box_nms, mask_nms, uncovered
 from sam.prompts import Prompts
 from sam.survey import Survey, rank_score, vote_weight
 from sam.upscale import Upscaler
@@ -316,12 +316,15 @@ def _suppress(
 
 
 def _suppress_alike(ranked: list[_Candidate], settings: AutomaticSettings) -> list[_Candidate]:
-    """Drop near-equal masks of one crop, which come best first."""
-    thresh = settings.mask_nms_iou_thresh
-    if thresh is None or not ranked:
+    """Drop near-equal masks of one crop, best first, and those that better ones cover."""
+    thresh, share = settings.mask_nms_iou_thresh, settings.max_covered_share
+    if not ranked or (thresh is None and share is None):
         return ranked
     masks = torch.stack([candidate.logits > 0 for candidate in ranked]).cpu().numpy()
-    return [ranked[i] for i in mask_nms(masks, thresh)]
+    kept = np.arange(len(ranked)) if thresh is None else mask_nms(masks, thresh)
+    if share is not None:
+        kept = kept[uncovered(masks[kept], share)]
+    return [ranked[i] for i in kept]
 
 
 def _kept(ranked_xyxy_px: Sequence[tuple[int, int, int, int]], iou_thresh: float) -> list[int]:

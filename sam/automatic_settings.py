@@ -17,6 +17,8 @@ class AutomaticSettings:
     points_per_batch: decoded at once; it bounds memory and changes no result.
     mask_nms_iou_thresh: of two masks whose own IoU is larger the worse goes, so only near-equal
     masks suppress each other and a part stays inside its whole; None: boxes alone are compared.
+    max_covered_share: a mask of which better ones together cover more than this share goes, so
+    parts of a surer whole go too; None keeps them.
     adaptive_grid: ask every second row and column of points first, the others only where no sure
     mask lies yet, by coarse answers; draw only what passes (`sam.survey`).
     full_votes: with the adaptive grid, how many points must answer with a mask for its predicted
@@ -43,6 +45,7 @@ class AutomaticSettings:
     nms_iou_thresh: float = 0.7
     crop_nms_iou_thresh: float = 0.7
     mask_nms_iou_thresh: float | None = None
+    max_covered_share: float | None = None
     adaptive_grid: bool = False
     full_votes: int = 0
     settled_votes: int = 5
@@ -62,6 +65,8 @@ class AutomaticSettings:
             raise ValueError("the crop overlap ratio lies between 0 and 1")
         if self.mask_nms_iou_thresh is not None and not 0 <= self.mask_nms_iou_thresh <= 1:
             raise ValueError("the IoU of mask NMS lies between 0 and 1")
+        if self.max_covered_share is not None and not 0 <= self.max_covered_share <= 1:
+            raise ValueError("the share of a mask that is covered lies between 0 and 1")
         if min(self.full_votes, self.settled_votes, self.min_contrast_levels) < 0:
             raise ValueError("votes and contrast cannot be negative")
         if self.full_votes and not self.adaptive_grid:

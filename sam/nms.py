@@ -54,6 +54,22 @@ def mask_nms(ranked_masks: NDArray[np.bool_], iou_threshold: float) -> NDArray[n
     return np.array(kept, dtype=np.int64)
 
 
+def uncovered(ranked_masks: NDArray[np.bool_], max_share: float) -> NDArray[np.int64]:
+    """Return the indices of the masks kept, of (N, ...) masks that come best first.
+
+    A mask goes when the better kept ones together cover more than this share of it.
+    """
+    packed = _packed(ranked_masks)
+    areas = np.bitwise_count(packed).sum(axis=1, dtype=np.int64)
+    union = np.zeros(packed.shape[1:], dtype=np.uint64)
+    kept: list[int] = []
+    for index, mask in enumerate(packed):
+        if np.bitwise_count(mask & union).sum(dtype=np.int64) <= max_share * areas[index]:
+            kept.append(index)
+            union |= mask
+    return np.array(kept, dtype=np.int64)
+
+
 def _packed(masks: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """Put 64 pixels of (N, ...) masks into each word: (N, W)."""
     num = len(masks)

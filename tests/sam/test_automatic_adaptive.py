@@ -127,6 +127,16 @@ def test_packed_masks_suppress_as_plain_ones_do() -> None:
     assert mask_nms(np.zeros((0, 4, 4), dtype=bool), 0.3).tolist() == []
 
 
+def test_what_better_masks_cover_together_goes_when_asked() -> None:
+    whole, part, beside = (60, 60, 40, 0.95, 9), (60, 60, 12, 0.92, 9), (110, 110, 14, 0.9, 9)
+
+    assert len(run([whole, part, beside])) == 3
+    kept = run([whole, part, beside], max_covered_share=0.9)
+    assert [mask.predicted_iou for mask in kept] == pytest.approx([0.95, 0.9])
+    surer_part = run([whole, (60, 60, 12, 0.97, 9)], max_covered_share=0.9)
+    assert len(surer_part) == 2, "a whole is not covered by its part"
+
+
 def test_contrast_is_the_difference_of_mean_colours_to_the_ring_around() -> None:
     pixels = torch.full((3, 128, 128), 100.0)
     pixels[1, 40:80, 40:80] = 130.0
@@ -185,6 +195,7 @@ def test_every_second_row_and_column_is_a_quarter_of_the_grid() -> None:
     [
         ({"full_votes": 3}, "adaptive grid only"),
         ({"mask_nms_iou_thresh": 1.5}, "mask NMS"),
+        ({"max_covered_share": 2.0}, "covered"),
         ({"min_contrast_levels": -1.0}, "negative"),
     ],
 )

@@ -157,7 +157,7 @@ def test_votes_and_thresholds_are_fitted_to_the_wanted_precision() -> None:
     assert settings.full_votes >= 2
     assert settings.mask_nms_iou_thresh is not None
     assert settings.mask_nms_iou_thresh < 0.65
-    assert (settings.nms_iou_thresh, settings.min_contrast_levels) == (1.0, 4.0)
+    assert (settings.nms_iou_thresh, settings.min_contrast_levels) == (1.0, 6.0)
 
 
 def test_every_source_counts_alike_however_many_objects_it_has() -> None:
