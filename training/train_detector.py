@@ -21,7 +21,6 @@ from sam import checkpoints, object_detector
 from sam.closer_detection import all_detections, detect_closer
 from sam.coordinates import Frame
 from sam.features import ImageFeatures
-from sam.model import Sam
 from sam.object_detector import ObjectDetector
 from training.detector_config import FINE_TUNE_SHARE, DetectorTrainConfig, steps_for
 from training.detector_loss import add_gradients
@@ -31,6 +30,7 @@ from training.detector_metrics import (
     balanced_threshold,
     detection_metrics,
 )
+from training.detector_start import adopted_detector, new_detector
 from training.examples import readable_examples
 from training.features import FeatureStore, load_image
 from training.loop import (
@@ -225,14 +225,6 @@ def are_objects(
     return fits
 
 
-def new_detector(model: Sam, *, width: int, tower_layers: int, seed: int) -> ObjectDetector:
-    """Return an untrained detector of the model's features."""
-    shape = object_detector.config_for(model)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ObjectDetector(replace(shape, width=width, tower_layers=tower_layers))
-
-
 def loop_settings(
     config: DetectorTrainConfig, *, num_steps: int, learning_rate_share: float = 1.0
 ) -> LoopSettings:
@@ -256,27 +248,6 @@ def _start(
             store.model, width=config.width, tower_layers=config.tower_layers, seed=config.seed
         )
     return adopted_detector(store.model, start_detector, encoder_sha256=store.encoder_sha256)
-
-
-def adopted_detector(model: Sam, path: Path, *, encoder_sha256: str) -> ObjectDetector:
-    """Return a detector that reads this model's features, with the weights of a file.
-
-    Of another encoder's detector old weights are a better start than none. Raises TrainError when
-    that encoder's features have another shape, CheckpointError when the file cannot be read.
-    """
-    detector = object_detector.load(path)
-    if detector.config.encoder_sha256 == encoder_sha256:
-        return detector
-    if _reads(detector) != _reads(ObjectDetector(object_detector.config_for(model))):
-        raise TrainError(f"{path} reads features of another shape than the given SAM's")
-    adopted = ObjectDetector(replace(detector.config, encoder_sha256=encoder_sha256))
-    adopted.load_state_dict(detector.state_dict())
-    return adopted
-
-
-def _reads(detector: ObjectDetector) -> tuple[int, int, int]:
-    config = detector.config
-    return config.image_size_px, config.embed_channels, config.high_res_channels
 
 
 def _examples(

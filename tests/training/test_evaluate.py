@@ -11,71 +11,24 @@ import torch
 from masks.rle import Rle
 from sam import checkpoints
 from sam.coordinates import Frame
-from sam.features import ImageFeatures
-from sam.model import Decoded, Prompts, Sam, build
+from sam.model import build
 from tests.training.blobs import write_blobs
+from tests.training.oracle import oracle
 from training.evaluate import Measures, clicks_to, drawn_masks, evaluate, iou, next_click
 from training.manifest import ManifestError, read_manifest
 from training.metrics import (
     MaskScore,
     Metrics,
     bootstrap_interval,
-    calibration_of,
     paired_difference,
 )
 from training.recall import recall_settings
-from training.report import table
 from training.targets import model_masks
-
-
-class Oracle(Sam):
-    """A model that knows the truth: it answers every prompt with the mask under its first click.
-
-    Its logits are drawn on the fly from `truths`; mask 2 of 4 is the right one.
-    """
-
-    truths: torch.Tensor  # (M, S/4, S/4) bool
-    good_index = 2
-    seen: list[Prompts]
-
-    def decode(
-        self, features: ImageFeatures, prompts: Prompts, *, min_iou: float | None = None
-    ) -> Decoded:
-        self.seen.append(prompts)
-        num = len(prompts)
-        logits = torch.full((num, 4, 32, 32), -10.0)
-        predicted_iou = torch.full((num, 4), 0.1)
-        for row in range(num):
-            truth = self._truth_at(prompts, row)
-            logits[row, self.good_index][truth] = 10.0
-            logits[row, 0][truth] = 10.0
-        predicted_iou[:, 1] = 0.9 if self.good_index != 1 else 0.1
-        if min_iou is None:
-            return Decoded(logits, predicted_iou)
-        rows = (predicted_iou[:, 1:] > min_iou).any(1).nonzero().flatten()
-        return Decoded(logits[rows], predicted_iou[rows], rows)
-
-    def _truth_at(self, prompts: Prompts, row: int) -> torch.Tensor:
-        first, second = prompts.point_coords[row, :2] / 4
-        is_box = bool((prompts.point_labels[row] == 2).any())
-        x, y = (first + second) / 2 if is_box else first
-        inside = self.truths[:, int(y), int(x)]
-        return self.truths[int(inside.int().argmax())]
 
 
 @pytest.fixture
 def blobs(tmp_path: Path) -> Path:
     return write_blobs(tmp_path / "data", num_train=0, num_holdout=1)
-
-
-def oracle(manifest: Path) -> Oracle:
-    (image,) = read_manifest(manifest).images
-    frame = Frame(image.image_hw, 128)
-    masks = model_masks([mask.rle for mask in image.masks], frame=frame)
-    model = Oracle(build("tiny", seed=0).config)
-    model.truths = masks[:, 2::4, 2::4]
-    model.seen = []
-    return model.eval()
 
 
 def test_a_model_that_knows_the_truth_scores_high_where_its_own_rule_picks_it(blobs: Path) -> None:
@@ -205,59 +158,6 @@ def test_outlines_goals_and_baselines_are_measured_on_the_same_prompts(blobs: Pa
     assert document["clicks_to_80"] == 2.0
     assert document["boundary_f_1_macro"] == 0.0
     assert document["sources"]["even"]["clicks_2_ci95"][0] <= metrics.mean("clicks_2")
-
-
-def test_predicted_iou_is_compared_with_what_a_user_gets(blobs: Path) -> None:
-    measures = Measures(calibration=True)
-
-    metrics = evaluate(oracle(blobs), blobs, clicks=(1,), measures=measures)
-
-    # One click is answered by mask 1, empty and predicted at 0.9; a box by the single mask at 0.1.
-    assert metrics.mean("predicted_1") == pytest.approx(0.9)
-    assert metrics.mean("predicted_box") == pytest.approx(0.1)
-    assert metrics.calibration("clicks_1", "predicted_1").error == pytest.approx(0.9)
-    by_box = metrics.calibration("box", "predicted_box")
-    assert by_box.error == pytest.approx(metrics.mean("box") - 0.1)
-    assert np.isnan(by_box.correlation)  # it predicts the same for all
-    assert "predicted IoU" in table(metrics)
-
-
-def test_calibration_is_measured_in_bins_of_predicted_iou() -> None:
-    predicted = np.array([0.11, 0.19, 0.55, 1.3])
-    true = np.array([0.05, 0.25, 0.15, 1.0])
-
-    found = calibration_of(predicted, true)
-
-    # the first two are off by 0.06 each, against each other; 0.55 by 0.40; 1.3 counts as 1
-    assert found.error == pytest.approx(0.40 / 4)
-    assert found.correlation == pytest.approx(np.corrcoef([0.11, 0.19, 0.55, 1.0], true)[0, 1])
-
-
-def test_an_answer_is_asked_for_again_by_its_logits_alone(blobs: Path) -> None:
-    asked: list[Prompts] = []
-
-    class Copying(Oracle):
-        """Answers a mask alone with that mask, all else as the oracle."""
-
-        def decode(
-            self, features: ImageFeatures, prompts: Prompts, *, min_iou: float | None = None
-        ) -> Decoded:
-            if prompts.point_coords.shape[1]:
-                return super().decode(features, prompts, min_iou=min_iou)
-            asked.append(prompts)
-            assert prompts.low_res_logits is not None
-            logits = prompts.low_res_logits.repeat(1, 4, 1, 1)
-            logits[:, 1:] = -1.0  # what answers an ambiguous prompt
-            return Decoded(logits, torch.full((len(prompts), 4), 0.5))
-
-    plain = oracle(blobs)
-    model = Copying(plain.config)
-    model.truths, model.seen = plain.truths, []
-
-    metrics = evaluate(model.eval(), blobs, clicks=(1,), measures=Measures(own_mask=True))
-
-    assert metrics.mean("own_mask") == 1.0
-    assert [len(prompts) for prompts in asked] == [3]
 
 
 def test_automatic_masks_are_matched_with_all_of_an_image_s_masks(blobs: Path) -> None:

@@ -28,6 +28,7 @@ from training.command import ProgressBar, exit_code_of
 from training.detector_config import DetectorTrainConfig
 from training.detector_loss import add_gradients
 from training.detector_metrics import ImageDetections, balanced_threshold
+from training.detector_start import adopted_detector, new_detector
 from training.loop import OnProgress, ParameterGroup, run_loop
 from training.prompts import boxes_of_masks
 from training.run_folder import file_sha256, open_run
@@ -37,10 +38,8 @@ from training.starter.views import View
 from training.stopping import stop_on_signals
 from training.train_detector import (
     EVALUATION_SCORE_THRESH,
-    adopted_detector,
     are_objects,
     loop_settings,
-    new_detector,
 )
 
 Floats = NDArray[np.float32]
