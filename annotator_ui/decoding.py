@@ -63,6 +63,14 @@ class DecoderFrame:
         input_height, input_width = self.input_hw
         return x_px * (input_width / width), y_px * (input_height / height)
 
+    def background_to_model(self, x_px: float, y_px: float) -> tuple[float, float]:
+        """Take the middle of the click's pixel where pixels are enlarged (sam/coordinates.py)."""
+        (height, width), (input_height, input_width) = self.image_hw, self.input_hw
+        if input_width > width or input_height > height:
+            row, column = self.pixel_at(x_px, y_px)
+            return self.to_model(column + 0.5, row + 0.5)
+        return self.to_model(x_px, y_px)
+
     def pixel_at(self, x_px: float, y_px: float) -> tuple[int, int]:
         """Row and column of the pixel that a point of the photo, its far edges too, lies in."""
         height, width = self.image_hw
@@ -76,7 +84,12 @@ def build_prompts(
 
     A padding point is appended only when there is no box (released ONNX rule).
     """
-    coords = [frame.to_model(point.x_px, point.y_px) for point in points]
+    coords = [
+        frame.to_model(point.x_px, point.y_px)
+        if point.label
+        else frame.background_to_model(point.x_px, point.y_px)
+        for point in points
+    ]
     labels = [point.label for point in points]
     if box is None:
         coords.append((0.0, 0.0))

@@ -17,8 +17,8 @@ Floats = NDArray[np.float32]
 SEED_LOGIT = 8.0
 """Logit of a cell that lies wholly inside the mask; outside it is the negative of that."""
 PINHOLE_CELLS = 1.5
-"""A decoder may cut a hole out of any mask around a removing click, of about a cell on each side
-(`sam.click_rules`); with half a cell of room."""
+"""A decoder may cut a hole of less than a cell on each side out of any mask around a removing click
+(`sam.click_rules`); with room for a pixel of the photo."""
 NEGATIVE_CLICK_MARGIN = 0.1
 """Air around the mask in the box said with a removing click, a share of its longer side."""
 

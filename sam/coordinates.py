@@ -57,6 +57,20 @@ class Frame:
             )
         return np.asarray(points * np.array(self.scale_xy))
 
+    def clicks_to_model(self, points_xy_px: ArrayLike, labels: ArrayLike) -> Floats:
+        """Do as to_model, for models whose masks hold no background click (`sam.click_rules`).
+
+        Where the model sees a photo's pixels larger than its own, a background click (label 0)
+        means the middle of its pixel, which is what is cut out of the mask. The page does the same.
+        """
+        points = self.to_model(points_xy_px)
+        if max(self.scale_xy) <= 1:
+            return points
+        height, width = self.image_hw
+        pixels = np.minimum(np.floor(points_xy_px), np.array([width - 1, height - 1]))
+        is_background = (np.asarray(labels) == 0)[..., None]
+        return np.where(is_background, (pixels + 0.5) * np.array(self.scale_xy), points)
+
     def boxes_to_model(self, boxes_xyxy_px: ArrayLike) -> Floats:
         """Bring (..., 4) photo boxes into the model's square, clipped to the photo first.
 

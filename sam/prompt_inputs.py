@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence, Sized
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeGuard, cast
 
@@ -154,10 +153,15 @@ class PromptInputs:
         points = as_numbers(coords, what="points")
         if points.shape == (0,) or (points.ndim > 1 and points.shape[-2] == 0):
             raise PromptError("the list of points is empty")
-        with suppress(PromptError):  # wrong labels are told after wrong points
+        try:
             marks = as_numbers(cast(ArrayLike, labels), what="labels", kinds="biuf")
-            if points.ndim and marks.shape == points.shape[:-1]:
-                points = np.where((marks == PADDING_LABEL)[..., None], 0.0, points)
+        except PromptError:  # wrong labels are told after wrong points
+            return self.frame.to_model(points)
+        if not points.ndim or marks.shape != points.shape[:-1]:
+            return self.frame.to_model(points)
+        points = np.where((marks == PADDING_LABEL)[..., None], 0.0, points)
+        if self.config.decoder.prompt_maps:
+            return self.frame.clicks_to_model(points, marks)
         return self.frame.to_model(points)
 
     def _tensors(self, points: Floats, labels: NDArray[np.int64]) -> tuple[Tensor, Tensor]:

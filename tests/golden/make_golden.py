@@ -123,6 +123,7 @@ PROMPTS: dict[str, list[dict[str, Any]]] = {
         {"type": "box", "x0_px": 10, "y0_px": 20, "x1_px": 200, "y1_px": 310.5},
     ],
     "a background click alone": [{"type": "point", "x_px": 100, "y_px": 60, "label": 0}],
+    "a background click in the corner": [{"type": "point", "x_px": 640, "y_px": 333, "label": 0}],
     "a click on a mask": [
         {"type": "mask"},
         {"type": "point", "x_px": 100, "y_px": 60, "label": 1},
@@ -155,8 +156,9 @@ def _feed(prompts: list[dict[str, Any]], frame: Frame) -> Prompts:
     boxes = [p for p in prompts if p["type"] == "box"]
     points, labels, box = None, None, None
     if clicks:
-        points = as_tensor(frame.to_model([[[p["x_px"], p["y_px"]] for p in clicks]]))
         labels = torch.tensor([[p["label"] for p in clicks]])
+        xy = [[[p["x_px"], p["y_px"]] for p in clicks]]
+        points = as_tensor(frame.clicks_to_model(xy, labels.numpy()))
     if boxes:
         corners = [[p["x0_px"], p["y0_px"], p["x1_px"], p["y1_px"]] for p in boxes]
         box = as_tensor(frame.boxes_to_model(corners))

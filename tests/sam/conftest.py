@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sam.model import Sam, build
+from sam.predictor import Predictor
 
 
 @pytest.fixture(scope="session", params=["tiny", "tiny_vit"])
@@ -20,3 +21,10 @@ def photo() -> np.ndarray:
     pixels[np.hypot(x - 90, y - 40) < 22] = (240, 220, 60)
     pixels[20:70, 10:25] = (15, 20, 60)
     return pixels
+
+
+@pytest.fixture
+def predictor(model: Sam, photo: np.ndarray) -> Predictor:
+    predictor = Predictor(model)
+    predictor.set_image(photo)
+    return predictor

@@ -79,9 +79,10 @@ class OpenPhoto:
 
     def decode(self, clicks: Sequence[Click]) -> Mask:
         """Return the mask the page would show after these clicks, (H, W) bool."""
-        points = self._frame.to_model([(click.x_px, click.y_px) for click in clicks])
+        marks = [int(click.label) for click in clicks]
+        points = self._frame.clicks_to_model([(click.x_px, click.y_px) for click in clicks], marks)
         coords = np.vstack([points, np.zeros((1, 2))])  # the padding point
-        labels = [*(click.label for click in clicks), -1]
+        labels = [*marks, -1]
         side = self._decoder.mask_size
         feedback = self._feedback
         mask_input = np.zeros((1, 1, side, side)) if feedback is None else feedback

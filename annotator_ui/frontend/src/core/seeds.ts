@@ -13,8 +13,8 @@ import type { Rle } from "./rle";
 import { difference, rleFromStretches, union } from "./runs";
 
 const SEED_LOGIT = 8;
-/** A decoder may cut a hole out of any mask around a removing click, of about a cell on each side;
- * with half a cell of room. */
+/** A decoder may cut a hole out of any mask around a removing click, of less than a cell on each side;
+ * with room for a pixel of the photo. */
 const PINHOLE_CELLS = 1.5;
 /** A removing click is answered better in a box with some air around the mask (share of its side). */
 const NEGATIVE_CLICK_MARGIN = 0.1;

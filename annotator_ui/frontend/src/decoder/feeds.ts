@@ -4,7 +4,7 @@ import type { ModelFrame } from "../core/mask";
 import type { Prompt } from "../core/prompts";
 import type { FloatTensor } from "./embedding";
 
-const LABEL = { padding: -1, boxTopLeft: 2, boxBottomRight: 3 } as const;
+const LABEL = { padding: -1, background: 0, boxTopLeft: 2, boxBottomRight: 3 } as const;
 
 export interface PromptFeeds {
   readonly point_coords: FloatTensor;
@@ -19,6 +19,15 @@ export function toModel(xPx: number, yPx: number, frame: ModelFrame): readonly [
   return [(xPx - originXPx) * (input.widthPx / image.widthPx), (yPx - originYPx) * (input.heightPx / image.heightPx)];
 }
 
+/** Where pixels are enlarged, a background click means the middle of its pixel: that is cut out of the
+ * mask (sam/coordinates.py). */
+function backgroundToModel(xPx: number, yPx: number, frame: ModelFrame): readonly [number, number] {
+  const { image, input, originXPx, originYPx } = frame;
+  if (input.widthPx <= image.widthPx && input.heightPx <= image.heightPx) return toModel(xPx, yPx, frame);
+  const middle = (at: number, origin: number, side: number): number => Math.min(Math.floor(at), origin + side - 1) + 0.5;
+  return toModel(middle(xPx, originXPx, image.widthPx), middle(yPx, originYPx, image.heightPx), frame);
+}
+
 /** Points in their order, then the box's corners; the padding point only when there is no box. */
 export function promptFeeds(
   prompts: readonly Prompt[],
@@ -29,7 +38,7 @@ export function promptFeeds(
   const coords: number[] = [];
   const labels: number[] = [];
   const add = (xPx: number, yPx: number, label: number): void => {
-    coords.push(...toModel(xPx, yPx, frame));
+    coords.push(...(label === LABEL.background ? backgroundToModel : toModel)(xPx, yPx, frame));
     labels.push(label);
   };
   for (const prompt of prompts) {
