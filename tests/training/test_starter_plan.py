@@ -20,7 +20,9 @@ from training.starter.pack import pack
 from training.starter.plan import PHASES, run_plan
 from training.starter.recipe import EXPORT_NAME, STATE_NAME, StarterConfig
 
-BRIEF = tuple(replace(phase, size_px=size) for phase, size in zip(PHASES, (32, 64), strict=True))
+BRIEF = tuple(
+    replace(phase, size_px=size) for phase, size in zip(PHASES, (32, 64, 64), strict=True)
+)
 
 
 def test_phases_follow_each_other_and_are_not_done_twice(tmp_path: Path) -> None:
@@ -34,13 +36,18 @@ def test_phases_follow_each_other_and_are_not_done_twice(tmp_path: Path) -> None
     path = run_plan(pool, config, out, hours=0.4 / 3600, processes=1, phases=BRIEF)
 
     assert path == out / EXPORT_NAME
-    assert path.read_bytes() == (out / "large" / EXPORT_NAME).read_bytes()
+    assert path.read_bytes() == (out / PHASES[-1].name / EXPORT_NAME).read_bytes()
     assert checkpoints.read_header(path).metadata["automatic"] == {"pred_iou_thresh": 0.4}
     small = checkpoints.load(out / "small" / EXPORT_NAME)
     begun = torch.load(out / "large" / STATE_NAME, weights_only=True)
     assert begun["step"] >= 1
     moved = begun["model"]["prompt_encoder.no_mask_embed.weight"]
     assert (moved - small.prompt_encoder.no_mask_embed.weight).abs().max() < 0.1  # went on from it
+    encoders = [
+        checkpoints.encoder_sha256(checkpoints.load(out / name / EXPORT_NAME))
+        for name in ("small", "large", "decoder")
+    ]
+    assert encoders[0] != encoders[1] == encoders[2]  # the last phase is the decoder's alone
     logs = {phase.name: (out / phase.name / "log.jsonl").read_text() for phase in BRIEF}
 
     again = run_plan(pool, config, out, hours=0.4 / 3600, processes=1, phases=BRIEF)

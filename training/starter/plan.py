@@ -37,12 +37,14 @@ class Phase:
     refine_share: float
     whole_share: float
     late_corrections: int = 4
+    trains_encoder: bool = True
+    decoder_share: float = StarterConfig.decoder_share
 
 
 PHASES = (
     Phase(
         name="small",
-        share=0.45,
+        share=0.3,
         size_px=256,
         memory=1.0,
         learning_rate=1.2e-3,
@@ -52,7 +54,7 @@ PHASES = (
     ),
     Phase(
         name="large",
-        share=0.55,
+        share=0.5,
         size_px=512,
         memory=0.6,
         learning_rate=6e-4,
@@ -60,8 +62,22 @@ PHASES = (
         refine_share=0.4,
         whole_share=0.5,
     ),
+    Phase(
+        name="decoder",
+        share=0.2,
+        size_px=512,
+        memory=0.5,
+        learning_rate=4e-4,
+        trunk_share=0.0,
+        refine_share=1.0,
+        whole_share=0.5,
+        late_corrections=6,
+        trains_encoder=False,
+        decoder_share=1.0,
+    ),
 )
-"""Many small views first, which are cheap; then the size that serves, for large objects."""
+"""Many small views first, which are cheap; then the size that serves, for large objects; last the
+decoder alone, for corrections and boxes, which lag."""
 
 
 def run_plan(
@@ -96,6 +112,8 @@ def run_plan(
                 trunk_learning_rate_share=phase.trunk_share,
                 refine_share=phase.refine_share,
                 late_corrections=phase.late_corrections,
+                trains_encoder=phase.trains_encoder,
+                decoder_share=phase.decoder_share,
                 views=views,
             )
             train(pool, settings, folder, processes=processes)
