@@ -106,7 +106,7 @@ def choose_masks(
     """Indices of the masks to offer, best first.
 
     One click is ambiguous: masks 1..3 by predicted IoU, those that hold a background click
-    (is_crossed) last. More, or a box, which counts as two: mask 0 (sam/selection.py).
+    (is_crossed) last. More, or a box, which counts as two: mask 0 (sam/prompting/selection.py).
     """
     if num_prompts > 1:
         return [0]

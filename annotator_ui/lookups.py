@@ -28,7 +28,7 @@ from engine.models import (
     ModelVersion,
     Project,
 )
-from engine.services import packed_masks
+from engine.services.masks import packed_masks
 
 Row = TypeVar("Row", bound=Model)
 

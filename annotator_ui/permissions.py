@@ -20,8 +20,8 @@ from engine.domain.errors import NotAllowed, NotFound
 from engine.domain.roles import RULES, Permission, Scope, allows, refusal, scope_allows
 from engine.models import Project
 from engine.selectors.members import role_in
-from engine.services import api_tokens
-from engine.services.roles import may as account_may
+from engine.services.people import api_tokens
+from engine.services.people.roles import may as account_may
 
 if TYPE_CHECKING:
     from engine.models import ApiToken, User

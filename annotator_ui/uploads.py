@@ -13,7 +13,8 @@ from django.core.files.uploadedfile import UploadedFile
 
 from engine.domain.errors import InvalidInput
 from engine.models import DatasetImport, Image, Project, User
-from engine.services import images, imports
+from engine.services.datasets import imports
+from engine.services.images import images
 
 MEBIBYTE = 1024 * 1024
 

@@ -24,7 +24,7 @@ from pycocotools import mask as coco
 
 from benchmarks.canned import CannedMasks, replace_ours, replace_theirs
 from benchmarks.common import machine, photo, table
-from sam.automatic import RELEASED, generate
+from sam.automatic.mask_generator import RELEASED, generate
 from tests.peers.segment_anything_peer import (
     SamAutomaticMaskGenerator,
     official_model,

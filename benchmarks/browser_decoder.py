@@ -21,7 +21,7 @@ from playwright.sync_api import Route, sync_playwright
 from torch import Tensor
 
 from benchmarks.common import machine, table
-from sam.onnx_export import export_decoder
+from sam.export.onnx_decoder import export_decoder
 from tests.e2e.product import ROOT, browser_path
 from tests.peers.segment_anything_peer import (
     official_model,

@@ -56,7 +56,7 @@ def measure(options: argparse.Namespace, vendor: str) -> None:  # noqa: C901 - o
     from engine.domain.proposals import Proposal
     from engine.models import AutomaticMask, Image, Mask, MaskRevision
     from engine.selectors.stages import active_stage
-    from engine.services import packed_masks
+    from engine.services.masks import packed_masks
     from tests import factories
 
     project = factories.make_project()

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import in_turn, machine, table
-from sam.features import ImageFeatures
-from sam.onnx_export import export_decoder
+from sam.export.onnx_decoder import export_decoder
+from sam.modeling.features import ImageFeatures
 from sam.prompts import Prompts
 from tests.peers.segment_anything_peer import official_model, ours_with_same_weights
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import in_turn, machine, photo, table
-from sam.onnx_encoder import use_onnxruntime
+from sam.export.onnx_encoder import use_onnxruntime
 from tests.peers.segment_anything_peer import official_model, ours_with_same_weights
 
 

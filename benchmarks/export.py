@@ -110,8 +110,9 @@ def fill(options: argparse.Namespace) -> str:
     from engine.domain.proposals import Proposal
     from engine.models import Image, MaskRevision
     from engine.selectors.stages import active_stage
-    from engine.services import exports, packed_masks
-    from engine.services.shapes import shape_columns
+    from engine.services.datasets import exports
+    from engine.services.masks import packed_masks
+    from engine.services.masks.shapes import shape_columns
     from tests import factories
 
     project = factories.make_project()
@@ -185,7 +186,7 @@ def export_here(export_id: str) -> dict[str, Any]:
     django.setup()
     from engine import storage
     from engine.models import Export
-    from engine.services import exports
+    from engine.services.datasets import exports
 
     export = Export.objects.select_related("project").get(pk=export_id)
     watch = Watch()

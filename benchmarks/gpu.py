@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.common import in_turn, machine, photo, table
-from sam.automatic import RELEASED, generate
+from sam.automatic.mask_generator import RELEASED, generate
 from tests.peers.segment_anything_peer import (
     SamAutomaticMaskGenerator,
     official_model,

@@ -134,7 +134,8 @@ def prepare(num_annotators: int, num_images: int) -> dict[str, Any]:
     from engine import storage
     from engine.domain.states import Role
     from engine.models import Image
-    from engine.services import members, policies, projects, users
+    from engine.services.people import members, users
+    from engine.services.projects import policies, projects
     from tests.faults.steps import session_of
 
     lead = users.create_user("lead", role=Role.LEAD)

@@ -91,8 +91,8 @@ def fill(num_images: int, masks_per_image: int):
     from engine.domain.proposals import Proposal
     from engine.models import Image, MaskRevision
     from engine.selectors.stages import active_stage
-    from engine.services import packed_masks
-    from engine.services.shapes import shape_columns
+    from engine.services.masks import packed_masks
+    from engine.services.masks.shapes import shape_columns
     from tests import factories
 
     project = factories.make_project()

@@ -20,9 +20,9 @@ from benchmarks.common import machine
 from masks import seeds
 from masks.regions import deepest_point, largest_component
 from masks.rle import Rle
-from sam import checkpoints
-from sam.photos import read_photo
-from sam.predictor import Predictor
+from sam.checkpoints import checkpoint_files
+from sam.image_files import read_photo
+from sam.prompting.predictor import Predictor
 
 Mask = NDArray[np.bool_]
 
@@ -95,7 +95,7 @@ def main() -> None:
     print(machine())
     random = np.random.default_rng(1)
     data = json.loads((options.dataset / "instances.json").read_text())
-    predictor = Predictor(checkpoints.load(options.checkpoint))
+    predictor = Predictor(checkpoint_files.load(options.checkpoint))
     found: dict[str, dict[str, list[float]]] = {"add": {}, "remove": {}}
     for entry in random.permutation(data["images"])[: options.images]:
         predictor.set_image(read_photo(options.dataset / "images" / entry["file_name"]))

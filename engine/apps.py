@@ -9,7 +9,7 @@ class EngineConfig(AppConfig):
 
     def ready(self) -> None:
         from engine import checks
-        from engine.services import outcomes
+        from engine.services.models import outcomes
 
         checks.register()
         outcomes.register()

@@ -11,7 +11,7 @@ from typing import Any
 from engine.domain.errors import InvalidInput
 
 MAX_HEADER_BYTES = 16 * 2**20
-# The names under which sam/checkpoints.py and sam/object_detector.py keep them.
+# As sam/checkpoints/checkpoint_files.py and sam/detection/object_detector.py write them.
 _CONFIG_KEYS = ("segloop_config", "segloop_detector_config")
 _METADATA_KEY = "segloop_metadata"
 

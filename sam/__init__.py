@@ -1,16 +1,13 @@
 """The promptable segmentation model: network, prediction, checkpoints and browser export.
 
-A torch library; it knows nothing of the platform that uses it. Its rooms:
+A torch library; it knows nothing of the platform that uses it. Each package below may import the
+ones under it:
 
-- network: config, layers, model (all of it) <- image_encoder | pyramid_encoder, prompt_encoder,
-  mask_decoder <- transformer <- attention; click_maps and prompt_maps are the starter's
-- values: prompts (in and out), features (what encoders hand on), coordinates (the only scaling)
-- use: predictor (one photo, many prompts), selection (which of four masks), automatic (everything
-  in a photo) <- crops, nms, upscale; object_detector (boxes for prefilling)
-- where it runs: devices
-- files: checkpoints <- tensor_files, official <- fetch; embeddings; generate_files <- photos,
-  overlay
-- elsewhere: onnx_export <- onnx_weights (the decoder), onnx_encoder (the encoder)
+- automatic (masks of a whole image), detection (boxes for prefilling), export (ONNX)
+- prompting: checks prompts, predicts, chooses and resizes masks
+- checkpoints: model and embedding files
+- modeling: the network
+- prompts, coordinates, crops, nms, tensor_files, devices: shared values and small tools
 """
 
 import os

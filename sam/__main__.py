@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 if TYPE_CHECKING:  # torch loads only when a command needs it
-    from sam.automatic import AutomaticMask, AutomaticSettings
-    from sam.generate_files import Outcome
-    from sam.model import Sam
+    from sam.automatic.generate_files import Outcome
+    from sam.automatic.mask_generator import AutomaticMask, AutomaticSettings
+    from sam.modeling.model import Sam
 
 STARTER = Path(__file__).parent / "starter" / "starter.safetensors"
 _SETTING_OPTIONS = {
@@ -138,12 +138,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    from sam import automatic, checkpoints, generate_files
+    from sam.automatic import generate_files, mask_generator
+    from sam.checkpoints import checkpoint_files
 
     path = _checkpoint(options.checkpoint)
     settings, advice = _settings(options, path)
     tasks = generate_files.plan(options.input, options.output)
-    model = checkpoints.load(path, device=checkpoints.checked_device(options.device))
+    model = checkpoint_files.load(path, device=checkpoint_files.checked_device(options.device))
     _accelerate(model, options)
     record = generate_files.open_output(
         options.output, settings=settings, checkpoint=path, redo=options.redo
@@ -158,7 +159,7 @@ def _generate(options: argparse.Namespace) -> int:
 
         def segment(image: NDArray[np.uint8]) -> list[AutomaticMask]:
             inside.reset()
-            return automatic.generate(
+            return mask_generator.generate(
                 model,
                 image,
                 settings,
@@ -179,8 +180,8 @@ def _settings(
     options: argparse.Namespace, checkpoint: Path
 ) -> tuple[AutomaticSettings, dict[str, Any]]:
     """Return the settings, and which of them the checkpoint decided: given ones win over advice."""
-    from sam.advice import advice_of, advised
-    from sam.automatic_settings import PAPER_ENGINE, RELEASED, at_quality
+    from sam.automatic.automatic_settings import PAPER_ENGINE, RELEASED, at_quality
+    from sam.automatic.recommended_settings import advice_of, advised
 
     preset = PAPER_ENGINE if options.preset == "paper" else RELEASED
     names = (*_SETTING_OPTIONS, "drop_tiny_masks", "adaptive_grid")
@@ -209,8 +210,8 @@ def _accelerate(model: Sam, options: argparse.Namespace) -> None:
     import torch
 
     if options.engine == "onnxruntime":
-        from sam.official import cache_folder
-        from sam.onnx_encoder import use_onnxruntime
+        from sam.checkpoints.official import cache_folder
+        from sam.export.onnx_encoder import use_onnxruntime
 
         use_onnxruntime(model, cache_folder().parent / "encoders")
     model.accelerate(dtype=getattr(torch, options.dtype), compiled=options.compile)
@@ -230,7 +231,7 @@ def _report(outcomes: Sequence[Outcome], output: Path) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from sam import fetch, official
+    from sam.checkpoints import fetch, official
 
     file = official.OFFICIAL_FILES[options.name]
     print(_downloaded(file, options.to or official.cache_folder(), fetch))
@@ -238,7 +239,7 @@ def _fetch(options: argparse.Namespace) -> None:
 
 def _checkpoint(text: str) -> Path:
     """Return the file meant, fetching an official one that is not there."""
-    from sam import fetch, official
+    from sam.checkpoints import fetch, official
 
     if text not in official.OFFICIAL_FILES or Path(text).is_file():
         return Path(text)
@@ -261,11 +262,13 @@ def _move(bar: Any, position: int) -> None:
 
 
 def _export_decoder(options: argparse.Namespace) -> None:
-    from sam import checkpoint_info, checkpoints, onnx_export
+    from sam import checkpoint_info
+    from sam.checkpoints import checkpoint_files
+    from sam.export import onnx_decoder
 
     path = _checkpoint(options.checkpoint)
-    report = onnx_export.export_decoder(
-        checkpoints.load(path),
+    report = onnx_decoder.export_decoder(
+        checkpoint_files.load(path),
         options.out,
         full_resolution=options.full_resolution,
         quantized=options.quantized,

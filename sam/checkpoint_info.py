@@ -8,9 +8,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from sam.advice import ADVICE_KEY
-from sam.checkpoints import configuration, find, opened_model, read_header
-from sam.official import OFFICIAL_FILES
+from sam.automatic.recommended_settings import ADVICE_KEY
+from sam.checkpoints.checkpoint_files import configuration, find, opened_model, read_header
+from sam.checkpoints.official import OFFICIAL_FILES
 from sam.tensor_files import is_safetensors
 
 _ABSENT = "not stated"

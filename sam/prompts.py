@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sam.layers import is_tracing
+from sam.tracing import is_tracing
 
 PADDING_LABEL = -1
 BOX_LABELS = (2, 3)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sam.config import PRESETS, EfficientNetConfig
-from sam.efficientnet import EXPANSIONS, KERNELS
-from sam.model import Sam
+from sam.modeling.config import PRESETS, EfficientNetConfig
+from sam.modeling.efficientnet import EXPANSIONS, KERNELS
+from sam.modeling.model import Sam
 
 SMALL = EfficientNetConfig(
     stem_channels=8, widths=(4, 6, 8, 10, 12, 14, 16), repeats=(1, 2, 1, 2, 1, 1, 1)

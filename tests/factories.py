@@ -18,7 +18,10 @@ from engine import storage
 from engine.domain.ids import uuid7
 from engine.domain.states import ModelFamily, ModelVersionStatus, Role
 from engine.models import Assignment, Image, ModelVersion, Project, Snapshot, User
-from engine.services import assignments, images, masks, members, projects, users
+from engine.services.images import images
+from engine.services.masks import assignments, masks
+from engine.services.people import members, users
+from engine.services.projects import projects
 from masks.rle import Rle
 
 ENCODER = "e" * 64

@@ -15,18 +15,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sam import checkpoints, devices, object_detector
-from sam.checkpoints import write_atomically
-from sam.config import PRESETS
+from sam import devices
+from sam.checkpoints import checkpoint_files
+from sam.checkpoints.checkpoint_files import write_atomically
+from sam.detection import object_detector
+from sam.modeling.config import PRESETS
 from training.automatic_commands import add_evaluate_automatic, add_fit_automatic
-from training.command import ProgressBar, exit_code_of
-from training.config import LARGE_SCALE_JITTER, TRAIN_PRESETS, TrainConfig
-from training.detector_config import DetectorTrainConfig
-from training.detector_metrics import detection_metrics, metrics_by_source
-from training.evaluate import REPORT_CLICKS, Measures, evaluate
-from training.features import FeatureStore
-from training.grow import write_grown
-from training.manifest import (
+from training.command_line import ProgressBar, exit_code_of
+from training.data.features import FeatureStore
+from training.data.manifest import (
     COCO_NAME,
     ManifestError,
     combine,
@@ -34,16 +31,21 @@ from training.manifest import (
     shortened,
     write_manifest,
 )
-from training.metrics import Metrics
-from training.plots import load_matplotlib, write_plots
-from training.processes import joined
-from training.recall import recall_settings
-from training.report import comparison, detector_table, table
-from training.run_folder import PROBLEMS_NAME, TrainError
-from training.samples import Samples
-from training.stopping import stop_on_signals
-from training.train import train
-from training.train_detector import detect_all, train_detector
+from training.detector.detector_config import DetectorTrainConfig
+from training.detector.detector_metrics import detection_metrics, metrics_by_source
+from training.detector.train_detector import detect_all, train_detector
+from training.evaluation.evaluate import REPORT_CLICKS, Measures, evaluate
+from training.evaluation.metrics import Metrics
+from training.evaluation.plots import load_matplotlib, write_plots
+from training.evaluation.recall import recall_settings
+from training.evaluation.report import comparison, detector_table, table
+from training.evaluation.samples import Samples
+from training.finetuning.grow import write_grown
+from training.finetuning.train import train
+from training.loop.config import LARGE_SCALE_JITTER, TRAIN_PRESETS, TrainConfig
+from training.loop.processes import joined
+from training.loop.run_folder import PROBLEMS_NAME, TrainError
+from training.loop.stopping import stop_on_signals
 
 IOU_GOALS = (0.85, 0.90)
 _DATA_HELP = f"COCO folder ({COCO_NAME} beside images/) or manifest of JSON lines"
@@ -153,7 +155,7 @@ def _positive(text: str) -> int:
 
 
 def _run_evaluate(options: argparse.Namespace) -> None:
-    model = checkpoints.load(options.checkpoint, image_size_px=options.image_size)
+    model = checkpoint_files.load(options.checkpoint, image_size_px=options.image_size)
     earlier = None if options.compare is None else _read_metrics(options.compare)
     if options.plots is not None:  # before the work, not after it
         load_matplotlib()
@@ -297,7 +299,7 @@ def _run_train_detector(options: argparse.Namespace) -> None:
 
 def _run_evaluate_detector(options: argparse.Namespace) -> None:
     images = open_dataset(options.data).require_side("holdout")
-    store = FeatureStore(checkpoints.load(options.sam), cache_dir=None)
+    store = FeatureStore(checkpoint_files.load(options.sam), cache_dir=None)
     detector = object_detector.load(options.detector)
     if detector.config.encoder_sha256 != store.encoder_sha256:
         raise TrainError(f"{options.detector} reads another encoder than {options.sam} has")

@@ -8,21 +8,21 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from sam import checkpoints
-from sam.advice import AdviceError, advice_of, advised, write_advice
-from sam.automatic import RELEASED, AutomaticSettings
-from sam.automatic_settings import at_quality
-from sam.checkpoints import write_atomically
-from training.automatic_fit import collect, fit_automatic
-from training.automatic_quality import (
+from sam.automatic.automatic_settings import at_quality
+from sam.automatic.mask_generator import RELEASED, AutomaticSettings
+from sam.automatic.recommended_settings import AdviceError, advice_of, advised, write_advice
+from sam.checkpoints import checkpoint_files
+from sam.checkpoints.checkpoint_files import write_atomically
+from training.command_line import ProgressBar
+from training.data.manifest import ImageRecord, open_dataset, shortened
+from training.evaluation.automatic_fit import collect, fit_automatic
+from training.evaluation.automatic_quality import (
     chosen_images,
     load_settings,
     measure_automatic,
     quality_table,
 )
-from training.command import ProgressBar
-from training.manifest import ImageRecord, open_dataset, shortened
-from training.run_folder import TrainError
+from training.loop.run_folder import TrainError
 
 
 def add_evaluate_automatic(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +89,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             settings = at_quality(settings, options.quality)
         except ValueError as error:
             raise AdviceError(str(error)) from None
-    model = checkpoints.load(options.checkpoint)
+    model = checkpoint_files.load(options.checkpoint)
     with ProgressBar() as bar:
         quality = measure_automatic(
             model, images, settings, with_blank=not options.no_blank, on_progress=bar.show
@@ -103,7 +103,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _fit(options: argparse.Namespace) -> None:
     images, settings = _chosen(options), _settings(options)
-    model = checkpoints.load(options.checkpoint)
+    model = checkpoint_files.load(options.checkpoint)
     with ProgressBar() as bar:
         candidates, problems = collect(model, images, settings, on_progress=bar.show)
     _tell(problems)

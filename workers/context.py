@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.models import Project
-from engine.services import jobs
+from engine.services.jobs import jobs
 from workers.heartbeat import Progress
 
 Effects = Callable[[], object]

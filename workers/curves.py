@@ -9,7 +9,7 @@ import time
 from django.db import DatabaseError
 
 from engine.models import ModelVersion
-from engine.services import model_versions
+from engine.services.models import model_versions
 from workers.context import JobContext
 
 logger = logging.getLogger(__name__)

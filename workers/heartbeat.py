@@ -19,7 +19,7 @@ from django.db import DatabaseError, connection
 
 from engine.domain.jobs import CANCEL_GRACE_S, KILL_GRACE_S
 from engine.domain.states import AttemptOutcome
-from engine.services import jobs
+from engine.services.jobs import jobs
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from engine.domain.jobs import QUEUES
 from engine.models import Job
-from engine.services import jobs
+from engine.services.jobs import jobs
 from workers import config
 from workers.run_job import Run, run_claim
 from workers.stopping import StopFlag

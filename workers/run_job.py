@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from engine.domain.errors import DomainError, NotReady
 from engine.domain.jobs import SPECS
 from engine.models import Project
-from engine.services import jobs
+from engine.services.jobs import jobs
 from workers.context import JobContext, JobStopped
 from workers.heartbeat import Heartbeat, Limits, Progress
 from workers.stopping import StopFlag

@@ -13,7 +13,9 @@ from collections.abc import Callable
 
 from django.db import DatabaseError, connection
 
-from engine.services import assignments, jobs, schedules
+from engine.services.jobs import jobs
+from engine.services.masks import assignments
+from engine.services.models import schedules
 
 logger = logging.getLogger(__name__)
 

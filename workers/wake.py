@@ -19,7 +19,7 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.db import DatabaseError, close_old_connections, connection
 
 from engine.domain.jobs import QUEUES
-from engine.services import jobs
+from engine.services.jobs import jobs
 from workers import tasks
 from workers.app import app
 from workers.config import from_environment, worker_name

@@ -13,7 +13,7 @@ from annotator_ui.lookups import assignment_by_id, image_by_id, project_by_slug
 from annotator_ui.permissions import actor_of, user_of
 from engine.domain.errors import NotFound
 from engine.domain.roles import Permission
-from engine.services import assignments
+from engine.services.masks import assignments
 
 router = Router(tags=["sessions"])
 

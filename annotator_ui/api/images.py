@@ -20,7 +20,7 @@ from engine.domain.roles import Permission
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion
 from engine.models.image import WHOLE_PHOTO
-from engine.services import embeddings, overlays
+from engine.services.images import embeddings, overlays
 from masks.boxes import pixels_of
 from masks.rle import Rle
 

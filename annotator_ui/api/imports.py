@@ -16,7 +16,7 @@ from annotator_ui.lookups import import_by_id, project_by_slug
 from annotator_ui.permissions import actor_of
 from engine.domain.roles import Permission
 from engine.selectors import imports as import_rows
-from engine.services import imports
+from engine.services.datasets import imports
 
 router = Router(tags=["imports"])
 NUM_IMPORTS = 100

@@ -16,7 +16,8 @@ from engine.domain.errors import NotReady
 from engine.domain.roles import Permission
 from engine.models import Export
 from engine.selectors import jobs as job_rows
-from engine.services import exports, jobs
+from engine.services.datasets import exports
+from engine.services.jobs import jobs
 
 router = Router(tags=["jobs and exports"])
 

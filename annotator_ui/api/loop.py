@@ -22,7 +22,8 @@ from engine.selectors.models import for_project, previous_version
 from engine.selectors.retraining import plan_for
 from engine.selectors.stages import active_stage, stage_policy
 from engine.selectors.starter import offer_for
-from engine.services import model_versions, policies
+from engine.services.models import model_versions
+from engine.services.projects import policies
 
 router = Router(tags=["loop"])
 

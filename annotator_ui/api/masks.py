@@ -14,7 +14,7 @@ from annotator_ui.lookups import assignment_by_id, image_by_id, mask_by_id
 from annotator_ui.permissions import actor_of, user_of
 from engine.domain.errors import NotAllowed
 from engine.domain.roles import Permission
-from engine.services import mask_operations, masks
+from engine.services.masks import mask_operations, masks
 
 router = Router(tags=["masks"])
 

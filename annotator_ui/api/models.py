@@ -14,7 +14,7 @@ from annotator_ui.lookups import project_by_slug, version_by_id
 from annotator_ui.permissions import actor_of
 from engine.domain.errors import NotFound
 from engine.domain.roles import Permission
-from engine.services import model_versions, starters
+from engine.services.models import model_versions, starters
 
 router = Router(tags=["models"])
 

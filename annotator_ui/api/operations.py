@@ -12,8 +12,8 @@ from annotator_ui.api.errors import field_errors
 from engine.domain.errors import DomainError, InvalidInput
 from engine.domain.states import MaskStatus
 from engine.models import Assignment, User
-from engine.services import mask_operations
-from engine.services.mask_operations import Applied, JudgeOperation, Outcome, SaveOperation
+from engine.services.masks import mask_operations
+from engine.services.masks.mask_operations import Applied, JudgeOperation, Outcome, SaveOperation
 from masks.rle import Rle, RleError
 
 OPERATION: TypeAdapter[schemas.Operation] = TypeAdapter(schemas.Operation)

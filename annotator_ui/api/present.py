@@ -41,8 +41,8 @@ from engine.selectors import models as model_versions
 from engine.selectors import queue
 from engine.selectors.progress import Figures, ProjectFigures
 from engine.selectors.stages import active_stage
-from engine.services import packed_masks
-from engine.services.masks import SavedMask
+from engine.services.masks import packed_masks
+from engine.services.masks.masks import SavedMask
 from masks.rle import Rle
 
 NUM_UPCOMING = 3  # images whose bytes the page may fetch ahead

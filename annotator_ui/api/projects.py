@@ -16,8 +16,8 @@ from engine.domain.roles import Permission, Scope
 from engine.domain.states import Role
 from engine.selectors import images as image_rows
 from engine.selectors.members import projects_of, role_in
-from engine.services import stages
-from engine.services.projects import create_project
+from engine.services.projects import stages
+from engine.services.projects.projects import create_project
 
 router = Router(tags=["projects"])
 

@@ -13,7 +13,7 @@ from annotator_ui.lookups import image_by_id
 from annotator_ui.permissions import actor_of
 from engine.domain.roles import Permission
 from engine.models import Job
-from engine.services import suggestions
+from engine.services.masks import suggestions
 
 router = Router(tags=["images"])
 

@@ -25,8 +25,8 @@ from engine.domain.roles import Permission
 from engine.domain.sign_in import MAX_TOKEN_LIFE_DAYS, TOKEN_LIFE_DAYS, TOKEN_NAME_CHARACTERS
 from engine.models import Project, User
 from engine.selectors.members import live_tokens, projects_of
-from engine.services import api_tokens, users
-from engine.services import sign_in as attempts
+from engine.services.people import api_tokens, users
+from engine.services.people import sign_in as attempts
 
 TEMPLATE = "annotator_ui/account.html"
 

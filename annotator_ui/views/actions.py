@@ -21,7 +21,10 @@ from engine.domain.policy_fields import FIELDS
 from engine.domain.roles import Permission
 from engine.domain.schedule import RoundSize
 from engine.models import Job, Project
-from engine.services import exports, jobs, model_versions, policies, projects, stages, starters
+from engine.services.datasets import exports
+from engine.services.jobs import jobs
+from engine.services.models import model_versions, starters
+from engine.services.projects import policies, projects, stages
 
 MAX_REASON_CHARACTERS = 500
 

@@ -24,7 +24,7 @@ from engine.domain.roles import Permission
 from engine.domain.states import ImportStatus
 from engine.models import DatasetImport, Project
 from engine.selectors import imports as import_rows
-from engine.services import imports
+from engine.services.datasets import imports
 
 NUM_IMPORTS = 10
 REFUSED_PER_PAGE = 200

@@ -14,7 +14,7 @@ from annotator_ui.permissions import user_of
 from annotator_ui.views.sign_in import BACKEND
 from engine.domain.errors import DomainError, InvalidInput, NotFound
 from engine.models import Invitation, User
-from engine.services import invitations
+from engine.services.people import invitations
 
 TEMPLATE = "annotator_ui/join.html"
 

@@ -23,7 +23,7 @@ from engine.models import Evaluation, Job, ModelVersion, Project, StateChange
 from engine.models.job import LIVE
 from engine.selectors.models import for_project, previous_version
 from engine.selectors.retraining import plan_for
-from engine.services.model_versions import promotion_blockers
+from engine.services.models.model_versions import promotion_blockers
 
 NUM_DECISIONS = 8
 PLAN_TONES = {

@@ -25,7 +25,7 @@ from engine.models import EngineStage, Project, StateChange
 from engine.selectors import models as version_rows
 from engine.selectors.progress import VersionFigures
 from engine.selectors.stages import active_stage, stage_policy
-from engine.services.policies import SUBJECT
+from engine.services.projects.policies import SUBJECT
 
 NUM_CHANGES = 12
 

@@ -20,8 +20,8 @@ from engine.domain.roles import PROJECT_ROLES, Permission
 from engine.domain.sign_in import INVITATION_LIFE_DAYS, MAX_INVITATION_LIFE_DAYS
 from engine.models import Project
 from engine.selectors.members import members_of, open_invitations
-from engine.services import invitations
-from engine.services import members as membership
+from engine.services.people import invitations
+from engine.services.people import members as membership
 
 TEMPLATE = "annotator_ui/members.html"
 

@@ -13,7 +13,7 @@ from engine.domain.promotion import GATE_KEY
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Evaluation, ModelVersion, Project
 from engine.selectors import models as version_rows
-from engine.services.model_versions import promotion_blockers
+from engine.services.models.model_versions import promotion_blockers
 
 IN_THE_MAKING = {
     ModelVersionStatus.PENDING: "waiting to be trained",

@@ -13,8 +13,8 @@ from annotator_ui.views import project_page
 from annotator_ui.views.guard import domain_errors_as_pages
 from engine.domain.errors import DomainError, NotAllowed
 from engine.domain.roles import Permission
-from engine.services import roles
-from engine.services.projects import create_project
+from engine.services.people import roles
+from engine.services.projects.projects import create_project
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

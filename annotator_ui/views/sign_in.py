@@ -13,9 +13,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from engine.domain.errors import DomainError
-from engine.services import sign_in as attempts
-from engine.services import users
-from engine.services.sign_in import TooManyTries
+from engine.services.people import sign_in as attempts
+from engine.services.people import users
+from engine.services.people.sign_in import TooManyTries
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 

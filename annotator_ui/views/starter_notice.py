@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from annotator_ui.progress import duration
 from engine.models import Project
 from engine.selectors.starter import StarterOffer, offer_for
-from engine.services.starters import Upgrade
+from engine.services.models.starters import Upgrade
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Every product threshold, with its reason and source. A stage keeps a snapshot of its own.
 
-Thresholds of the automatic pipeline inside the model library live in sam/automatic.py.
+The model library's own thresholds of automatic masks are in sam/automatic/.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def worth_showing(
 def is_sound(proposal: Proposal, *, source: MaskSource, policy: Policy) -> bool:
     """Tell whether a proposal passes the thresholds on its own.
 
-    Automatic masks were filtered by score where they were made (sam/automatic.py).
+    Automatic masks were filtered by score where they were made (sam/automatic/mask_generator.py).
     """
     rle = proposal.rle
     min_area_px = policy.min_area_of(height_px=rle.height_px, width_px=rle.width_px)

@@ -14,7 +14,7 @@ from engine.domain.states import Side
 
 
 class RoundSize(StrEnum):
-    """What of a SAM learns in a round; the values are training's own names (training/config.py)."""
+    """What of a SAM is trained in a round; values as in training/loop/config.py."""
 
     DECODER = "decoder"
     LOW_RANK = "lora"

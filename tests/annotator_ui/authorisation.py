@@ -18,7 +18,10 @@ from annotator_ui.api import api
 from engine import storage
 from engine.domain.states import ExportStatus, Role
 from engine.models import Export, Image, Mask, Project, User
-from engine.services import api_tokens, assignments, embeddings, imports, invitations
+from engine.services.datasets import imports
+from engine.services.images import embeddings
+from engine.services.masks import assignments
+from engine.services.people import api_tokens, invitations
 from tests import factories
 from tests.annotator_ui.conftest import mask_body, photo_bytes, save_mask
 from tests.engine import archives

@@ -17,7 +17,9 @@ from pytest_django import Settings
 
 from engine.domain.ids import uuid7
 from engine.models import Assignment, Image, Project, User
-from engine.services import assignments, images, masks, users
+from engine.services.images import images
+from engine.services.masks import assignments, masks
+from engine.services.people import users
 from masks.rle import Rle
 from tests import factories
 
@@ -29,8 +31,8 @@ def tiny_model() -> Any:
     """The smallest model with both kinds of features, always with the same weights."""
     import torch
 
-    from sam.config import PRESETS
-    from sam.model import Sam
+    from sam.modeling.config import PRESETS
+    from sam.modeling.model import Sam
 
     torch.manual_seed(0)
     tiny = PRESETS["tiny"]
@@ -40,13 +42,14 @@ def tiny_model() -> Any:
 @pytest.fixture(scope="session")
 def starter_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A starter folder as shipped, with a tiny untrained model and its decoder."""
-    from sam import checkpoints, onnx_export
+    from sam.checkpoints import checkpoint_files
+    from sam.export import onnx_decoder
 
     folder = tmp_path_factory.mktemp("starter")
     model = tiny_model()
-    metadata = {"encoder_sha256": checkpoints.encoder_sha256(model)}
-    checkpoints.save(model, folder / "starter.safetensors", metadata)
-    onnx_export.export_decoder(model, folder / "decoder.onnx")
+    metadata = {"encoder_sha256": checkpoint_files.encoder_sha256(model)}
+    checkpoint_files.save(model, folder / "starter.safetensors", metadata)
+    onnx_decoder.export_decoder(model, folder / "decoder.onnx")
     return folder
 
 
@@ -174,7 +177,7 @@ def post(client: Client, path: str, body: object = None) -> Any:
 @pytest.fixture
 def embedding_bytes() -> Callable[[Image], bytes]:
     """What a worker would store for an image, made by the tiny starter model."""
-    from sam import checkpoints, embeddings
+    from sam.checkpoints import checkpoint_files, embedding_files
 
     model = tiny_model()
 
@@ -185,6 +188,8 @@ def embedding_bytes() -> Callable[[Image], bytes]:
         pixels[10:30, 10:30] = 200
         with torch.no_grad():
             features = model.encode(model.preprocess(pixels))
-        return embeddings.to_bytes(features, encoder_sha256=checkpoints.encoder_sha256(model))
+        return embedding_files.to_bytes(
+            features, encoder_sha256=checkpoint_files.encoder_sha256(model)
+        )
 
     return make

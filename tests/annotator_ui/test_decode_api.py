@@ -11,7 +11,7 @@ from django.test import Client
 
 from engine import storage
 from engine.models import Image, Mask, MaskRevision, ModelVersion, Project
-from engine.services import embeddings
+from engine.services.images import embeddings
 from masks.rle import Rle
 from tests import factories
 from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, post, tiny_model
@@ -46,8 +46,8 @@ def test_the_server_decodes_what_the_model_itself_would(
     embedding_bytes: Callable[[Image], bytes],
     prompts: list[dict[str, Any]],
 ) -> None:
-    from sam import embeddings as stored
-    from sam.predictor import Predictor
+    from sam.checkpoints import embedding_files as stored
+    from sam.prompting.predictor import Predictor
 
     predictor = Predictor(tiny_model())
     predictor.set_features(stored.from_bytes(embedding_bytes(image)), (HEIGHT_PX, WIDTH_PX))
@@ -214,7 +214,7 @@ def wide_image(project: Project) -> Image:
 @pytest.fixture
 def looked_at(wide_image: Image) -> ModelVersion:
     """The serving model, which has seen the photo and, apart, its close-up."""
-    from sam import embeddings as stored
+    from sam.checkpoints import embedding_files as stored
 
     version = wide_image.project.model_versions.get(family="sam")
     for key in ("", CLOSE_UP):
@@ -240,7 +240,7 @@ def features_of(image: Image, close_up: str) -> Any:
 def test_a_close_up_is_decoded_as_a_photo_of_its_own_and_told_in_pixels_of_the_photo(
     as_annotator: Client, wide_image: Image, looked_at: ModelVersion, has_box: bool
 ) -> None:
-    from sam.predictor import Predictor
+    from sam.prompting.predictor import Predictor
 
     predictor = Predictor(tiny_model())
     predictor.set_features(features_of(wide_image, CLOSE_UP), (SIDE_PX, SIDE_PX))

@@ -242,7 +242,7 @@ def test_while_the_database_restarts_a_save_is_told_to_come_again(
     def away(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("engine.services.masks.save_mask", away)
+    monkeypatch.setattr("engine.services.masks.masks.save_mask", away)
 
     response = post(as_annotator, f"/api/v1/assignments/{assignment.pk}/masks", mask_body())
 

@@ -12,7 +12,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from engine.models import Image, Job, Project
-from engine.services import embeddings
+from engine.services.images import embeddings
 from tests import factories
 from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, content_of, photo_bytes
 

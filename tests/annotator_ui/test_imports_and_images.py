@@ -14,7 +14,8 @@ from django.test import Client
 from engine.domain.proposals import Proposal
 from engine.domain.states import MaskSource
 from engine.models import Assignment, DatasetImport, Image, Mask, Project
-from engine.services import assignments, imports, masks
+from engine.services.datasets import imports
+from engine.services.masks import assignments, masks
 from masks.rle import Rle
 from tests.annotator_ui.conftest import AddImage, content_of, post, save_mask, square
 from tests.engine import archives
@@ -124,7 +125,7 @@ def test_the_report_page_lists_each_refusal_once_and_escapes_names(
 
 
 def test_a_report_of_another_project_is_404(as_lead: Client, project: Project) -> None:
-    from engine.services.projects import create_project
+    from engine.services.projects.projects import create_project
 
     as_lead.post("/api/v1/projects/roof-tiles/imports", {"file": zip_file(archive())})
     create_project("Other", actor=project.created_by)

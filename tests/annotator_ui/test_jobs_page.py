@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from engine.domain.jobs import QUEUES
 from engine.models import Job, Project
-from engine.services import embeddings, jobs
+from engine.services.images import embeddings
+from engine.services.jobs import jobs
 from tests import factories
 from tests.annotator_ui.conftest import post
 

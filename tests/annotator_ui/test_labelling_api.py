@@ -8,8 +8,9 @@ from django.test import Client
 
 from engine.domain.proposals import Proposal
 from engine.models import Assignment, Image, Mask, MaskRevision, ModelVersion, Project, User
-from engine.services import assignments, users
-from engine.services.masks import record_proposals
+from engine.services.masks import assignments
+from engine.services.masks.masks import record_proposals
+from engine.services.people import users
 from tests.annotator_ui.conftest import (
     HEIGHT_PX,
     WIDTH_PX,
@@ -75,7 +76,7 @@ def test_an_image_somebody_labels_is_refused(as_lead: Client, assignment: Assign
 
 
 def test_an_image_of_another_project_is_unknown(as_lead: Client, image: Image, lead: User) -> None:
-    from engine.services.projects import create_project
+    from engine.services.projects.projects import create_project
 
     create_project("Other", actor=lead)
 

@@ -11,7 +11,8 @@ from django.test import Client
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import ModelVersion, Project
 from engine.selectors.stages import active_policy, active_stage
-from engine.services import jobs, model_versions
+from engine.services.jobs import jobs
+from engine.services.models import model_versions
 from tests import factories
 from tests.annotator_ui.test_pages import has, text_of
 

@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 
 from engine import image_decode, storage
 from engine.models import Image, Project
-from engine.services import photos
+from engine.services.images import sandboxed_decode
 from tests.engine import malformed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -41,15 +41,15 @@ def test_no_upload_crashes_the_server_or_gets_in_wrongly(
     as_lead: Client, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     died: list[str] = []
-    decode, before_mb, most_mb, slowest_s = photos.decode_photo, resident_mb(), 0.0, 0.0
+    decode, before_mb, most_mb, slowest_s = sandboxed_decode.decode_photo, resident_mb(), 0.0, 0.0
     asked = 0
 
-    def watched(data: bytes, *, file_name: str) -> photos.Photo:
+    def watched(data: bytes, *, file_name: str) -> sandboxed_decode.Photo:
         nonlocal asked
         asked += 1
         return decode(data, file_name=file_name)
 
-    monkeypatch.setattr("engine.services.images.decode_photo", watched)
+    monkeypatch.setattr("engine.services.images.images.decode_photo", watched)
     wrong: list[str] = []
     outcomes: Counter[str] = Counter()
     for name, data, expected in CASES:
@@ -100,7 +100,9 @@ def encoded(image: PillowImage.Image, format: str, **options: Any) -> bytes:
 def test_sixteen_bit_grey_is_stretched_true_to_one_level(high: int, format: str) -> None:
     ramp = np.linspace(0, high, 64 * 64).astype(np.uint16).reshape(64, 64)
 
-    photo = photos.decode_photo(encoded(PillowImage.fromarray(ramp), format), file_name="x")
+    photo = sandboxed_decode.decode_photo(
+        encoded(PillowImage.fromarray(ramp), format), file_name="x"
+    )
 
     grey = np.asarray(PillowImage.open(io.BytesIO(photo.photo)))[..., 0]
     assert np.abs(grey - ramp / high * 255).max() <= 0.51
@@ -109,7 +111,7 @@ def test_sixteen_bit_grey_is_stretched_true_to_one_level(high: int, format: str)
 def test_sixteen_bit_colour_stays_true_to_one_level() -> None:
     data = next(data for name, data, _ in CASES if name == "deep-rgb.png")
 
-    photo = photos.decode_photo(data, file_name="x")
+    photo = sandboxed_decode.decode_photo(data, file_name="x")
 
     values = np.linspace(0, 65_535, 16 * 16 * 3).astype(np.uint16).reshape(16, 16, 3)
     found = np.asarray(PillowImage.open(io.BytesIO(photo.photo))).astype(float)
@@ -135,7 +137,7 @@ def test_every_orientation_is_put_upright(orientation: int) -> None:
     exif = PillowImage.Exif()
     exif[0x0112] = orientation
 
-    photo = photos.decode_photo(encoded(held, "PNG", exif=exif), file_name="x")
+    photo = sandboxed_decode.decode_photo(encoded(held, "PNG", exif=exif), file_name="x")
 
     found = np.asarray(PillowImage.open(io.BytesIO(photo.photo)))
     assert np.array_equal(found, np.asarray(upright))
@@ -147,7 +149,7 @@ def test_a_decoder_that_eats_memory_is_stopped(monkeypatch: pytest.MonkeyPatch) 
     data = encoded(PillowImage.new("RGBA", (8_000, 8_000)), "PNG")
 
     try:
-        photos.decode_photo(data, file_name="x")
-    except photos.InvalidInput as error:
+        sandboxed_decode.decode_photo(data, file_name="x")
+    except sandboxed_decode.InvalidInput as error:
         assert "memory" in error.message  # noqa: PT017 - either answer is right
     assert Image.objects.count() == 0

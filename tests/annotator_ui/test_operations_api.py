@@ -87,7 +87,7 @@ def test_a_reused_revision_id_is_refused_and_says_so(send: Any) -> None:
 
 
 def test_a_mask_of_another_image_is_not_there(send: Any, add_image: Any, lead: Any) -> None:
-    from engine.services import assignments
+    from engine.services.masks import assignments
 
     elsewhere = save_mask(assignments.lease_image(add_image(7), annotator=lead)).mask
 

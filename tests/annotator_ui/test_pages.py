@@ -16,7 +16,11 @@ from pytest_django import Settings
 from engine.domain.jobs import QUEUES
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Assignment, EngineStage, Evaluation, Image, ModelVersion, Project, User
-from engine.services import assignments, exports, jobs, model_versions, projects
+from engine.services.datasets import exports
+from engine.services.jobs import jobs
+from engine.services.masks import assignments
+from engine.services.models import model_versions
+from engine.services.projects import projects
 from tests import factories
 from tests.annotator_ui.conftest import AddImage, client_of, photo_bytes, save_mask
 

@@ -8,7 +8,7 @@ from django.test import Client
 
 from engine.domain.jobs import QUEUES
 from engine.models import Assignment, Image, Project, User
-from engine.services import jobs
+from engine.services.jobs import jobs
 from tests.annotator_ui.conftest import client_of, post, save_mask
 
 
@@ -39,7 +39,7 @@ def test_a_blocked_account_is_signed_out_at_once(as_annotator: Client, annotator
 
 
 def test_an_admin_may_do_what_a_lead_may(project: Project, assignment: Assignment) -> None:
-    from engine.services import users
+    from engine.services.people import users
 
     save_mask(assignment)
     admin = client_of(users.create_user("ada", role="admin"))

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from engine.selectors.members import role_in
-from engine.services.assignments import lease_image
+from engine.services.masks.assignments import lease_image
 from tests.annotator_ui.authorisation import World, make_world
 
 MANY, FEW = 6, 2

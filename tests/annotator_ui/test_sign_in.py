@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from engine.models import User
-from engine.services import users
+from engine.services.people import users
 from tests.annotator_ui.conftest import PASSWORD
 
 

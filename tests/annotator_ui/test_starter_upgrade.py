@@ -13,7 +13,8 @@ from pytest_django import Settings
 
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Project
-from engine.services import jobs, model_versions
+from engine.services.jobs import jobs
+from engine.services.models import model_versions
 from tests import factories
 from tests.annotator_ui.conftest import post
 from tests.annotator_ui.test_pages import has, html_of, text_of

@@ -28,7 +28,9 @@ from engine import storage
 from engine.domain.prompts import PointPrompt
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion, Project, User
-from engine.services import api_tokens, embeddings, images, model_versions
+from engine.services.images import embeddings, images
+from engine.services.models import model_versions
+from engine.services.people import api_tokens
 from tests import factories
 from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, photo_bytes, tiny_model
 
@@ -75,12 +77,13 @@ def other_model(seed: int, *, other_encoder: bool) -> Any:
 
 def store_version(project: Project, model: Any, folder: Path) -> ModelVersion:
     """Store a model as a version that once served."""
-    from sam import checkpoints, onnx_export
+    from sam.checkpoints import checkpoint_files
+    from sam.export import onnx_decoder
 
     folder.mkdir()
     checkpoint, decoder = folder / "m.safetensors", folder / "d.onnx"
-    checkpoints.save(model, checkpoint, {})
-    onnx_export.export_decoder(model, decoder)
+    checkpoint_files.save(model, checkpoint, {})
+    onnx_decoder.export_decoder(model, decoder)
     checkpoint_key = storage.put_file("checkpoints", checkpoint, ".safetensors")
     decoder_key = storage.put_file("decoders", decoder, ".onnx")
     return ModelVersion.objects.create(
@@ -93,7 +96,7 @@ def store_version(project: Project, model: Any, folder: Path) -> ModelVersion:
         checkpoint_sha256=storage.sha256_of(checkpoint_key),
         decoder_key=decoder_key,
         decoder_sha256=storage.sha256_of(decoder_key),
-        encoder_sha256=checkpoints.encoder_sha256(model),
+        encoder_sha256=checkpoint_files.encoder_sha256(model),
         config=model.config.to_dict(),
     )
 
@@ -102,13 +105,13 @@ def embed(image: Image, model: Any) -> None:
     import torch
     from PIL import Image as PillowImage
 
-    from sam import checkpoints
-    from sam import embeddings as stored
+    from sam.checkpoints import checkpoint_files
+    from sam.checkpoints import embedding_files as stored
 
     pixels = np.asarray(PillowImage.open(storage.path_of(image.storage_key)).convert("RGB"))
     with torch.inference_mode():
         features = model.encode(model.preprocess(pixels))
-    sha256 = checkpoints.encoder_sha256(model)
+    sha256 = checkpoint_files.encoder_sha256(model)
     data = stored.to_bytes(features, encoder_sha256=sha256)
     embeddings.store_embedding(image, encoder_sha256=sha256, data=data)
 

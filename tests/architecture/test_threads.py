@@ -21,7 +21,9 @@ importlib.import_module(sys.argv[1])
 """
 
 
-@pytest.mark.parametrize("module", ["sam.model", "training.train", "workers.inference.embed"])
+@pytest.mark.parametrize(
+    "module", ["sam.modeling.model", "training.finetuning.train", "workers.inference.embed"]
+)
 def test_threads_are_told_to_wait_before_torch_is_loaded(module: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run(

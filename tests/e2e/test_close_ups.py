@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from masks.close_ups import CloseUp
-from sam import checkpoints
-from sam.predictor import Predictor
+from sam.checkpoints import checkpoint_files
+from sam.prompting.predictor import Predictor
 from tests.e2e.labelling import LabellingPage, newest, rows, stored
 from tests.e2e.product import ROOT, Product
 
@@ -59,7 +59,7 @@ def test_a_click_in_a_zoomed_view_is_answered_from_the_close_up(
     [point] = json.loads(prompts)
     bytes_ = labelling.page.request.get(f"{product.url}/api/v1/images/{image_id}/file").body()
     photo = np.asarray(Image.open(BytesIO(bytes_)).convert("RGB"))
-    predictor = Predictor(checkpoints.load(STARTER))
+    predictor = Predictor(checkpoint_files.load(STARTER))
     predictor.set_image(photo[y : y + h, x : x + w])
     said = predictor.predict(
         point_coords=[(point["x_px"] - x, point["y_px"] - y)], point_labels=[1]

@@ -24,7 +24,7 @@ def open_database() -> None:
 def work(worker: str) -> None:
     """Claim and finish jobs until none is left; each effect is one row naming the job."""
     from engine.domain.jobs import QUEUES
-    from engine.services import jobs
+    from engine.services.jobs import jobs
 
     while (claim := jobs.claim(QUEUES, worker=worker, lease_s=60)) is not None:
         jobs.finish(claim, effects=lambda claim=claim: note_effect(claim))  # type: ignore[misc]
@@ -45,7 +45,7 @@ def note_effect(claim: Any) -> None:
 def claim_and_die(worker: str) -> None:
     """Claim one job, then die as by the kernel's out-of-memory killer."""
     from engine.domain.jobs import QUEUES
-    from engine.services import jobs
+    from engine.services.jobs import jobs
 
     assert jobs.claim(QUEUES, worker=worker, lease_s=0.5) is not None
     os.kill(os.getpid(), signal.SIGKILL)
@@ -54,7 +54,7 @@ def claim_and_die(worker: str) -> None:
 def die_while_finishing(worker: str) -> None:
     """Claim one job and die inside its effects, after a row was written."""
     from engine.domain.jobs import QUEUES
-    from engine.services import jobs
+    from engine.services.jobs import jobs
 
     claim = jobs.claim(QUEUES, worker=worker, lease_s=0.5)
     assert claim is not None

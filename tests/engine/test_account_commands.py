@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from engine.models import User
-from engine.services import api_tokens, users
+from engine.services.people import api_tokens, users
 from tests import factories
 
 pytestmark = pytest.mark.django_db

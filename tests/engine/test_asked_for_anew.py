@@ -10,7 +10,10 @@ from engine.domain.jobs import QUEUES
 from engine.domain.states import ModelFamily, ModelVersionStatus, StageStatus
 from engine.models import ModelVersion, Project
 from engine.selectors.stages import active_stage
-from engine.services import assignments, jobs, model_versions, proposals, stages
+from engine.services.jobs import jobs, proposals
+from engine.services.masks import assignments
+from engine.services.models import model_versions
+from engine.services.projects import stages
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,8 @@ from django.utils import timezone
 from engine.domain.errors import Conflict, NotAllowed
 from engine.models import Assignment, Project, User
 from engine.selectors.queue import next_images
-from engine.services import assignments, images
+from engine.services.images import images
+from engine.services.masks import assignments
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from engine import checks
 from engine.models import Project, User
-from engine.services import users
+from engine.services.people import users
 from tests import factories
 
 
@@ -66,7 +66,7 @@ def test_the_demo_says_when_the_starter_is_missing_and_takes_it_later(samples: P
 
 def test_the_shipped_samples_are_sane_photos() -> None:
     from engine.management.commands.create_demo import SAMPLES_DIR
-    from engine.services.photos import decode_photo
+    from engine.services.images.sandboxed_decode import decode_photo
 
     photos = sorted(SAMPLES_DIR.glob("*.jpg"))
     assert len(photos) >= 5

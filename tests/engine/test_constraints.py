@@ -33,7 +33,8 @@ from engine.models import (
     Project,
     SignInFailure,
 )
-from engine.services import api_tokens, invitations, jobs
+from engine.services.jobs import jobs
+from engine.services.people import api_tokens, invitations
 from tests import factories
 
 pytestmark = pytest.mark.django_db

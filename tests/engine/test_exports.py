@@ -20,8 +20,10 @@ from engine.domain.jobs import QUEUES
 from engine.domain.proposals import Proposal
 from engine.domain.states import MaskSource
 from engine.models import Export, Mask, Project
-from engine.services import assignments, export_plan, exports, jobs, masks, packed_masks
-from engine.services.shapes import rle_of
+from engine.services.datasets import export_plan, exports
+from engine.services.jobs import jobs
+from engine.services.masks import assignments, masks, packed_masks
+from engine.services.masks.shapes import rle_of
 from masks.rle import Rle
 from tests import factories
 

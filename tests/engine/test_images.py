@@ -15,9 +15,9 @@ from PIL import Image as PillowImage
 from engine import image_decode, storage
 from engine.domain.errors import InvalidInput, NotAllowed
 from engine.models import Image, Project
-from engine.services import images, photos
-from engine.services.photos import decode_photo
-from sam.photos import read_photo
+from engine.services.images import images, sandboxed_decode
+from engine.services.images.sandboxed_decode import decode_photo
+from sam.image_files import read_photo
 from tests import factories
 
 Pixels = Any
@@ -221,7 +221,7 @@ def test_a_child_that_exceeds_its_limits_is_a_refusal(
     script = tmp_path / "dies.py"
     script.write_text("import os; os.abort()")
     monkeypatch.setattr(image_decode, "__file__", str(script))
-    monkeypatch.setattr(photos, "_POOL", photos._Pool())
+    monkeypatch.setattr(sandboxed_decode, "_POOL", sandboxed_decode._Pool())
 
     assert "too much memory or time" in refused(b"anything")
 

@@ -18,8 +18,9 @@ from engine.domain.jobs import QUEUES
 from engine.models import DatasetImport, Image, Mask, MaskRevision, Project
 from engine.selectors import progress
 from engine.selectors.masks import confirmed_masks
-from engine.services import imports, jobs
-from engine.services.shapes import rle_of
+from engine.services.datasets import imports
+from engine.services.jobs import jobs
+from engine.services.masks.shapes import rle_of
 from masks.rle import Rle
 from tests import factories
 from tests.engine import archives

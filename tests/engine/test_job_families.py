@@ -10,7 +10,8 @@ from engine.domain.errors import Conflict, NotReady
 from engine.domain.jobs import QUEUES, URGENT, JobKind
 from engine.models import Image, Job, Project
 from engine.selectors.images import for_project
-from engine.services import embeddings, jobs
+from engine.services.images import embeddings
+from engine.services.jobs import jobs
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -135,7 +136,7 @@ def test_images_are_embedded_in_the_order_in_which_people_get_them(project: Proj
     (done,) = factories.label_images(project, num_images=1)
     with_masks, first, second = (factories.make_image(project) for _ in range(3))
     annotator = factories.make_user()
-    from engine.services import assignments
+    from engine.services.masks import assignments
 
     held = assignments.lease_image(with_masks, annotator=annotator)
     factories.save(held)

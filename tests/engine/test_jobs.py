@@ -13,7 +13,7 @@ from engine.domain.errors import Conflict, InvalidInput, NotAllowed
 from engine.domain.jobs import QUEUES, JobKind
 from engine.domain.states import JobStatus
 from engine.models import Job, JobAttempt, Project
-from engine.services import jobs
+from engine.services.jobs import jobs
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from engine.domain.states import ModelVersionStatus
 from engine.models import Project
 from engine.selectors.stages import active_policy
-from engine.services import model_versions
+from engine.services.models import model_versions
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from django.utils import timezone
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from engine.domain.ids import uuid7
 from engine.models import Assignment, Image, MaskRevision, Project, StateChange
-from engine.services import assignments, masks
+from engine.services.masks import assignments, masks
 from masks.rle import Rle
 from tests import factories
 from tests.factories import click, save, square

@@ -28,7 +28,8 @@ from engine.domain.sign_in import SIGN_IN_THROTTLES, Throttled
 from engine.domain.states import Role
 from engine.models import ApiToken, Invitation, Membership, Project, StateChange, User
 from engine.selectors.members import projects_of, role_in
-from engine.services import api_tokens, assignments, invitations, masks, members, users
+from engine.services.masks import assignments, masks
+from engine.services.people import api_tokens, invitations, members, users
 from tests import factories
 from tests.engine.test_races import in_threads
 

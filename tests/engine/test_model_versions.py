@@ -17,7 +17,10 @@ from engine.domain.jobs import QUEUES, URGENT
 from engine.domain.states import ModelFamily
 from engine.models import Embedding, Project, Snapshot
 from engine.selectors.models import missing_parts
-from engine.services import assignments, embeddings, jobs, masks, model_versions, snapshots
+from engine.services.images import embeddings
+from engine.services.jobs import jobs
+from engine.services.masks import assignments, masks
+from engine.services.models import model_versions, snapshots
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -86,7 +89,7 @@ def test_a_snapshot_remembers_what_led_to_a_refined_mask_from_the_start(project:
 
 
 def test_training_reads_the_manifest(project: Project) -> None:
-    manifest = pytest.importorskip("training.manifest")
+    manifest = pytest.importorskip("training.data.manifest")
     factories.label_images(project, num_images=2)
 
     snapshot = snapshots.freeze_snapshot(project)

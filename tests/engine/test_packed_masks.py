@@ -12,7 +12,7 @@ from engine.domain.proposals import Proposal
 from engine.domain.states import MaskSource
 from engine.models import AutomaticMask, AutomaticRun, Image, Mask, MaskRevision, ModelVersion
 from engine.selectors import progress, queue
-from engine.services import assignments, masks, packed_masks
+from engine.services.masks import assignments, masks, packed_masks
 from tests import factories
 
 pytestmark = pytest.mark.django_db

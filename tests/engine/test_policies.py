@@ -13,7 +13,8 @@ from engine.domain.states import ModelFamily
 from engine.models import EngineStage, Project, StateChange
 from engine.selectors.queue import next_images
 from engine.selectors.stages import active_policy, active_stage
-from engine.services import jobs, policies, stages
+from engine.services.jobs import jobs
+from engine.services.projects import policies, stages
 from tests import factories
 
 
@@ -142,7 +143,7 @@ def test_a_stage_that_keeps_draining_keeps_its_work(project: Project) -> None:
     factories.make_version(project, family=ModelFamily.OBJECT_DETECTOR, has_decoder=False)
     image = factories.make_image(project)
     advance(project)
-    from engine.services import assignments
+    from engine.services.masks import assignments
 
     held = assignments.lease_image(image, annotator=factories.make_user())
 
@@ -159,7 +160,7 @@ def test_a_stage_that_keeps_draining_keeps_its_work(project: Project) -> None:
 def test_prefilled_images_are_handed_out_first_in_the_second_stage(project: Project) -> None:
     from engine.domain.proposals import Proposal
     from engine.domain.states import MaskSource
-    from engine.services import masks
+    from engine.services.masks import masks
 
     version = factories.make_version(project)
     bare, prefilled = factories.make_image(project), factories.make_image(project)

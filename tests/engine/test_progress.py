@@ -7,7 +7,7 @@ import pytest
 from engine.domain.proposals import Proposal
 from engine.domain.states import MaskSource
 from engine.selectors.progress import project_figures
-from engine.services import assignments, masks
+from engine.services.masks import assignments, masks
 from tests import factories
 from tests.factories import click, save, square
 

@@ -12,7 +12,9 @@ from engine.domain.jobs import QUEUES, JobKind
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Embedding, ModelVersion, Project, Snapshot
 from engine.selectors.models import serving_version
-from engine.services import embeddings, jobs, model_versions, snapshots
+from engine.services.images import embeddings
+from engine.services.jobs import jobs
+from engine.services.models import model_versions, snapshots
 from tests import factories
 
 pytestmark = pytest.mark.django_db

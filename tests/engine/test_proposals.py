@@ -8,7 +8,7 @@ from engine.domain.policy import Policy
 from engine.domain.proposals import Proposal
 from engine.domain.states import MaskSource
 from engine.models import Image, Mask, ModelVersion
-from engine.services import assignments, masks
+from engine.services.masks import assignments, masks
 from tests import factories
 from tests.factories import square
 

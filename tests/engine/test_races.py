@@ -33,7 +33,10 @@ from engine.models import (
     StateChange,
     User,
 )
-from engine.services import assignments, jobs, policies, schedules
+from engine.services.jobs import jobs
+from engine.services.masks import assignments
+from engine.services.models import schedules
+from engine.services.projects import policies
 from engine.services.transitions import move
 from tests import factories
 

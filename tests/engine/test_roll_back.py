@@ -10,7 +10,8 @@ from engine.domain.errors import Conflict, InvalidInput, NotAllowed
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, Project, StateChange
 from engine.selectors.models import serving_version
-from engine.services import model_versions, stages
+from engine.services.models import model_versions
+from engine.services.projects import stages
 from tests import factories
 
 pytestmark = pytest.mark.django_db

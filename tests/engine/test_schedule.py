@@ -13,7 +13,9 @@ from engine.domain.schedule import Facts, PlanState, RoundSize, plan, round_size
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import ModelVersion, Project
 from engine.selectors.retraining import plan_for
-from engine.services import jobs, model_versions, policies, schedules, stages
+from engine.services.jobs import jobs
+from engine.services.models import model_versions, schedules
+from engine.services.projects import policies, stages
 from tests import factories
 
 NOW = datetime(2030, 1, 2, 12, tzinfo=UTC)

@@ -11,7 +11,9 @@ from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotReady
 from engine.domain.states import ModelFamily
 from engine.models import Assignment, EngineStage, Project
 from engine.selectors.stages import active_stage
-from engine.services import assignments, model_versions, stages
+from engine.services.masks import assignments
+from engine.services.models import model_versions
+from engine.services.projects import stages
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,10 @@ from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Embedding, Job, ModelVersion, Project, StateChange
 from engine.selectors.models import serving_version
 from engine.selectors.starter import offer_for
-from engine.services import embeddings, jobs, model_versions, stages, starters
+from engine.services.images import embeddings
+from engine.services.jobs import jobs
+from engine.services.models import model_versions, starters
+from engine.services.projects import stages
 from engine.services.transitions import move
 from tests import factories
 from tests.engine.test_races import in_threads

@@ -9,7 +9,8 @@ from engine.domain.jobs import QUEUES
 from engine.domain.proposals import Proposal
 from engine.domain.states import JobStatus, MaskSource, MaskStatus, ModelVersionStatus
 from engine.models import Assignment, Image, Mask, ModelVersion, Project
-from engine.services import assignments, jobs, masks, suggestions
+from engine.services.jobs import jobs
+from engine.services.masks import assignments, masks, suggestions
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed
 from engine.models import SignInToken
-from engine.services import users
+from engine.services.people import users
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -21,7 +21,7 @@ def apply() -> None:
 def _forget_the_fence() -> None:
     """Let whoever runs a job's code finish it, as if only its state were checked."""
     from engine.models import Job
-    from engine.services import jobs
+    from engine.services.jobs import jobs
     from engine.services.transitions import move
 
     def ours(claim: jobs.ClaimedJob) -> Any:
@@ -38,7 +38,7 @@ def _forget_the_fence() -> None:
 def _make_ids_here() -> None:
     """Let the server name masks and revisions: a repeated save is then a new one."""
     from engine.domain.ids import uuid7
-    from engine.services import masks
+    from engine.services.masks import masks
 
     save_mask = masks.save_mask
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 def write_starter(folder: Path) -> Path:
     """Write it in a moment: nothing is trained, masks mean nothing."""
-    from sam import checkpoints, onnx_export
-    from sam.model import build
+    from sam.checkpoints import checkpoint_files
+    from sam.export import onnx_decoder
+    from sam.modeling.model import build
 
     folder.mkdir(parents=True, exist_ok=True)
     model = build("tiny", seed=0)
-    metadata = {"encoder_sha256": checkpoints.encoder_sha256(model)}
-    checkpoints.save(model, folder / "starter.safetensors", metadata)
-    onnx_export.export_decoder(model, folder / "decoder.onnx")
+    metadata = {"encoder_sha256": checkpoint_files.encoder_sha256(model)}
+    checkpoint_files.save(model, folder / "starter.safetensors", metadata)
+    onnx_decoder.export_decoder(model, folder / "decoder.onnx")
     return folder

@@ -33,7 +33,10 @@ def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
     from engine.domain.jobs import JobKind
     from engine.domain.states import Role
     from engine.models import Job
-    from engine.services import images, jobs, members, policies, projects, users
+    from engine.services.images import images
+    from engine.services.jobs import jobs
+    from engine.services.people import members, users
+    from engine.services.projects import policies, projects
     from tests.workers.photos import disc_photo
 
     lead = users.create_user("lead", role=Role.LEAD)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from masks import close_ups, seeds
 from masks.rle import Rle
 from sam.coordinates import Frame, as_tensor
+from sam.prompting.selection import choose
 from sam.prompts import Decoded, Prompts
-from sam.selection import choose
 
 FOLDER = Path(__file__).parent
 FRAMES = [  # (image height, image width), model side

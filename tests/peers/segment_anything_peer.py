@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sam.config import DecoderConfig, SamConfig, VitConfig
-from sam.features import ImageFeatures
-from sam.model import Prompts, Sam
+from sam.modeling.config import DecoderConfig, SamConfig, VitConfig
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Prompts, Sam
 from tests.peers import weights
 from tests.peers.torchvision_stand_in import standing_in
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 import transformers
 
-from sam.config import VitConfig
-from sam.model import Sam
+from sam.modeling.config import VitConfig
+from sam.modeling.model import Sam
 from tests.peers import weights
 
 

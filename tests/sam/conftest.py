@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sam.model import Sam, build
-from sam.predictor import Predictor
+from sam.modeling.model import Sam, build
+from sam.prompting.predictor import Predictor
 
 
 @pytest.fixture(scope="session", params=["tiny", "tiny_vit"])

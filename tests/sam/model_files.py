@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sam.checkpoints import save
-from sam.model import build
+from sam.checkpoints.checkpoint_files import save
+from sam.modeling.model import build
 
 
 class _Trap:

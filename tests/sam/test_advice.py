@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam.advice import AdviceError, advice_in, advice_of, advised, carried_on, write_advice
-from sam.automatic_settings import PAPER_ENGINE, RELEASED
-from sam.checkpoints import encoder_sha256, load, read_header, save
-from sam.model import build
+from sam.automatic.automatic_settings import PAPER_ENGINE, RELEASED
+from sam.automatic.recommended_settings import (
+    AdviceError,
+    advice_in,
+    advice_of,
+    advised,
+    carried_on,
+    write_advice,
+)
+from sam.checkpoints.checkpoint_files import encoder_sha256, load, read_header, save
+from sam.modeling.model import build
 
 
 def test_what_is_no_setting_is_left_out_and_later_settings_win() -> None:

@@ -7,10 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from sam.automatic import PAPER_ENGINE, RELEASED, AutomaticSettings, generate, stability_score
+from sam.automatic.mask_generator import (
+    PAPER_ENGINE,
+    RELEASED,
+    AutomaticSettings,
+    generate,
+    stability_score,
+)
 from sam.crops import Crop, grid_points, make_crops, touches_inner_edge
-from sam.features import ImageFeatures
-from sam.model import Decoded, ImageError, Prompts, Sam, build
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Decoded, ImageError, Prompts, Sam, build
 from sam.nms import box_nms
 
 SIZE = 128

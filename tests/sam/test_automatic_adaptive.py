@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from sam.automatic import AutomaticSettings, generate
-from sam.automatic_settings import RELEASED, at_quality
-from sam.checkpoints import load
-from sam.contrast import Surroundings
+from sam.automatic.automatic_settings import RELEASED, at_quality
+from sam.automatic.contrast import Surroundings
+from sam.automatic.mask_generator import AutomaticSettings, generate
+from sam.checkpoints.checkpoint_files import load
 from sam.coordinates import Frame, as_tensor
 from sam.crops import every_second, grid_points
-from sam.model import Decoded, Prompts, Sam
+from sam.modeling.model import Decoded, Prompts, Sam
 from sam.nms import mask_nms
 from tests.sam.test_automatic import SIZE, Painter, blank, run
 from tests.training.blobs import blob_image

@@ -15,10 +15,10 @@ from PIL import Image
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
-from sam.automatic import AutomaticSettings, generate
-from sam.checkpoints import load
-from sam.config import DecoderConfig, SamConfig, VitConfig
-from sam.model import Sam
+from sam.automatic.mask_generator import AutomaticSettings, generate
+from sam.checkpoints.checkpoint_files import load
+from sam.modeling.config import DecoderConfig, SamConfig, VitConfig
+from sam.modeling.model import Sam
 from tests.needs import SHARED_DATA, missing
 from tests.peers import segment_anything_peer as peer
 

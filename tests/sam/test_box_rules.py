@@ -6,17 +6,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sam.box_rules import (
+from sam.modeling.box_rules import (
     BOX_GAIN,
     EDGE_SLOPE,
     MIN_HALF_AXIS_CELLS,
     box_bounds,
     narrow_ovals,
 )
-from sam.features import ImageFeatures
-from sam.model import build
-from sam.prompt_maps import prompt_maps
-from sam.prompt_rules import PromptRules
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import build
+from sam.modeling.prompt_maps import prompt_maps
+from sam.modeling.prompt_rules import PromptRules
 from sam.prompts import Prompts
 
 BOX = torch.tensor([[3.0, 4.0, 13.0, 16.0]])

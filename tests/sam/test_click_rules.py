@@ -11,13 +11,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sam import checkpoints
-from sam.box_rules import EDGE_SLOPE
-from sam.click_rules import HOLE_CELLS, background_bounds, names_an_object
+from sam.checkpoints import checkpoint_files
 from sam.coordinates import Frame, as_tensor
-from sam.model import Prompts, Sam, build
-from sam.predictor import Predictor
-from sam.prompt_rules import PromptRules
+from sam.modeling.box_rules import EDGE_SLOPE
+from sam.modeling.click_rules import HOLE_CELLS, background_bounds, names_an_object
+from sam.modeling.model import Prompts, Sam, build
+from sam.modeling.prompt_rules import PromptRules
+from sam.prompting.predictor import Predictor
 
 STARTER = Path(__file__).parents[2] / "sam" / "starter"
 
@@ -182,7 +182,7 @@ def a_case(image_hw: tuple[int, int], random: np.random.Generator) -> Case:
 
 @pytest.fixture(scope="module")
 def starter() -> Sam:
-    return checkpoints.load(STARTER / "starter.safetensors")
+    return checkpoint_files.load(STARTER / "starter.safetensors")
 
 
 @pytest.mark.parametrize("image_hw", PHOTOS_HW, ids=str)

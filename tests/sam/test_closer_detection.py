@@ -11,11 +11,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sam.closer_detection import Seen, all_detections, detect_closer
 from sam.coordinates import Frame
-from sam.features import ImageFeatures
-from sam.model import Sam
-from sam.object_detector import Detections, ObjectDetector
+from sam.detection.multi_scale import Seen, all_detections, detect_closer
+from sam.detection.object_detector import Detections, ObjectDetector
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Sam
 
 SIDE_PX = 512
 LEAST_SEEN_PX = 8

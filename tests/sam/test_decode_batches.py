@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sam.embeddings import from_bytes, to_bytes
-from sam.features import ImageFeatures
-from sam.model import Prompts, Sam, build
-from sam.predictor import Predictor
+from sam.checkpoints.embedding_files import from_bytes, to_bytes
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Prompts, Sam, build
+from sam.prompting.predictor import Predictor
 from sam.prompts import Decoded
 
 MODELS = {name: build(name, seed=1).eval() for name in ("tiny", "tiny_vit")}

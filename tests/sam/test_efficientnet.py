@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam import checkpoints
-from sam.config import PRESETS, ConfigError, EfficientNetConfig, SamConfig
-from sam.efficientnet import (
+from sam.checkpoints import checkpoint_files
+from sam.export.onnx_encoder import use_onnxruntime
+from sam.modeling.config import PRESETS, ConfigError, EfficientNetConfig, SamConfig
+from sam.modeling.efficientnet import (
     EXPANSIONS,
     STRIDES,
     EfficientNetTrunk,
@@ -20,8 +21,7 @@ from sam.efficientnet import (
     level_widths,
     load_published,
 )
-from sam.model import Sam, build
-from sam.onnx_encoder import use_onnxruntime
+from sam.modeling.model import Sam, build
 from tests.efficientnets import SMALL, published_state, small_starter
 
 
@@ -115,8 +115,8 @@ def test_an_efficientnet_has_seven_stages() -> None:
 def test_a_model_over_it_is_stored_and_read_back(tmp_path: Path) -> None:
     model, images = small_starter(), torch.randn(1, 3, 128, 128)
 
-    checkpoints.save(model, tmp_path / "model.safetensors")
-    again = checkpoints.load(tmp_path / "model.safetensors")
+    checkpoint_files.save(model, tmp_path / "model.safetensors")
+    again = checkpoint_files.load(tmp_path / "model.safetensors")
 
     assert again.config == model.config
     assert torch.equal(again.encode(images).image_embeddings, model.encode(images).image_embeddings)
@@ -150,7 +150,7 @@ def test_pixel_scaling_is_part_of_what_makes_embeddings() -> None:
     other = Sam(replace(model.config, pixel_std=(1.0, 1.0, 1.0)))
     other.load_state_dict(model.state_dict())
 
-    assert checkpoints.encoder_sha256(other) != checkpoints.encoder_sha256(model)
+    assert checkpoint_files.encoder_sha256(other) != checkpoint_files.encoder_sha256(model)
 
 
 def test_an_older_header_without_pixel_scaling_reads_as_imagenet_s() -> None:

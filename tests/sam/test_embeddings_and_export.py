@@ -9,12 +9,13 @@ import pytest
 import torch
 from safetensors.torch import save as to_safetensors
 
-from sam import checkpoints, onnx_export, onnx_weights
-from sam.embeddings import EmbeddingError, encoder_sha256_of, from_bytes, to_bytes
-from sam.features import ImageFeatures
-from sam.model import Prompts, Sam, build
-from sam.onnx_export import ParityError, export_decoder
-from sam.predictor import Predictor
+from sam.checkpoints import checkpoint_files
+from sam.checkpoints.embedding_files import EmbeddingError, encoder_sha256_of, from_bytes, to_bytes
+from sam.export import onnx_decoder, onnx_weights
+from sam.export.onnx_decoder import ParityError, export_decoder
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Prompts, Sam, build
+from sam.prompting.predictor import Predictor
 
 
 @torch.no_grad()
@@ -176,7 +177,7 @@ def test_a_decoder_s_file_says_what_it_takes_and_whose_it_is(
     assert json.loads(notes["pixel_mean"]) == [123.675, 116.28, 103.53]
     assert json.loads(notes["pixel_std"]) == [58.395, 57.12, 57.375]
     assert json.loads(notes["max_exposure_gain"]) == model.config.max_exposure_gain
-    assert notes["encoder_sha256"] == checkpoints.encoder_sha256(model)
+    assert notes["encoder_sha256"] == checkpoint_files.encoder_sha256(model)
     inputs = {item.name: item.shape for item in session.get_inputs()}
     assert {name: inputs[name] for name in shapes} == shapes
     assert ("high_res_features" in shapes) == (preset == "tiny")
@@ -203,9 +204,9 @@ def test_a_decoder_that_answers_differently_is_never_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, other = build("tiny_vit", seed=1), build("tiny_vit", seed=2)
-    wrong = onnx_export._ExportedDecoder(other.eval(), full_resolution=False)
-    export = onnx_export._export
-    monkeypatch.setattr(onnx_export, "_export", lambda _: export(wrong))
+    wrong = onnx_decoder._ExportedDecoder(other.eval(), full_resolution=False)
+    export = onnx_decoder._export
+    monkeypatch.setattr(onnx_decoder, "_export", lambda _: export(wrong))
 
     with pytest.raises(ParityError, match="differs from the model"):
         export_decoder(model, tmp_path / "decoder.onnx")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from sam import official
 from sam.__main__ import main
-from sam.fetch import FetchError, fetch
-from sam.official import OFFICIAL_FILES, OfficialFile, cache_folder
+from sam.checkpoints import official
+from sam.checkpoints.fetch import FetchError, fetch
+from sam.checkpoints.official import OFFICIAL_FILES, OfficialFile, cache_folder
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB
 FULL = Path("/dev/full")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from sam.model import Sam, build
-from sam.onnx_encoder import KEPT_GRAPHS, EngineError, use_onnxruntime
+from sam.export.onnx_encoder import KEPT_GRAPHS, EngineError, use_onnxruntime
+from sam.modeling.model import Sam, build
 from sam.prompts import Prompts
 
 POINTS = torch.tensor([[[60.0, 40.0]], [[20.0, 30.0]]])

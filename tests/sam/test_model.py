@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from sam.config import PRESETS, ConfigError, SamConfig
-from sam.model import ImageError, PromptError, Prompts, Sam, build
+from sam.modeling.config import PRESETS, ConfigError, SamConfig
+from sam.modeling.model import ImageError, PromptError, Prompts, Sam, build
+from sam.prompting.selection import best_of_three, choose
 from sam.prompts import Decoded
-from sam.selection import best_of_three, choose
 
 POINTS = torch.tensor([[[20.0, 30.0], [70.0, 44.0]], [[90.0, 80.0], [5.0, 6.0]]])
 LABELS = torch.tensor([[1, 0], [1, 1]])

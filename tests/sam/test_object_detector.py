@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from sam import object_detector
-from sam.checkpoints import CheckpointError
-from sam.config import PRESETS
+from sam.checkpoints.checkpoint_files import CheckpointError
 from sam.coordinates import Frame
-from sam.features import ImageFeatures
-from sam.model import build
-from sam.object_detector import DetectorConfig, ObjectDetector, decode_boxes
+from sam.detection import object_detector
+from sam.detection.object_detector import DetectorConfig, ObjectDetector, decode_boxes
+from sam.modeling.config import PRESETS
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import build
 
 
 def random_features(config: DetectorConfig, *, seed: int = 0) -> ImageFeatures:
@@ -154,10 +154,10 @@ def test_files_that_are_no_detector_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_sam_checkpoint_is_no_detector(tmp_path: Path) -> None:
-    from sam import checkpoints
+    from sam.checkpoints import checkpoint_files
 
     path = tmp_path / "model.safetensors"
-    checkpoints.save(build("tiny", seed=0), path)
+    checkpoint_files.save(build("tiny", seed=0), path)
 
     with pytest.raises(CheckpointError, match="is no Segloop detector"):
         object_detector.load(path)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sam.config import PRESETS
-from sam.model import Sam
+from sam.modeling.config import PRESETS
+from sam.modeling.model import Sam
 
 
 def blank(preset: str) -> Sam:

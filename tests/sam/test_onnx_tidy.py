@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from sam.onnx_tidy import tidy
+from sam.export.onnx_tidy import tidy
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 

@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sam.config import PRESETS, DecoderConfig, SamConfig, VitConfig
 from sam.coordinates import Frame
-from sam.features import ImageFeatures
-from sam.model import Prompts, Sam
-from sam.predictor import Predictor
+from sam.modeling.config import PRESETS, DecoderConfig, SamConfig, VitConfig
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Prompts, Sam
+from sam.prompting.predictor import Predictor
 from sam.prompts import Decoded
 from tests.peers import segment_anything_peer as peer
 from tests.peers import transformers_peer

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam.photos import MAX_PIXELS, PhotoError, read_photo
+from sam.image_files import MAX_PIXELS, PhotoError, read_photo
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from sam import embeddings
-from sam.embeddings import EmbeddingError
-from sam.features import ImageFeatures
-from sam.model import ImageError, Sam, build
-from sam.predictor import NoImageError, Prediction, Predictor
+from sam.checkpoints import embedding_files
+from sam.checkpoints.embedding_files import EmbeddingError
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import ImageError, Sam, build
+from sam.prompting.predictor import NoImageError, Prediction, Predictor
 
 
 def test_a_click_gives_three_masks_of_the_photo_s_size(predictor: Predictor) -> None:
@@ -203,13 +203,13 @@ def test_an_embedding_that_is_not_of_this_encoder_changes_nothing(
     whole = (tmp_path / "cut").read_bytes()
     (tmp_path / "cut").write_bytes(whole[:-2])
     (tmp_path / "words").write_text("these are only words")
-    mine = embeddings.encoder_sha256_of(whole)
+    mine = embedding_files.encoder_sha256_of(whole)
     features = predictor.features
-    nameless = embeddings.to_bytes(features, encoder_sha256=mine)
+    nameless = embedding_files.to_bytes(features, encoder_sha256=mine)
     (tmp_path / "nameless").write_bytes(nameless)
     small = ImageFeatures(features.image_embeddings[..., :4, :4], features.high_res_features)
     (tmp_path / "small").write_bytes(
-        embeddings.to_bytes(small, encoder_sha256=mine, image_hw=(90, 130))
+        embedding_files.to_bytes(small, encoder_sha256=mine, image_hw=(90, 130))
     )
 
     for name, message in (

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from masks import seeds
-from sam.model import PromptError, Prompts
-from sam.predictor import Predictor
+from sam.modeling.model import PromptError, Prompts
+from sam.prompting.predictor import Predictor
 from tests.sam.test_predictor import BOXES, LABELS, POINTS, assert_same
 
 RAGGED = {

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sam.readout import ConvReadout, Readout
+from sam.modeling.readout import ConvReadout, Readout
 
 CHANNELS, MAPS, HEIGHT, WIDTH = 5, 2, 6, 9
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sam.automatic import stability_score
+from sam.automatic.mask_generator import stability_score
 from sam.coordinates import Frame
-from sam.upscale import Upscaler
+from sam.prompting.upscale import Upscaler
 
 SIZE = 32  # low-resolution cells a side, of a frame of 128 px
 
@@ -88,6 +88,6 @@ def test_plain_and_odd_masks_are_measured_too(logits: Tensor, image_hw: tuple[in
 
 
 def test_many_edge_cells_are_worked_out_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sam.upscale._PIXELS_AT_ONCE", 500)
+    monkeypatch.setattr("sam.prompting.upscale._PIXELS_AT_ONCE", 500)
 
     check(blobs(4, seed=1, noise=6.0), (150, 90), offset=1.0)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from masks.rle import Rle
-from training.manifest import ImageRecord, MaskRecord, write_manifest
+from training.data.manifest import ImageRecord, MaskRecord, write_manifest
 
 
 def blob_image(*, seed: int, side_px: int = 128) -> tuple[np.ndarray, list[np.ndarray]]:

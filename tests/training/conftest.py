@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from sam import checkpoints
-from sam.model import build
+from sam.checkpoints import checkpoint_files
+from sam.modeling.model import build
 
 
 @pytest.fixture
 def sam(tmp_path: Path) -> Path:
     """A tiny model's checkpoint."""
     path = tmp_path / "sam.safetensors"
-    checkpoints.save(build("tiny", seed=0), path)
+    checkpoint_files.save(build("tiny", seed=0), path)
     return path
 
 

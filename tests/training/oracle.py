@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from sam.coordinates import Frame
-from sam.features import ImageFeatures
-from sam.model import Decoded, Prompts, Sam, build
-from training.manifest import read_manifest
-from training.targets import model_masks
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Decoded, Prompts, Sam, build
+from training.data.manifest import read_manifest
+from training.data.targets import model_masks
 
 
 class Oracle(Sam):

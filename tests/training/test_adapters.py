@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from sam.model import build
-from training import adapters
+from sam.modeling.model import build
+from training.finetuning import adapters
 
 
 def test_an_adapter_adds_a_low_rank_product() -> None:

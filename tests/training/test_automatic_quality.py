@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 
 from masks.rle import Rle
-from sam import checkpoints
-from sam.advice import advice_of
-from sam.automatic import AutomaticMask, AutomaticSettings
+from sam.automatic.mask_generator import AutomaticMask, AutomaticSettings
+from sam.automatic.recommended_settings import advice_of
+from sam.checkpoints import checkpoint_files
 from tests.needs import SHARED_DATA, missing
 from tests.training.blobs import write_blobs
 from training.__main__ import main
-from training.automatic_fit import Candidates, fit_automatic
-from training.automatic_quality import AutomaticQuality, blank_images, chosen_images, result_of
-from training.manifest import open_dataset
+from training.data.manifest import open_dataset
+from training.evaluation.automatic_fit import Candidates, fit_automatic
+from training.evaluation.automatic_quality import (
+    AutomaticQuality,
+    blank_images,
+    chosen_images,
+    result_of,
+)
 
 STARTER = Path(__file__).parents[2] / "sam" / "starter" / "starter.safetensors"
 LOOSE = ["points_per_side=4", "pred_iou_thresh=-9", "stability_thresh=0"]
@@ -194,8 +199,8 @@ def test_fit_automatic_writes_the_advice_into_a_copy_of_the_checkpoint(
 ) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=4)
     small, out = tmp_path / "small.safetensors", tmp_path / "fitted.safetensors"
-    model = checkpoints.load(STARTER, image_size_px=256)  # a quarter of the work
-    checkpoints.save(model, small, {"licence": "CC0"})
+    model = checkpoint_files.load(STARTER, image_size_px=256)  # a quarter of the work
+    checkpoint_files.save(model, small, {"licence": "CC0"})
     command = ["fit-automatic", "--checkpoint", str(small), "--data", str(manifest)]
     quick = ["--settings", "points_per_side=8"]
 
@@ -206,7 +211,7 @@ def test_fit_automatic_writes_the_advice_into_a_copy_of_the_checkpoint(
     assert advice["adaptive_grid"] is True
     assert advice["points_per_side"] == 8
     assert 0.2 <= advice["pred_iou_thresh"] < 0.9
-    assert checkpoints.read_header(out).metadata["licence"] == "CC0"
+    assert checkpoint_files.read_header(out).metadata["licence"] == "CC0"
     few = write_blobs(tmp_path / "few", num_train=1)
     command[4] = str(few)
     assert main([*command, "--out", str(tmp_path / "no"), *quick]) == 2

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from training.baselines import BaselineError, flood_fills, grabcut
-from training.sessions import iou
+from training.evaluation.baselines import BaselineError, flood_fills, grabcut
+from training.evaluation.sessions import iou
 
 
 def disc_photo() -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.boundary import boundary_f, outline, tolerance_px
+from training.evaluation.boundary import boundary_f, outline, tolerance_px
 
 
 def square(x0: int, y0: int, x1: int, y1: int, *, side: int = 40) -> np.ndarray:

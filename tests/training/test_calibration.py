@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from sam.features import ImageFeatures
-from sam.model import Decoded, Prompts
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Decoded, Prompts
 from tests.training.blobs import write_blobs
 from tests.training.oracle import Oracle, oracle
-from training.evaluate import Measures, evaluate
-from training.metrics import calibration_of
-from training.report import table
+from training.evaluation.evaluate import Measures, evaluate
+from training.evaluation.metrics import calibration_of
+from training.evaluation.report import table
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from sam import checkpoints, object_detector
-from sam.advice import advice_of
-from sam.model import build
+from sam.automatic.recommended_settings import advice_of
+from sam.checkpoints import checkpoint_files
+from sam.detection import object_detector
+from sam.modeling.model import build
 from tests.training.blobs import write_blobs
 from training.__main__ import main
 
@@ -123,7 +124,7 @@ def test_a_training_carries_on_what_its_start_recommends_for_automatic_masks(
 ) -> None:
     advice = {"pred_iou_thresh": 0.3, "adaptive_grid": True, "full_votes": 3}
     start, out = tmp_path / "start.safetensors", tmp_path / "run"
-    checkpoints.save(build("tiny", seed=0), start, {"automatic": advice})
+    checkpoint_files.save(build("tiny", seed=0), start, {"automatic": advice})
     manifest = write_blobs(tmp_path / "data", num_train=1)
     command = ["train", "--checkpoint", str(start), "--data", str(manifest), "--out", str(out)]
 
@@ -294,7 +295,7 @@ def test_a_model_is_grown_and_trained_in_one_command(
     assert "the encoder of tiny_vit starts from random weights" in told
     assert code == 0
     assert "grown to tiny_vit: encoder: random weights; " in capsys.readouterr().err
-    assert checkpoints.read_header(out / "model.safetensors").config.arch == "tiny_vit"
+    assert checkpoint_files.read_header(out / "model.safetensors").config.arch == "tiny_vit"
 
 
 def test_a_foreign_detector_is_refused_by_name(

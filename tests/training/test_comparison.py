@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from masks.rle import Rle
-from sam.model import build
+from sam.modeling.model import build
 from tests.training.blobs import write_blobs
-from training.comparison import ALL, KINDS, compare, probe
-from training.manifest import ImageRecord, ManifestError, MaskRecord, open_dataset
-from training.metrics import MaskScore, Metrics
+from training.data.manifest import ImageRecord, ManifestError, MaskRecord, open_dataset
+from training.evaluation.comparison import ALL, KINDS, compare, probe
+from training.evaluation.metrics import MaskScore, Metrics
 
 
 def image(name: str, sides_px: list[int]) -> ImageRecord:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from training.config import (
+from training.loop.config import (
     LARGE_SCALE_JITTER,
     PAPER_VIT_B,
     PAPER_VIT_H,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.counting import count_true
+from training.losses.counting import count_true
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 512, 2040, 2048])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sam.model import Sam, build
+from sam.modeling.model import Sam, build
 from tests.efficientnets import small_starter
-from training.encoder_layers import (
+from training.finetuning.encoder_layers import (
     drop_path,
     drop_rates,
     learning_rate_shares,

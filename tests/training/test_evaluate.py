@@ -9,21 +9,21 @@ import pytest
 import torch
 
 from masks.rle import Rle
-from sam import checkpoints
+from sam.checkpoints import checkpoint_files
 from sam.coordinates import Frame
-from sam.model import build
+from sam.modeling.model import build
 from tests.training.blobs import write_blobs
 from tests.training.oracle import oracle
-from training.evaluate import Measures, clicks_to, drawn_masks, evaluate, iou, next_click
-from training.manifest import ManifestError, read_manifest
-from training.metrics import (
+from training.data.manifest import ManifestError, read_manifest
+from training.data.targets import model_masks
+from training.evaluation.evaluate import Measures, clicks_to, drawn_masks, evaluate, iou, next_click
+from training.evaluation.metrics import (
     MaskScore,
     Metrics,
     bootstrap_interval,
     paired_difference,
 )
-from training.recall import recall_settings
-from training.targets import model_masks
+from training.evaluation.recall import recall_settings
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_large_photos_are_measured_in_smaller_batches_with_the_same_result(
     blobs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = evaluate(oracle(blobs), blobs)
-    monkeypatch.setattr("training.evaluate.PIXELS_PER_BATCH", 2 * 128 * 128)
+    monkeypatch.setattr("training.evaluation.evaluate.PIXELS_PER_BATCH", 2 * 128 * 128)
     model = oracle(blobs)
 
     parts = evaluate(model, blobs)
@@ -215,7 +215,7 @@ def test_drawn_masks_are_the_same_whatever_their_order(blobs: Path) -> None:
 
 def test_a_checkpoint_file_is_measured_on_its_held_out_side(tmp_path: Path) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=1, num_holdout=2)
-    checkpoints.save(build("tiny", seed=0), tmp_path / "model.safetensors")
+    checkpoint_files.save(build("tiny", seed=0), tmp_path / "model.safetensors")
     heard: list[float] = []
 
     metrics = evaluate(

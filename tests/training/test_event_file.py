@@ -7,7 +7,7 @@ import struct
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from training.event_file import crc32c, event_bytes, start_bytes
+from training.loop.event_file import crc32c, event_bytes, start_bytes
 
 
 def event_class():

@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from sam.photos import read_photo
+from sam.image_files import read_photo
 from tests.training.blobs import write_blobs
-from training.config import TrainConfig
-from training.examples import Example, Mixture, Pool, readable_examples, usable_examples
-from training.features import load_rgb
-from training.loop import never_stop
-from training.manifest import ManifestError, read_manifest
-from training.processes import Processes, alone
+from training.data.examples import Example, Mixture, Pool, readable_examples, usable_examples
+from training.data.features import load_rgb
+from training.data.manifest import ManifestError, read_manifest
+from training.loop.config import TrainConfig
+from training.loop.optimisation import never_stop
+from training.loop.processes import Processes, alone
 
 
 def examples(folder: Path, num: int, *, source: str) -> list[Example]:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam import checkpoints
-from sam.advice import advice_of
-from sam.checkpoints import CheckpointError
-from sam.config import PRESETS, SamConfig, VitConfig
-from sam.model import Sam, build
-from training.grow import grow, write_grown
+from sam.automatic.recommended_settings import advice_of
+from sam.checkpoints import checkpoint_files
+from sam.checkpoints.checkpoint_files import CheckpointError
+from sam.modeling.config import PRESETS, SamConfig, VitConfig
+from sam.modeling.model import Sam, build
+from training.finetuning.grow import grow, write_grown
 
 
 def deeper(config: SamConfig) -> SamConfig:
@@ -76,7 +76,7 @@ def test_an_encoder_that_does_not_fit_is_refused() -> None:
 
 def test_a_grown_start_is_written_the_same_each_time(tmp_path: Path) -> None:
     advice = {"automatic": {"pred_iou_thresh": 0.3}}
-    checkpoints.save(build("tiny", seed=0), tmp_path / "start.safetensors", advice)
+    checkpoint_files.save(build("tiny", seed=0), tmp_path / "start.safetensors", advice)
 
     for name in ("a", "b"):
         growth = write_grown(
@@ -87,5 +87,5 @@ def test_a_grown_start_is_written_the_same_each_time(tmp_path: Path) -> None:
 
     assert growth.has_random_encoder
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    assert checkpoints.load(tmp_path / "a.safetensors").config.arch == "tiny_vit"
+    assert checkpoint_files.load(tmp_path / "a.safetensors").config.arch == "tiny_vit"
     assert advice_of(tmp_path / "a.safetensors") == advice["automatic"]

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from sam.features import ImageFeatures
-from sam.model import Sam, build
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Sam, build
 from sam.prompts import Decoded, Prompts
-from training.config import InteractiveConfig
-from training.interactive import interactive_loss, low_res_targets
-from training.losses import mask_loss
+from training.loop.config import InteractiveConfig
+from training.losses.interactive import interactive_loss, low_res_targets
+from training.losses.mask_losses import mask_loss
 
 SIZE = 32
 LOW = SIZE // 4

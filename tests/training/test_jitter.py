@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from masks.rle import Rle
-from training.jitter import jittered
+from training.data.jitter import jittered
 
 SIZE = 64
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from sam.model import Sam, build
+from sam.modeling.model import Sam, build
 from training.scenes import LabelledImage
-from training.starter.data import Pool
-from training.starter.judge import (
+from training.starter.calibrate_iou_head import (
     KEPT_NAME,
     JudgeConfig,
     Judged,
@@ -24,6 +23,7 @@ from training.starter.judge import (
     report,
     threshold_like,
 )
+from training.starter.data import Pool
 from training.starter.recipe import JUDGES
 
 CONFIG = JudgeConfig(num_views=4, max_masks=3, holdout_share=0.25, batch_prompts=8)

@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 
 from masks.rle import Rle
-from sam import checkpoints
+from sam.checkpoints import checkpoint_files
 from sam.coordinates import Frame
-from sam.model import build
-from training.evaluate import evaluate
-from training.features import FeatureStore, load_image
-from training.looking_closer import look_closer
-from training.manifest import ImageRecord, MaskRecord, write_manifest
-from training.sessions import Session
+from sam.modeling.model import build
+from training.data.crop_dataset import look_closer
+from training.data.features import FeatureStore, load_image
+from training.data.manifest import ImageRecord, MaskRecord, write_manifest
+from training.evaluation.evaluate import evaluate
+from training.evaluation.sessions import Session
 
 SMALL = [(20, 30), (28, 40), (230, 200)]  # left, top; 12 x 10 px each, of a photo of 256 px
 
@@ -122,7 +122,7 @@ def test_an_evaluation_prompts_small_objects_in_their_squares(
     photo: ImageRecord, tmp_path: Path
 ) -> None:
     model = build("tiny", seed=0).eval()
-    checkpoints.save(model, tmp_path / "model.safetensors")
+    checkpoint_files.save(model, tmp_path / "model.safetensors")
     manifest = tmp_path / "manifest.jsonl"
     write_manifest(manifest, images=[photo])
 

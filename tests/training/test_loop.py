@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from training.loop import LoopSettings, learning_rate_share, step_generator
+from training.loop.optimisation import LoopSettings, learning_rate_share, step_generator
 
 
 def settings(**changes: object) -> LoopSettings:

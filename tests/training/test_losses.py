@@ -7,7 +7,14 @@ import math
 import pytest
 import torch
 
-from training.losses import dice_loss, focal_loss, iou_loss, mask_iou, mask_loss, order_loss
+from training.losses.mask_losses import (
+    dice_loss,
+    focal_loss,
+    iou_loss,
+    mask_iou,
+    mask_loss,
+    order_loss,
+)
 
 LOG_2 = math.log(2)
 

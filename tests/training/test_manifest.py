@@ -10,7 +10,13 @@ import pytest
 from PIL import Image
 
 from masks.rle import Rle
-from training.manifest import ManifestError, from_coco, open_dataset, read_manifest, write_manifest
+from training.data.manifest import (
+    ManifestError,
+    from_coco,
+    open_dataset,
+    read_manifest,
+    write_manifest,
+)
 
 
 def make_image(path: Path, *, height_px: int = 20, width_px: int = 30) -> Path:

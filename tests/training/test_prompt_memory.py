@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 
 from masks.rle import Rle
-from sam.model import Sam, build
-from sam.predictor import Predictor
+from sam.modeling.model import Sam, build
+from sam.prompting.predictor import Predictor
 from tests.training.blobs import write_blobs
-from training.features import load_rgb
-from training.manifest import ImageRecord, open_dataset, write_manifest
-from training.prompt_memory import MASKS_PER_IMAGE, compare_memory, replay_memory, sequence_of
-from training.sessions import iou
+from training.data.features import load_rgb
+from training.data.manifest import ImageRecord, open_dataset, write_manifest
+from training.evaluation.prompt_memory import (
+    MASKS_PER_IMAGE,
+    compare_memory,
+    replay_memory,
+    sequence_of,
+)
+from training.evaluation.sessions import iou
 
 
 def point(x_px: float, y_px: float, label: int = 1) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.prompts import (
+from training.losses.simulated_prompts import (
     Pass,
     boxes_of_masks,
     clicks_in,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from masks.rle import Rle
-from sam.automatic import AutomaticMask
-from training.recall import average_recalls, recall_settings
+from sam.automatic.mask_generator import AutomaticMask
+from training.evaluation.recall import average_recalls, recall_settings
 
 
 def rle(x0: int, x1: int) -> Rle:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam.model import build
+from sam.modeling.model import build
 from tests.training.blobs import write_blobs
-from training.evaluate import evaluate
-from training.samples import Samples
+from training.evaluation.evaluate import evaluate
+from training.evaluation.samples import Samples
 
 
 @pytest.mark.parametrize(

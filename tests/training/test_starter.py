@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from sam import checkpoints
-from sam.checkpoints import CheckpointError
-from sam.click_maps import ClickMaps
-from sam.config import PRESETS
-from sam.features import ImageFeatures
-from sam.model import Sam, build
+from sam.checkpoints import checkpoint_files
+from sam.checkpoints.checkpoint_files import CheckpointError
+from sam.modeling.click_maps import ClickMaps
+from sam.modeling.config import PRESETS
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Sam, build
 from sam.prompts import Prompts
 from tests.training.squares import squares_pool
 from training.starter import batches as starter_batches
@@ -154,7 +154,7 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(pool: Pool, tmp_path: Path)
 def test_a_run_begins_with_the_weights_it_is_given(pool: Pool, tmp_path: Path) -> None:
     start = tmp_path / "start.safetensors"
     given = build("starter", seed=5)
-    checkpoints.save(given, start, {"automatic": {"pred_iou_thresh": 0.4}})
+    checkpoint_files.save(given, start, {"automatic": {"pred_iou_thresh": 0.4}})
     out = tmp_path / "run"
     out.mkdir()
 
@@ -163,9 +163,9 @@ def test_a_run_begins_with_the_weights_it_is_given(pool: Pool, tmp_path: Path) -
 
     learnt = dict(torch.load(out / STATE_NAME, weights_only=True)["model"])
     assert all(torch.equal(learnt[name], parameter) for name, parameter in given.named_parameters())
-    served = checkpoints.load(out / EXPORT_NAME)
+    served = checkpoint_files.load(out / EXPORT_NAME)
     assert served.config == PRESETS["starter"]  # trained at 64 px, served at its own size
-    header = checkpoints.read_header(out / EXPORT_NAME)
+    header = checkpoint_files.read_header(out / EXPORT_NAME)
     assert header.metadata["automatic"] == {"pred_iou_thresh": 0.4}
     assert header.metadata["step"] >= 1
 

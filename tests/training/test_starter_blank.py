@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sam.model import build
+from sam.modeling.model import build
 from sam.prompts import Prompts
 from training.starter.blank import blank_images, blank_loss
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sam import checkpoints, object_detector
+from sam.checkpoints import checkpoint_files
 from sam.coordinates import Frame
-from sam.model import build
+from sam.detection import object_detector
+from sam.modeling.model import build
 from tests.training.blobs import blob_image
-from training.detector_config import DetectorTrainConfig
-from training.loop import TrainStopped
-from training.run_folder import TrainError
+from training.detector.detector_config import DetectorTrainConfig
+from training.loop.optimisation import TrainStopped
+from training.loop.run_folder import TrainError
 from training.scenes.labelled import LabelledImage, pack_layers
 from training.starter import detector as starter_detector
 from training.starter.batches import in_order
@@ -133,7 +134,7 @@ def test_a_detector_of_another_encoder_lends_its_weights(
     pool: Pool, sam: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.safetensors"
-    checkpoints.save(build("tiny", seed=9), other)
+    checkpoint_files.save(build("tiny", seed=9), other)
     (_, lent) = trained(pool, other, tmp_path / "before")
     still = replace(
         QUICK,
@@ -147,8 +148,8 @@ def test_a_detector_of_another_encoder_lends_its_weights(
 
     ours, theirs = load_file(begun), load_file(lent)
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-6) for name in ours)
-    assert object_detector.load(begun).config.encoder_sha256 == checkpoints.encoder_sha256(
-        checkpoints.load(sam)
+    assert object_detector.load(begun).config.encoder_sha256 == checkpoint_files.encoder_sha256(
+        checkpoint_files.load(sam)
     )
 
 
@@ -164,8 +165,8 @@ def test_it_learns_to_find_blobs_in_photos_it_never_saw(sam: Path, tmp_path: Pat
     (path,) = trained(pool_of(range(24), tmp_path), sam, tmp_path / "run", config=config)
 
     detector = object_detector.load(path)
-    model = checkpoints.load(sam)
-    assert detector.config.encoder_sha256 == checkpoints.encoder_sha256(model)
+    model = checkpoint_files.load(sam)
+    assert detector.config.encoder_sha256 == checkpoint_files.encoder_sha256(model)
     assert detector.config.object_side_px is None  # it has learned from photos of all kinds
     assert 0.05 < detector.config.score_thresh < 0.95
     num_found = 0

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from sam import checkpoints
-from sam.model import build
+from sam.checkpoints import checkpoint_files
+from sam.modeling.model import build
 from tests.training.squares import squares_pool
-from training.manifest import ManifestError
+from training.data.manifest import ManifestError
 from training.scenes import LabelledImage
 from training.starter.data import HELD_BACK_EVERY, Pool, ViewSettings
 from training.starter.pack import pack
@@ -28,7 +28,7 @@ BRIEF = tuple(
 def test_phases_follow_each_other_and_are_not_done_twice(tmp_path: Path) -> None:
     pool, out = squares_pool(tmp_path), tmp_path / "run"
     start = tmp_path / "start.safetensors"
-    checkpoints.save(build("starter", seed=5), start, {"automatic": {"pred_iou_thresh": 0.4}})
+    checkpoint_files.save(build("starter", seed=5), start, {"automatic": {"pred_iou_thresh": 0.4}})
     config = StarterConfig(
         start=start, views=ViewSettings(batch_images=2, max_masks=2), log_every_steps=1
     )
@@ -37,14 +37,14 @@ def test_phases_follow_each_other_and_are_not_done_twice(tmp_path: Path) -> None
 
     assert path == out / EXPORT_NAME
     assert path.read_bytes() == (out / PHASES[-1].name / EXPORT_NAME).read_bytes()
-    assert checkpoints.read_header(path).metadata["automatic"] == {"pred_iou_thresh": 0.4}
-    small = checkpoints.load(out / "small" / EXPORT_NAME)
+    assert checkpoint_files.read_header(path).metadata["automatic"] == {"pred_iou_thresh": 0.4}
+    small = checkpoint_files.load(out / "small" / EXPORT_NAME)
     begun = torch.load(out / "large" / STATE_NAME, weights_only=True)
     assert begun["step"] >= 1
     moved = begun["model"]["prompt_encoder.no_mask_embed.weight"]
     assert (moved - small.prompt_encoder.no_mask_embed.weight).abs().max() < 0.1  # went on from it
     encoders = [
-        checkpoints.encoder_sha256(checkpoints.load(out / name / EXPORT_NAME))
+        checkpoint_files.encoder_sha256(checkpoint_files.load(out / name / EXPORT_NAME))
         for name in ("small", "large", "decoder")
     ]
     assert encoders[0] != encoders[1] == encoders[2]  # the last phase is the decoder's alone

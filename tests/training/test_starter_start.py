@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam.checkpoints import CheckpointError
-from sam.config import PRESETS, EfficientNetConfig, SamConfig
-from sam.efficientnet import EfficientNetTrunk, load_published
-from sam.model import Sam, build
+from sam.checkpoints.checkpoint_files import CheckpointError
+from sam.modeling.config import PRESETS, EfficientNetConfig, SamConfig
+from sam.modeling.efficientnet import EfficientNetTrunk, load_published
+from sam.modeling.model import Sam, build
 from sam.prompts import Prompts
 from tests.efficientnets import SMALL, published_state
 from training.starter.new_maps import MASK_LOGITS

@@ -17,13 +17,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sam import checkpoints
+from sam.checkpoints import checkpoint_files
 from tests.needs import missing
 from tests.training.blobs import write_blobs
 from tests.training.runs import losses, same_weights
 from training.__main__ import main
-from training.command import STOPPED
-from training.config import InteractiveConfig, TrainConfig
+from training.command_line import STOPPED
+from training.loop.config import InteractiveConfig, TrainConfig
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -252,12 +252,12 @@ def test_a_full_file_system_is_told_in_one_line(
 
 
 def test_a_recipe_of_the_paper_runs_small(tmp_path: Path, start: Path, manifest: Path) -> None:
-    from training.config import PAPER_VIT_B
-    from training.train import train
+    from training.finetuning.train import train
+    from training.loop.config import PAPER_VIT_B
 
     config = replace(PAPER_VIT_B, num_steps=2, images_per_step=2, jitter_scale=(0.5, 2.0))
 
     result = train(config, manifest, start, tmp_path / "run")
 
     assert result.metrics["num_steps"] == 2
-    assert result.encoder_sha256 != checkpoints.encoder_sha256(checkpoints.load(start))
+    assert result.encoder_sha256 != checkpoint_files.encoder_sha256(checkpoint_files.load(start))

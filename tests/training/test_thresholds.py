@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from masks.rle import Rle
-from training.thresholds import UNKNOWN_WEIGHT, Answer, answers_of, fit
+from training.detector.thresholds import UNKNOWN_WEIGHT, Answer, answers_of, fit
 
 
 def answer(

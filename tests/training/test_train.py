@@ -15,16 +15,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sam import checkpoints, embeddings
-from sam.checkpoints import CheckpointError
-from sam.model import Sam, build
+from sam.checkpoints import checkpoint_files, embedding_files
+from sam.checkpoints.checkpoint_files import CheckpointError
+from sam.modeling.model import Sam, build
 from tests.training.blobs import write_blobs
 from tests.training.runs import losses, same_weights
-from training.config import InteractiveConfig, Trainable, TrainConfig
-from training.features import FeatureStore
-from training.manifest import ManifestError, read_manifest, write_manifest
-from training.run_folder import TrainError
-from training.train import TrainStopped, train
+from training.data.features import FeatureStore
+from training.data.manifest import ManifestError, read_manifest, write_manifest
+from training.finetuning.train import TrainStopped, train
+from training.loop.config import InteractiveConfig, Trainable, TrainConfig
+from training.loop.run_folder import TrainError
 
 QUICK = TrainConfig(
     num_steps=6,
@@ -62,7 +62,7 @@ def test_training_lowers_the_loss_and_leaves_a_model_and_its_decoder(
     assert (result.metrics["num_images"], result.metrics["num_masks"]) == (3, 9)
     assert heard == sorted(heard)
     assert heard[-1] == 1.0
-    assert isinstance(checkpoints.load(result.checkpoint_path), Sam)
+    assert isinstance(checkpoint_files.load(result.checkpoint_path), Sam)
     session = onnxruntime.InferenceSession(str(result.decoder_path))
     assert [output.name for output in session.get_outputs()] == ["low_res_masks", "iou_predictions"]
 
@@ -78,7 +78,7 @@ def test_training_the_decoder_keeps_stored_features_valid(
     changed = {name for name in after if not torch.equal(before[name], after[name])}
     assert changed
     assert not any(name.startswith("image_encoder.") for name in changed)
-    assert result.encoder_sha256 == checkpoints.encoder_sha256(checkpoints.load(start))
+    assert result.encoder_sha256 == checkpoint_files.encoder_sha256(checkpoint_files.load(start))
 
 
 def test_training_everything_changes_the_encoder_and_says_so(
@@ -86,9 +86,9 @@ def test_training_everything_changes_the_encoder_and_says_so(
 ) -> None:
     result = train(replace(QUICK, trainable="all"), manifest, start, tmp_path / "run")
 
-    trained = checkpoints.encoder_sha256(checkpoints.load(result.checkpoint_path))
+    trained = checkpoint_files.encoder_sha256(checkpoint_files.load(result.checkpoint_path))
     assert result.encoder_sha256 == trained
-    assert trained != checkpoints.encoder_sha256(checkpoints.load(start))
+    assert trained != checkpoint_files.encoder_sha256(checkpoint_files.load(start))
 
 
 class StopAfter:
@@ -206,7 +206,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
     model = build("tiny", seed=0)
     with torch.no_grad():
         model.mask_decoder.iou_token.weight.fill_(3e38)  # finite, or loading would refuse it
-    checkpoints.save(model, start)
+    checkpoint_files.save(model, start)
 
     with pytest.raises(TrainError, match=r"step 1: the loss is (nan|inf); the step was not taken"):
         train(QUICK, manifest, start, tmp_path / "run")
@@ -227,7 +227,7 @@ def store_features(manifest: Path, *, model: Sam, folder: Path, scale: float = 1
         )
         path = folder / f"{image.image_id}.safetensors"
         path.write_bytes(
-            embeddings.to_bytes(changed, encoder_sha256=checkpoints.encoder_sha256(model))
+            embedding_files.to_bytes(changed, encoder_sha256=checkpoint_files.encoder_sha256(model))
         )
         records.append(replace(image, features_path=path))
     named = folder / "manifest.jsonl"
@@ -238,7 +238,7 @@ def store_features(manifest: Path, *, model: Sam, folder: Path, scale: float = 1
 def test_stored_features_of_the_same_encoder_are_used(
     tmp_path: Path, start: Path, manifest: Path
 ) -> None:
-    model = checkpoints.load(start)
+    model = checkpoint_files.load(start)
     honest = store_features(manifest, model=model, folder=tmp_path / "a")
     doctored = store_features(manifest, model=model, folder=tmp_path / "b", scale=0.5)
 
@@ -320,15 +320,15 @@ def test_the_saved_weights_lie_between_the_start_and_what_was_trained(
 def test_what_stands_still_keeps_its_bits_when_averaged(
     tmp_path: Path, start: Path, manifest: Path
 ) -> None:
-    model = checkpoints.load(start)
+    model = checkpoint_files.load(start)
     with torch.no_grad():
         next(model.image_encoder.parameters()).flatten()[0] = -0.0
-    checkpoints.save(model, tmp_path / "signed.safetensors", {})
+    checkpoint_files.save(model, tmp_path / "signed.safetensors", {})
     config = replace(QUICK, num_steps=2, start_share=0.25)
 
     result = train(config, manifest, tmp_path / "signed.safetensors", tmp_path / "run")
 
-    assert result.encoder_sha256 == checkpoints.encoder_sha256(model)
+    assert result.encoder_sha256 == checkpoint_files.encoder_sha256(model)
 
 
 def test_an_older_set_is_mixed_in_and_belongs_to_the_run(
@@ -364,7 +364,7 @@ def test_masks_of_nearly_everything_are_left_out(
     tmp_path: Path, start: Path, manifest: Path
 ) -> None:
     from masks.rle import Rle
-    from training.manifest import MaskRecord
+    from training.data.manifest import MaskRecord
 
     (image, *_) = read_manifest(manifest).images
     everything = MaskRecord(mask_id="all", rle=Rle.encode(np.ones(image.image_hw, dtype=bool)))

@@ -10,24 +10,30 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sam import checkpoints, object_detector
-from sam.model import build
-from sam.object_detector import DetectorConfig, ObjectDetector
+from sam.checkpoints import checkpoint_files
+from sam.detection import object_detector
+from sam.detection.object_detector import DetectorConfig, ObjectDetector
+from sam.modeling.model import build
 from tests.sam.test_object_detector import random_features
 from tests.training.blobs import write_blobs
-from training.detector_config import DetectorTrainConfig, steps_for
-from training.detector_loss import FlatOutput, assign_targets, detection_loss, flatten_levels
-from training.detector_metrics import (
+from training.data.manifest import open_dataset
+from training.detector.detector_config import DetectorTrainConfig, steps_for
+from training.detector.detector_loss import (
+    FlatOutput,
+    assign_targets,
+    detection_loss,
+    flatten_levels,
+)
+from training.detector.detector_metrics import (
     ImageDetections,
     balanced_threshold,
     detection_metrics,
     metrics_by_source,
 )
-from training.loop import TrainStopped
-from training.manifest import open_dataset
-from training.report import detector_table
-from training.run_folder import TrainError
-from training.train_detector import train_detector
+from training.detector.train_detector import train_detector
+from training.evaluation.report import detector_table
+from training.loop.optimisation import TrainStopped
+from training.loop.run_folder import TrainError
 
 QUICK = DetectorTrainConfig(
     num_steps=6, images_per_step=2, warmup_steps=2, checkpoint_every_steps=2, width=16
@@ -46,7 +52,9 @@ def test_a_trained_detector_finds_objects_in_photos_it_never_saw(tmp_path: Path,
     assert result.metrics["ap_50"] > 0.5
     detector = object_detector.load(result.checkpoint_path)
     assert 0.05 < detector.config.score_thresh < 0.95
-    assert detector.config.encoder_sha256 == checkpoints.encoder_sha256(checkpoints.load(sam))
+    assert detector.config.encoder_sha256 == checkpoint_files.encoder_sha256(
+        checkpoint_files.load(sam)
+    )
 
 
 @pytest.mark.parametrize("notes", [True, False])
@@ -81,7 +89,7 @@ def test_a_start_detector_of_a_retrained_encoder_lends_its_weights_only(
     manifest = write_blobs(tmp_path / "data", num_train=2, num_holdout=1)
     first = train_detector(QUICK, manifest, sam, None, tmp_path / "first")
     retrained = tmp_path / "retrained.safetensors"
-    checkpoints.save(build("tiny", seed=9), retrained)
+    checkpoint_files.save(build("tiny", seed=9), retrained)
 
     second = train_detector(
         replace(QUICK, num_steps=1, learning_rate=1e-9),
@@ -94,7 +102,9 @@ def test_a_start_detector_of_a_retrained_encoder_lends_its_weights_only(
     before, after = load_file(first.checkpoint_path), load_file(second.checkpoint_path)
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
     config = object_detector.read_header(second.checkpoint_path).config
-    assert config.encoder_sha256 == checkpoints.encoder_sha256(checkpoints.load(retrained))
+    assert config.encoder_sha256 == checkpoint_files.encoder_sha256(
+        checkpoint_files.load(retrained)
+    )
     assert "recall_50_at_100" in second.metrics
     assert not any(name.startswith("start_") for name in second.metrics)
 

@@ -17,7 +17,10 @@ def seed(num_images: str, num_discs: str = "3") -> dict[str, Any]:
     """Make a project with labelled photos of discs."""
     from engine.domain.ids import uuid7
     from engine.domain.states import Role
-    from engine.services import assignments, images, masks, projects, users
+    from engine.services.images import images
+    from engine.services.masks import assignments, masks
+    from engine.services.people import users
+    from engine.services.projects import projects
     from masks.rle import Rle
     from tests.workers.photos import disc_photo
 
@@ -44,7 +47,7 @@ def seed(num_images: str, num_discs: str = "3") -> dict[str, Any]:
 def ingest(first: str, num: str = "1") -> dict[str, Any]:
     """Take in one more photo, or several; the last one is named."""
     from engine.models import Project, User
-    from engine.services import images
+    from engine.services.images import images
     from tests.workers.photos import disc_photo
 
     project, lead = Project.objects.get(), User.objects.get()
@@ -57,7 +60,7 @@ def ingest(first: str, num: str = "1") -> dict[str, Any]:
 def retrain(family: str) -> dict[str, Any]:
     """Ask for a retraining."""
     from engine.models import Project, User
-    from engine.services import model_versions
+    from engine.services.models import model_versions
 
     version, _ = model_versions.request_retrain(
         Project.objects.get(), family=family, actor=User.objects.get()
@@ -68,7 +71,7 @@ def retrain(family: str) -> dict[str, Any]:
 def advance(reason: str) -> dict[str, Any]:
     """Go to the next stage."""
     from engine.models import Project, User
-    from engine.services import stages
+    from engine.services.projects import stages
 
     stage = stages.advance_stage(Project.objects.get(), actor=User.objects.get(), reason=reason)
     return {"stage": stage.kind}

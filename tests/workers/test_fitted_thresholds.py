@@ -11,12 +11,13 @@ import pytest
 from engine.domain.policy import Policy
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import ModelVersion
-from engine.services import model_versions
-from sam import checkpoints, object_detector
+from engine.services.models import model_versions
+from sam.checkpoints import checkpoint_files
+from sam.detection import object_detector
 from tests import factories
 from tests.loop.coco_discs import write_discs
-from training.manifest import ImageRecord, from_coco
-from training.thresholds import Fitted
+from training.data.manifest import ImageRecord, from_coco
+from training.detector.thresholds import Fitted
 from workers.inference.automask import BASE_SETTINGS, settings_for
 from workers.inference.thresholds import (
     AUTOMATIC,
@@ -49,7 +50,7 @@ def sam() -> ModelVersion:
 def test_a_models_automatic_thresholds_are_fitted_on_what_it_finds(
     tiny_starter_dir: Path, discs: tuple[ImageRecord, ...], advice: dict[str, Any]
 ) -> None:
-    model = checkpoints.load(tiny_starter_dir / "starter.safetensors")
+    model = checkpoint_files.load(tiny_starter_dir / "starter.safetensors")
     seen: list[tuple[int, int]] = []
 
     fitted = fit_automatic(
@@ -71,7 +72,7 @@ def test_a_models_automatic_thresholds_are_fitted_on_what_it_finds(
 def test_prefill_thresholds_are_fitted_on_what_the_boxes_bring(
     tiny_starter_dir: Path, discs: tuple[ImageRecord, ...]
 ) -> None:
-    model = checkpoints.load(tiny_starter_dir / "starter.safetensors")
+    model = checkpoint_files.load(tiny_starter_dir / "starter.safetensors")
     detector = object_detector.load(tiny_starter_dir / "detector.safetensors")
 
     seen: list[tuple[int, int]] = []

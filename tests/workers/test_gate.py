@@ -18,10 +18,13 @@ from engine.domain.jobs import JobKind
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import ModelVersion, Project, User
 from engine.selectors.models import serving_version
-from engine.services import jobs, model_versions, projects, users
-from sam import checkpoints
-from sam.model import Sam
-from sam.onnx_export import export_decoder
+from engine.services.jobs import jobs
+from engine.services.models import model_versions
+from engine.services.people import users
+from engine.services.projects import projects
+from sam.checkpoints import checkpoint_files
+from sam.export.onnx_decoder import export_decoder
+from sam.modeling.model import Sam
 from tests.workers.test_tasks import label, run_all
 from workers.run_job import Run, run_next
 from workers.stopping import StopFlag
@@ -80,11 +83,11 @@ def evaluated(version: ModelVersion) -> Run:
 
 def starter_of(project: Project) -> Sam:
     key = serving_version(project, family=SAM).checkpoint_key
-    return checkpoints.load(storage.path_of(key))
+    return checkpoint_files.load(storage.path_of(key))
 
 
 def write(model: Sam, folder: Path) -> tuple[Path, Path]:
-    checkpoints.save(model, folder / "planted.safetensors", {})
+    checkpoint_files.save(model, folder / "planted.safetensors", {})
     export_decoder(model, folder / "planted.onnx")
     return folder / "planted.safetensors", folder / "planted.onnx"
 
@@ -143,7 +146,7 @@ def test_a_bad_model_is_rejected_and_the_reason_said(
 ) -> None:
     before = serving_version(project, family=SAM)
     model = plant(starter_of(project))
-    encoder = checkpoints.encoder_sha256(model)
+    encoder = checkpoint_files.encoder_sha256(model)
     version = candidate(project, lead, *write(model, tmp_path), encoder_sha256=encoder)
 
     run = evaluated(version)
@@ -160,7 +163,7 @@ def test_numbers_that_are_none_never_serve(project: Project, lead: User, tmp_pat
     model = starter_of(project)
     with torch.no_grad():
         model.mask_decoder.iou_prediction_head.layers[-1].weight.fill_(3e38)  # overflows
-    checkpoints.save(model, checkpoint, {})
+    checkpoint_files.save(model, checkpoint, {})
 
     version = candidate(project, lead, checkpoint, decoder)
     run = evaluated(version)
@@ -174,7 +177,7 @@ def test_a_decoder_of_another_model_never_serves(
 ) -> None:
     _, decoder = write(inside_out(starter_of(project)), tmp_path)
     checkpoint = tmp_path / "sound.safetensors"
-    checkpoints.save(starter_of(project), checkpoint, {})
+    checkpoint_files.save(starter_of(project), checkpoint, {})
 
     version = candidate(project, lead, checkpoint, decoder)
     evaluated(version)
@@ -193,15 +196,15 @@ def cut_short(path: Path) -> None:
 
 
 def with_nan(path: Path) -> None:
-    model = checkpoints.load(path)
+    model = checkpoint_files.load(path)
     with torch.no_grad():
         model.mask_decoder.iou_prediction_head.layers[-1].bias.fill_(float("nan"))
-    checkpoints.save(model, path, {})
+    checkpoint_files.save(model, path, {})
 
 
 def of_other_shapes(path: Path) -> None:
     """The header says `tiny`, the weights are another model's."""
-    weights, metadata = load_file(path), checkpoints.read_header(path)
+    weights, metadata = load_file(path), checkpoint_files.read_header(path)
     name = next(name for name in weights if name.endswith("mask_tokens.weight"))
     weights[name] = weights[name][:, ::2].contiguous()
     with safe_open(path, framework="pt") as file:

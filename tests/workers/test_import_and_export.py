@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from engine.models import DatasetImport, Image, Job, Mask, Project
-from engine.services import jobs
+from engine.services.jobs import jobs
 from tests import factories
 from tests.engine import archives
 from tests.needs import SHARED_DATA, missing

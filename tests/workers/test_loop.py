@@ -16,16 +16,11 @@ from engine.domain.states import ModelFamily, Role
 from engine.models import Project, User
 from engine.selectors.models import serving_version
 from engine.selectors.retraining import plan_for
-from engine.services import (
-    assignments,
-    images,
-    model_versions,
-    policies,
-    projects,
-    schedules,
-    stages,
-    users,
-)
+from engine.services.images import images
+from engine.services.masks import assignments
+from engine.services.models import model_versions, schedules
+from engine.services.people import users
+from engine.services.projects import policies, projects, stages
 from tests import factories
 from tests.workers.photos import disc_photo
 from tests.workers.test_tasks import label, run_all

@@ -15,7 +15,10 @@ from engine.domain.jobs import QUEUES
 from engine.domain.states import ModelFamily, Role
 from engine.models import Job
 from engine.selectors.models import serving_version
-from engine.services import assignments, images, projects, users
+from engine.services.images import images
+from engine.services.masks import assignments
+from engine.services.people import users
+from engine.services.projects import projects
 from masks.rle import Rle
 from tests.workers.photos import disc
 from workers.replay.dataset import Photo

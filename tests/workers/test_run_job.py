@@ -15,7 +15,7 @@ from engine.domain.errors import InvalidInput, NotReady
 from engine.domain.jobs import QUEUES, SPECS, JobKind
 from engine.domain.states import JobStatus
 from engine.models import Job, JobAttempt, Project, User
-from engine.services import jobs
+from engine.services.jobs import jobs
 from tests.factories import make_lead, make_project
 from workers import heartbeat, run_job
 from workers.context import Effects, JobContext

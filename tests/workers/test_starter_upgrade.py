@@ -13,8 +13,11 @@ from engine.domain.states import ModelFamily, Role
 from engine.models import Project, User
 from engine.selectors.models import serving_version
 from engine.selectors.starter import offer_for
-from engine.services import embeddings, images, model_versions, projects, stages, starters, users
-from sam import embeddings as embeddings_file
+from engine.services.images import embeddings, images
+from engine.services.models import model_versions, starters
+from engine.services.people import users
+from engine.services.projects import projects, stages
+from sam.checkpoints import embedding_files as embeddings_file
 from tests.workers.photos import disc_photo
 from tests.workers.test_tasks import label, run_all
 from tests.workers.tiny import with_another_encoder

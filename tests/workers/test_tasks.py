@@ -17,21 +17,15 @@ from engine.domain.jobs import QUEUES, JobKind
 from engine.domain.states import JobStatus, ModelFamily, ModelVersionStatus, Role
 from engine.models import AutomaticMask, Image, Job, Mask, ModelVersion, Project, User
 from engine.selectors.models import serving_version
-from engine.services import (
-    assignments,
-    embeddings,
-    exports,
-    images,
-    jobs,
-    masks,
-    model_versions,
-    packed_masks,
-    projects,
-    stages,
-    users,
-)
+from engine.services.datasets import exports
+from engine.services.images import embeddings, images
+from engine.services.jobs import jobs
+from engine.services.masks import assignments, masks, packed_masks
+from engine.services.models import model_versions
+from engine.services.people import users
+from engine.services.projects import projects, stages
 from masks.rle import Rle
-from sam import embeddings as embeddings_file
+from sam.checkpoints import embedding_files as embeddings_file
 from tests.workers.photos import disc_photo
 from workers.inference.embed import load_photo
 from workers.inference.registry import sam_of

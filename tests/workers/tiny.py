@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from masks.rle import Rle
-from sam import checkpoints, object_detector
-from sam.model import build
-from sam.object_detector import ObjectDetector
-from sam.onnx_export import export_decoder
+from sam.checkpoints import checkpoint_files
+from sam.detection import object_detector
+from sam.detection.object_detector import ObjectDetector
+from sam.export.onnx_decoder import export_decoder
+from sam.modeling.model import build
 from tests.workers.photos import disc_photo
-from training.config import InteractiveConfig, TrainConfig
-from training.train import train
+from training.finetuning.train import train
+from training.loop.config import InteractiveConfig, TrainConfig
 
 # So small a model is sure of nothing: keep what it says, so that there are masks to count.
 KEEP_EVERYTHING = {"pred_iou_thresh": -100.0, "stability_thresh": 0.0}
@@ -40,12 +41,12 @@ def write_starter(folder: Path) -> Path:
 
     Takes some seconds: a model with random weights draws masks of all or nothing.
     """
-    model = checkpoints.load(_train_on_discs(folder / "training"))
+    model = checkpoint_files.load(_train_on_discs(folder / "training"))
     metadata: dict[str, Any] = {
-        "encoder_sha256": checkpoints.encoder_sha256(model),
+        "encoder_sha256": checkpoint_files.encoder_sha256(model),
         "automatic": {**KEEP_EVERYTHING, "points_per_side": 6},
     }
-    checkpoints.save(model, folder / "starter.safetensors", metadata)
+    checkpoint_files.save(model, folder / "starter.safetensors", metadata)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         detector = ObjectDetector(object_detector.config_for(model))
@@ -58,11 +59,11 @@ def recommend_points(folder: Path, *, starter: Path, points_per_side: int) -> Pa
     """Copy a starter folder, with another grid for automatic masks: more points take longer."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(starter / "detector.safetensors", folder)
-    header = checkpoints.read_header(starter / "starter.safetensors")
+    header = checkpoint_files.read_header(starter / "starter.safetensors")
     metadata = dict(header.metadata)
     metadata["automatic"] = {**metadata["automatic"], "points_per_side": points_per_side}
-    model = checkpoints.load(starter / "starter.safetensors")
-    checkpoints.save(model, folder / "starter.safetensors", metadata)
+    model = checkpoint_files.load(starter / "starter.safetensors")
+    checkpoint_files.save(model, folder / "starter.safetensors", metadata)
     return folder
 
 
@@ -73,14 +74,14 @@ def with_another_encoder(folder: Path, *, starter: Path, noise: float) -> Path:
     noise: as a share of the weights' mean size; with 1 it sees next to nothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model = checkpoints.load(starter / "starter.safetensors")
+    model = checkpoint_files.load(starter / "starter.safetensors")
     random = torch.Generator().manual_seed(0)
     for parameter in model.image_encoder.parameters():
         size = noise * parameter.abs().mean()
         parameter.add_(size * torch.randn(parameter.shape, generator=random))
-    metadata = dict(checkpoints.read_header(starter / "starter.safetensors").metadata)
-    metadata["encoder_sha256"] = checkpoints.encoder_sha256(model)
-    checkpoints.save(model, folder / "starter.safetensors", metadata)
+    metadata = dict(checkpoint_files.read_header(starter / "starter.safetensors").metadata)
+    metadata["encoder_sha256"] = checkpoint_files.encoder_sha256(model)
+    checkpoint_files.save(model, folder / "starter.safetensors", metadata)
     export_decoder(model, folder / "decoder.onnx")
     detector = object_detector.load(starter / "detector.safetensors")
     reads_it = ObjectDetector(replace(detector.config, encoder_sha256=metadata["encoder_sha256"]))
@@ -91,7 +92,7 @@ def with_another_encoder(folder: Path, *, starter: Path, noise: float) -> Path:
 
 def _train_on_discs(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    checkpoints.save(build("tiny", seed=0), folder / "start.safetensors")
+    checkpoint_files.save(build("tiny", seed=0), folder / "start.safetensors")
     lines = []
     for seed in range(1000, 1006):
         data, masks = disc_photo(seed)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from sam.model import Sam
+from sam.modeling.model import Sam
 from training.starter.data import Pool, ViewSettings, draw_batch
 from training.starter.views import View
 

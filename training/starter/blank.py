@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sam.model import Sam
+from sam.modeling.model import Sam
 from sam.prompts import Prompts
-from training.losses import focal_loss, iou_loss
-from training.precision import step_autocast
+from training.loop.precision import step_autocast
+from training.losses.mask_losses import focal_loss, iou_loss
 
 CLICKS = 3
 FOCAL_WEIGHT = 20.0

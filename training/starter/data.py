@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from training.features import load_rgb
-from training.manifest import ImageRecord, ManifestError, from_coco
+from training.data.features import load_rgb
+from training.data.manifest import ImageRecord, ManifestError, from_coco
 from training.scenes import LabelledImage, SceneAssets, generate_scene
 from training.scenes.labelled import pack_layers
 from training.starter.views import View, draw_view

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sam.click_maps import ClickMaps
-from sam.features import ImageFeatures
-from training.interactive import low_res_targets
-from training.losses import mask_iou, mask_loss
-from training.prompts import boxes_of_masks, clicks_in, noised_boxes
+from sam.modeling.click_maps import ClickMaps
+from sam.modeling.features import ImageFeatures
+from training.losses.interactive import low_res_targets
+from training.losses.mask_losses import mask_iou, mask_loss
+from training.losses.simulated_prompts import boxes_of_masks, clicks_in, noised_boxes
 
 LOSER_SHARE = 0.05
 

@@ -19,28 +19,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam import checkpoints, object_detector
+from sam.checkpoints import checkpoint_files
 from sam.coordinates import Frame
-from sam.features import ImageFeatures
-from sam.model import Sam
-from sam.object_detector import ObjectDetector
-from training.command import ProgressBar, exit_code_of
-from training.detector_config import DetectorTrainConfig
-from training.detector_loss import add_gradients
-from training.detector_metrics import ImageDetections, balanced_threshold
-from training.detector_start import adopted_detector, new_detector
-from training.loop import OnProgress, ParameterGroup, run_loop
-from training.prompts import boxes_of_masks
-from training.run_folder import file_sha256, open_run
-from training.starter.batches import images_of, in_order
-from training.starter.data import Pool, ViewSettings, cached_pool, draw_batch
-from training.starter.views import View
-from training.stopping import stop_on_signals
-from training.train_detector import (
+from sam.detection import object_detector
+from sam.detection.object_detector import ObjectDetector
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Sam
+from training.command_line import ProgressBar, exit_code_of
+from training.detector.detector_config import DetectorTrainConfig
+from training.detector.detector_loss import add_gradients
+from training.detector.detector_metrics import ImageDetections, balanced_threshold
+from training.detector.detector_start import adopted_detector, new_detector
+from training.detector.train_detector import (
     EVALUATION_SCORE_THRESH,
     are_objects,
     loop_settings,
 )
+from training.loop.optimisation import OnProgress, ParameterGroup, run_loop
+from training.loop.run_folder import file_sha256, open_run
+from training.loop.stopping import stop_on_signals
+from training.losses.simulated_prompts import boxes_of_masks
+from training.starter.batches import images_of, in_order
+from training.starter.data import Pool, ViewSettings, cached_pool, draw_batch
+from training.starter.views import View
 
 Floats = NDArray[np.float32]
 ALL_MASKS = 10_000
@@ -135,7 +136,7 @@ def train_starter_detector(
             "sam_sha256": file_sha256(sam_checkpoint),
         },
     )
-    model = checkpoints.load(sam_checkpoint)
+    model = checkpoint_files.load(sam_checkpoint)
     preparing = copy.deepcopy(model)  # loading processes must not touch a GPU
     model = model.to(config.device).eval().requires_grad_(False)
     detectors = {
@@ -145,7 +146,7 @@ def train_starter_detector(
         for width, layers in config.shapes
     }
     if config.start is not None:
-        encoder_sha256 = checkpoints.encoder_sha256(preparing)
+        encoder_sha256 = checkpoint_files.encoder_sha256(preparing)
         begun = adopted_detector(preparing, config.start, encoder_sha256=encoder_sha256)
         detectors[f"{begun.config.width}x{begun.config.tower_layers}"] = begun.to(config.device)
     drawn = BoxBatches(

@@ -7,12 +7,12 @@ import itertools
 import torch
 from torch import Tensor
 
-from sam.checkpoints import CheckpointError
-from sam.config import SamConfig
-from sam.mask_decoder import NUM_MASKS
-from sam.model import Sam
-from sam.prompt_maps import map_offset, num_map_channels
-from sam.selection import SINGLE_MASK
+from sam.checkpoints.checkpoint_files import CheckpointError
+from sam.modeling.config import SamConfig
+from sam.modeling.mask_decoder import NUM_MASKS
+from sam.modeling.model import Sam
+from sam.modeling.prompt_maps import map_offset, num_map_channels
+from sam.prompting.selection import SINGLE_MASK
 
 OVAL_LOGITS = 2.0
 """What the middle of a box adds to the single mask at first: on photos and nuclei it gained 0.02

@@ -11,7 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from training.command import exit_code_of
+from training.command_line import exit_code_of
 from training.scenes import LabelledImage
 from training.starter.data import Pool, cached_pool, on_every_core
 from training.starter.recipe import StarterConfig

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.command import exit_code_of
+from training.command_line import exit_code_of
 from training.starter.__main__ import trunk_file
 from training.starter.data import Pool, ViewSettings, cached_pool
 from training.starter.launch import train

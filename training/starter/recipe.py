@@ -22,12 +22,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sam import checkpoints
-from sam.config import PRESETS
-from sam.model import Sam
-from training.config import InteractiveConfig
-from training.interactive import interactive_loss
-from training.precision import step_autocast
+from sam.checkpoints import checkpoint_files
+from sam.modeling.config import PRESETS
+from sam.modeling.model import Sam
+from training.loop.config import InteractiveConfig
+from training.loop.precision import step_autocast
+from training.losses.interactive import interactive_loss
 from training.starter.batches import Batches, ViewBatch, batches, first_masks
 from training.starter.blank import blank_loss
 from training.starter.data import Pool, ViewSettings
@@ -138,7 +138,7 @@ def build_model(config: StarterConfig) -> Sam:
     """Build the starter at the training size, with weights from the seed or the start."""
     torch.manual_seed(config.seed)
     shape = PRESETS["starter"].at_image_size(config.views.size_px)
-    start = None if config.start is None else checkpoints.load(config.start)
+    start = None if config.start is None else checkpoint_files.load(config.start)
     model = started(start, shape, trunk=config.trunk)
     model.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
@@ -359,8 +359,8 @@ def _export(model: Sam, config: StarterConfig, clock: _Clock, path: Path) -> Non
     """Write what the platform serves, at the preset's size, with the start's recommendations."""
     served = Sam(PRESETS["starter"])
     served.load_state_dict(model.state_dict())
-    metadata = {} if config.start is None else checkpoints.read_header(config.start).metadata
-    checkpoints.save(served, path, {**metadata, "step": clock.step}, dtype=torch.float16)
+    metadata = {} if config.start is None else checkpoint_files.read_header(config.start).metadata
+    checkpoint_files.save(served, path, {**metadata, "step": clock.step}, dtype=torch.float16)
 
 
 def _log(out_dir: Path, clock: _Clock, figures: list[dict[str, float]]) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sam.checkpoints import CheckpointError
-from sam.config import SamConfig
-from sam.efficientnet import EfficientNetTrunk, load_published
-from sam.model import Sam
+from sam.checkpoints.checkpoint_files import CheckpointError
+from sam.modeling.config import SamConfig
+from sam.modeling.efficientnet import EfficientNetTrunk, load_published
+from sam.modeling.model import Sam
 from training.starter.new_maps import widened
 
 _ENCODER = "image_encoder."

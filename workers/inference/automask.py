@@ -16,10 +16,10 @@ from engine import storage
 from engine.domain.policy import DEFAULT_POLICY, Policy
 from engine.domain.proposals import Proposal
 from engine.models import ModelVersion
-from sam.advice import advice_of, advised
-from sam.automatic import PAPER_ENGINE, AutomaticMask, AutomaticSettings, generate
-from sam.features import ImageFeatures
-from sam.model import Sam
+from sam.automatic.mask_generator import PAPER_ENGINE, AutomaticMask, AutomaticSettings, generate
+from sam.automatic.recommended_settings import advice_of, advised
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Sam
 from workers.inference.thresholds import automatic_thresholds
 
 # The paper's filters on the whole photo. Its 20 crops cost 20 more encoder passes a photo, which

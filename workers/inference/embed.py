@@ -15,8 +15,8 @@ from engine.models import Embedding, Image, ModelVersion
 from engine.models.image import WHOLE_PHOTO
 from masks.boxes import pixels_of
 from masks.close_ups import CloseUp
-from sam import embeddings
-from sam.features import ImageFeatures
+from sam.checkpoints import embedding_files
+from sam.modeling.features import ImageFeatures
 from workers.inference.registry import sam_of
 
 
@@ -38,7 +38,9 @@ def embed(image: Image, *, version: ModelVersion, close_up: str = WHOLE_PHOTO) -
         seen_hw = (photo.shape[0], photo.shape[1])
     with torch.inference_mode():
         features = model.encode(model.preprocess(photo))
-    return embeddings.to_bytes(features, encoder_sha256=version.encoder_sha256, image_hw=seen_hw)
+    return embedding_files.to_bytes(
+        features, encoder_sha256=version.encoder_sha256, image_hw=seen_hw
+    )
 
 
 def features_of(image: Image, *, version: ModelVersion) -> tuple[ImageFeatures, bytes | None]:
@@ -53,5 +55,7 @@ def features_of(image: Image, *, version: ModelVersion) -> tuple[ImageFeatures, 
         new = data = embed(image, version=version)
     else:
         new, data = None, storage.read_bytes(stored.storage_key)
-    features = embeddings.from_bytes(data).to(device=sam_of(version).device, dtype=torch.float32)
+    features = embedding_files.from_bytes(data).to(
+        device=sam_of(version).device, dtype=torch.float32
+    )
     return features, new

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from engine.domain.proposals import Proposal
 from masks.rle import Rle
-from sam.automatic import stability_score
-from sam.closer_detection import Seen, detect_closer
-from sam.features import ImageFeatures
-from sam.model import Sam
-from sam.object_detector import ObjectDetector
-from sam.predictor import Predictor
+from sam.automatic.mask_generator import stability_score
+from sam.detection.multi_scale import Seen, detect_closer
+from sam.detection.object_detector import ObjectDetector
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Sam
+from sam.prompting.predictor import Predictor
 
 
 def propose(

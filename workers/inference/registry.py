@@ -13,12 +13,13 @@ from engine.domain.errors import NotReady
 from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Project
 from engine.selectors.models import serving_version
-from sam import checkpoints, object_detector
-from sam.config import VitConfig
+from sam.checkpoints import checkpoint_files
+from sam.detection import object_detector
+from sam.detection.object_detector import ObjectDetector
 from sam.devices import best_device
-from sam.model import Sam
-from sam.object_detector import ObjectDetector
-from sam.onnx_encoder import use_onnxruntime
+from sam.export.onnx_encoder import use_onnxruntime
+from sam.modeling.config import VitConfig
+from sam.modeling.model import Sam
 from workers.work_dir import work_dir
 
 Model = TypeVar("Model")
@@ -48,7 +49,7 @@ def _load_sam(key: str) -> Sam:
     On one core, 512 px: the starter's 0.07 s instead of 0.18 s. ViTs gain little and would need
     their weights twice.
     """
-    model = checkpoints.load(storage.path_of(key), device=best_device())
+    model = checkpoint_files.load(storage.path_of(key), device=best_device())
     if model.device.type == "cpu" and not isinstance(model.config.encoder, VitConfig):
         use_onnxruntime(model, work_dir("encoders"))
     return model

@@ -15,12 +15,12 @@ from typing import Any
 from engine.domain.policy import DEFAULT_POLICY, Policy
 from engine.models import ModelVersion
 from masks.rle import Rle
-from sam.automatic import AutomaticSettings, generate
-from sam.model import Sam
-from sam.object_detector import ObjectDetector
-from training.features import FeatureStore, load_rgb
-from training.manifest import ImageRecord, ManifestError
-from training.thresholds import Answer, Fitted, answers_of, fit
+from sam.automatic.mask_generator import AutomaticSettings, generate
+from sam.detection.object_detector import ObjectDetector
+from sam.modeling.model import Sam
+from training.data.features import FeatureStore, load_rgb
+from training.data.manifest import ImageRecord, ManifestError
+from training.detector.thresholds import Answer, Fitted, answers_of, fit
 from workers.inference import prelabel
 
 AUTOMATIC, PREFILL = "automatic", "prefill"

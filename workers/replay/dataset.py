@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.evaluate import drawn_masks
-from training.manifest import ImageRecord, from_coco
+from training.data.manifest import ImageRecord, from_coco
+from training.evaluation.evaluate import drawn_masks
 from workers.replay.oracle import Mask
 
 

@@ -11,7 +11,10 @@ from engine.domain.schedule import RoundSize
 from engine.domain.states import JobStatus, ModelFamily, Role
 from engine.models import Image, Job, ModelVersion, Project, User
 from engine.selectors.models import missing_parts, serving_version
-from engine.services import images, jobs, projects, users
+from engine.services.images import images
+from engine.services.jobs import jobs
+from engine.services.people import users
+from engine.services.projects import projects
 from workers.replay.dataset import Photo, ReplayError
 from workers.replay.journal import Journal
 from workers.run_job import Outcome, run_next

@@ -8,7 +8,7 @@ from io import BytesIO
 
 from engine import storage
 from engine.domain.states import ExportFormat
-from engine.services import exports
+from engine.services.datasets import exports
 from workers.replay.desk import Desk, run_jobs
 from workers.replay.rounds import ExportCheck
 

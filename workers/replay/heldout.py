@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.models import ModelVersion
-from training.evaluate import Measures, evaluate
+from training.evaluation.evaluate import Measures, evaluate
 from workers.inference.registry import sam_of
 from workers.replay.desk import require_not_stopped
 from workers.replay.oracle import GOOD_ENOUGH_IOU, MAX_CLICKS

@@ -14,7 +14,7 @@ from engine.domain.ids import derived_id
 from engine.domain.states import MaskSource, MaskStatus
 from engine.models import Assignment, Image, Mask, ModelVersion, User
 from engine.selectors.masks import for_image
-from engine.services import masks
+from engine.services.masks import masks
 from masks.close_ups import CloseUp
 from masks.rle import Rle
 from workers.replay import oracle

@@ -15,8 +15,8 @@ from masks.boxes import pixels_of
 from masks.close_ups import CloseUp, close_up_for
 from masks.regions import deepest_point
 from masks.rle import Rle
-from training.evaluate import iou as mask_iou
-from training.evaluate import next_click
+from training.evaluation.evaluate import iou as mask_iou
+from training.evaluation.evaluate import next_click
 
 Mask = NDArray[np.bool_]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from training.plots import load_matplotlib
+from training.evaluation.plots import load_matplotlib
 from workers.replay.run import Replay
 
 STAGE_NAMES = {

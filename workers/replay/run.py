@@ -28,7 +28,10 @@ from engine.models import Image, Job, ModelVersion, StateChange
 from engine.models.model_version import IN_WORK
 from engine.selectors.masks import for_image
 from engine.selectors.stages import active_stage
-from engine.services import assignments, jobs, model_versions, packed_masks, stages
+from engine.services.jobs import jobs
+from engine.services.masks import assignments, packed_masks
+from engine.services.models import model_versions
+from engine.services.projects import stages
 from workers.replay import heldout, labelling, oracle
 from workers.replay.dataset import Photo, ReplayError, choose_photos
 from workers.replay.desk import (

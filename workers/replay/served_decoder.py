@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from engine import storage
 from engine.models import Image, ModelVersion
 from engine.models.image import WHOLE_PHOTO
-from engine.services import embeddings as stored_embeddings
+from engine.services.images import embeddings as stored_embeddings
 from masks.close_ups import CloseUp
-from sam import embeddings
+from sam.checkpoints import embedding_files
 from sam.coordinates import Frame
-from sam.model import Decoded
-from sam.selection import PROMPTS_PER_MASK, choose
+from sam.modeling.model import Decoded
+from sam.prompting.selection import PROMPTS_PER_MASK, choose
 from workers.replay.oracle import Click, Mask
 
 FloatArray = NDArray[np.float32]
@@ -57,7 +57,7 @@ class ServedDecoder:
         height, width = image.height_px, image.width_px
         if close_up is not None:
             _, _, width, height = close_up.xywh_px((image.height_px, image.width_px))
-        features = embeddings.from_bytes(data)
+        features = embedding_files.from_bytes(data)
         feeds = {"image_embeddings": features.image_embeddings.numpy()}
         if features.high_res_features is not None:
             feeds["high_res_features"] = features.high_res_features.numpy()

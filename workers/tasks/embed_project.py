@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.models import Job
-from engine.services import embeddings
+from engine.services.images import embeddings
 from workers.context import Effects, JobContext
 
 

@@ -20,17 +20,17 @@ from engine.domain.promotion import GATE_KEY
 from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Snapshot
 from engine.selectors.models import detector_beside, serving_version
-from engine.services import model_versions
-from sam.checkpoints import CheckpointError, encoder_sha256
-from sam.model import Sam
-from sam.onnx_export import ParityError, check_decoder
-from training.comparison import compare, probe
-from training.config import TrainConfig
-from training.evaluate import evaluate
-from training.looking_closer import look_closer
-from training.manifest import ImageRecord, open_dataset
-from training.metrics import Metrics
-from training.prompt_memory import Key, compare_memory, replay_memory
+from engine.services.models import model_versions
+from sam.checkpoints.checkpoint_files import CheckpointError, encoder_sha256
+from sam.export.onnx_decoder import ParityError, check_decoder
+from sam.modeling.model import Sam
+from training.data.crop_dataset import look_closer
+from training.data.manifest import ImageRecord, open_dataset
+from training.evaluation.comparison import compare, probe
+from training.evaluation.evaluate import evaluate
+from training.evaluation.metrics import Metrics
+from training.evaluation.prompt_memory import Key, compare_memory, replay_memory
+from training.loop.config import TrainConfig
 from workers.context import Effects, JobContext
 from workers.inference.automask import recommended_settings
 from workers.inference.registry import detector_of, sam_of

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from engine.models import Export
-from engine.services import exports
+from engine.services.datasets import exports
 from workers.context import Effects, JobContext
 from workers.work_dir import work_dir
 

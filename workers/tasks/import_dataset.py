@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.models import DatasetImport
-from engine.services import imports
+from engine.services.datasets import imports
 from workers.context import Effects, JobContext
 
 

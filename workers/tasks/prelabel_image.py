@@ -8,7 +8,8 @@ from engine.domain.errors import Conflict
 from engine.domain.policy import Policy
 from engine.domain.states import MaskSource, ModelFamily
 from engine.models import EngineStage, Image
-from engine.services import embeddings, masks
+from engine.services.images import embeddings
+from engine.services.masks import masks
 from workers.context import Effects, JobContext
 from workers.inference.embed import features_of, load_photo
 from workers.inference.prelabel import propose

@@ -13,7 +13,8 @@ from typing import Any
 from engine.domain.policy import Policy
 from engine.domain.states import MaskSource, MaskStatus, ModelFamily
 from engine.models import EngineStage, Image
-from engine.services import embeddings, masks
+from engine.services.images import embeddings
+from engine.services.masks import masks
 from workers.context import Effects, JobContext
 from workers.inference.automask import propose, settings_for
 from workers.inference.embed import features_of, load_photo

@@ -14,13 +14,13 @@ from django.db import transaction
 from engine import storage
 from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Snapshot
-from engine.services import model_versions
-from sam import object_detector
+from engine.services.models import model_versions
+from sam.detection import object_detector
 from sam.devices import best_device
-from training.detector_config import DetectorTrainConfig
-from training.loop import TrainStopped
-from training.manifest import open_dataset
-from training.train_detector import train_detector
+from training.data.manifest import open_dataset
+from training.detector.detector_config import DetectorTrainConfig
+from training.detector.train_detector import train_detector
+from training.loop.optimisation import TrainStopped
 from workers.context import Effects, JobContext, JobStopped
 from workers.curves import Curve
 from workers.inference.registry import sam_of, serving

@@ -15,11 +15,12 @@ from engine import storage
 from engine.domain.errors import InvalidInput
 from engine.domain.jobs import JobKind
 from engine.models import ModelVersion, Snapshot
-from engine.services import jobs, model_versions
-from sam.checkpoints import read_header
-from training.config import Trainable, TrainConfig
-from training.loop import TrainStopped
-from training.train import train
+from engine.services.jobs import jobs
+from engine.services.models import model_versions
+from sam.checkpoints.checkpoint_files import read_header
+from training.finetuning.train import train
+from training.loop.config import Trainable, TrainConfig
+from training.loop.optimisation import TrainStopped
 from workers.context import Effects, JobContext, JobStopped
 from workers.curves import Curve
 from workers.work_dir import work_dir

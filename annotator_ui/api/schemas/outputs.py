@@ -15,7 +15,7 @@ from engine.domain.states import (
     MaskStatus,
     Role,
 )
-from engine.services.mask_operations import Outcome
+from engine.services.masks.mask_operations import Outcome
 
 
 class ErrorOut(Schema):

@@ -10,7 +10,7 @@ from engine.domain.errors import DomainError
 from engine.domain.roles import ACCOUNT_ROLES
 from engine.domain.states import Role
 from engine.models import User
-from engine.services import users
+from engine.services.people import users
 
 
 class Command(BaseCommand):

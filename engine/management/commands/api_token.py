@@ -10,7 +10,7 @@ from engine.domain.errors import DomainError
 from engine.domain.roles import Scope
 from engine.domain.sign_in import TOKEN_LIFE_DAYS
 from engine.models import User
-from engine.services import api_tokens
+from engine.services.people import api_tokens
 
 
 class Command(BaseCommand):

@@ -11,7 +11,10 @@ from engine.domain.errors import DomainError
 from engine.domain.states import Role
 from engine.models import Project, User
 from engine.selectors.models import missing_parts
-from engine.services import images, projects, starters, users
+from engine.services.images import images
+from engine.services.models import starters
+from engine.services.people import users
+from engine.services.projects import projects
 
 SAMPLES_DIR = Path(__file__).resolve().parents[2] / "samples"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from engine.domain.errors import DomainError
 from engine.domain.states import ModelFamily
 from engine.selectors.named import project_named, user_named
-from engine.services import model_versions
+from engine.services.models import model_versions
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from engine.models import User
-from engine.services import users
+from engine.services.people import users
 
 
 class Command(BaseCommand):

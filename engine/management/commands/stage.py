@@ -15,7 +15,7 @@ from engine.selectors.criteria import standing
 from engine.selectors.named import project_named, user_named
 from engine.selectors.retraining import plan_for
 from engine.selectors.stages import active_stage, stage_policy
-from engine.services import policies, stages
+from engine.services.projects import policies, stages
 
 MARKS = {Verdict.MET: "+", Verdict.NOT_MET: "-", Verdict.UNKNOWN: "?"}
 

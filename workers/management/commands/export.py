@@ -13,7 +13,7 @@ from engine.domain.errors import DomainError
 from engine.domain.states import ExportFormat
 from engine.models import Export
 from engine.selectors.named import project_named, user_named
-from engine.services import exports
+from engine.services.datasets import exports
 from workers.run_here import queue_and_run
 from workers.run_job import Outcome
 from workers.stopping import stop_on_signals

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from engine.domain.errors import DomainError
 from engine.models import DatasetImport
 from engine.selectors.named import project_named, user_named
-from engine.services import imports
+from engine.services.datasets import imports
 from workers.run_here import queue_and_run
 from workers.run_job import Outcome
 from workers.stopping import stop_on_signals

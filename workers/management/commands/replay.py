@@ -88,7 +88,7 @@ class Command(BaseCommand):
             sys.exit(done.returncode if done.returncode > 0 else 1)
 
     def _replay(self, options: dict[str, Any]) -> None:
-        from training.manifest import ManifestError  # loads numpy and more: not for `--help`
+        from training.data.manifest import ManifestError  # loads numpy and more: not for `--help`
         from workers.replay import report
         from workers.replay.dataset import ReplayError
         from workers.replay.journal import Journal
@@ -127,7 +127,7 @@ class Command(BaseCommand):
             self._plot(replay, options["out"])
 
     def _plot(self, replay: Any, out_dir: Path) -> None:
-        from training.plots import PlotError
+        from training.evaluation.plots import PlotError
         from workers.replay.plot import write_plot
 
         try:

@@ -1,4 +1,4 @@
-/** Which of the decoder's four masks to show: the page's half of sam/selection.py. */
+/** Which of the decoder's four masks to show: the page's half of sam/prompting/selection.py. */
 
 const SINGLE_MASK = 0;
 const AMBIGUITY_MASKS = [1, 2, 3] as const;

@@ -1,0 +1,1 @@
+"""Images: ingest, decode, embed, draw overlays, split."""

@@ -1,0 +1,1 @@
+"""Masks: save, judge, propose, import, pack; assignments."""

@@ -1,0 +1,1 @@
+"""Model versions: train, measure, promote, roll back, schedule."""

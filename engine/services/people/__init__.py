@@ -1,0 +1,1 @@
+"""Accounts, members, invitations, tokens and rights."""

@@ -1,0 +1,1 @@
+"""Projects, their stages and policies."""

@@ -1,0 +1,1 @@
+"""Automatic mask generation (paper section B): grid, crops, filters, settings."""

@@ -1,0 +1,1 @@
+"""Model and embedding files: our format, the official one, downloads."""

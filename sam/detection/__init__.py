@@ -1,0 +1,1 @@
+"""The one-class object detector on the encoder's features."""

@@ -1,0 +1,168 @@
+"""Find objects in the whole photo and, while they are small there, in crops of it.
+
+Prompting goes on in the crop that found an object: its features are at hand, and there the object
+is large enough for its mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from masks.close_ups import MIN_OBJECT_SHARE, MIN_SIDE_PX
+from sam.coordinates import Frame
+from sam.crops import Crop, make_crops, touches_inner_edge
+from sam.detection.object_detector import Detections, ObjectDetector
+from sam.modeling.features import ImageFeatures
+from sam.modeling.model import Sam
+from sam.nms import box_nms
+
+MAX_LAYERS = 2
+"""16 crops of a photo beside 4 and the whole: a few seconds on two cores."""
+MAX_LAYERS_OF_KNOWN_SIZE = 3
+"""64 crops more, half a minute: only for objects that the detector learned to be that small."""
+OVERLAP_RATIO = 512 / 1500  # between crops; paper section B
+INNER_EDGE_MARGIN_PX = 2
+"""A box that ends at a border inside the photo is of an object that another crop shows whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found in one crop. boxes_xyxy_px (N, 4) are in the crop's own pixels."""
+
+    crop: Crop
+    features: ImageFeatures
+    boxes_xyxy_px: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    @property
+    def boxes_in_photo(self) -> NDArray[np.float64]:
+        """The boxes (N, 4) in the photo's pixels."""
+        offset = np.array([self.crop.x_px, self.crop.y_px] * 2, dtype=np.float64)
+        return self.boxes_xyxy_px + offset
+
+
+@torch.inference_mode()
+def detect_closer(
+    model: Sam,
+    detector: ObjectDetector,
+    features: ImageFeatures,
+    *,
+    image_hw: tuple[int, int],
+    load_photo: Callable[[], NDArray[np.uint8]],
+    score_thresh: float | None = None,
+    max_boxes: int = 100,
+    nms_iou: float = 0.6,
+    on_crop: Callable[[int], object] = lambda looked_at: None,
+) -> list[Seen]:
+    """Return the best boxes of a photo, each in the crop where it scores best.
+
+    features: of the whole photo. load_photo: returns its (H, W, 3) RGB pixels; called when crops
+    are looked at, never for a photo of large objects. score_thresh: as
+    `ObjectDetector.detect`. A further layer of crops is looked at while half of the sure objects of
+    the last one are small in it, or there are none, or those that the detector learned would be
+    small: where the objects are invisible, it takes larger things for them.
+    on_crop: hears after each crop, the whole photo first, how many were looked at.
+    """
+    load_once = cache(load_photo)
+    seen: list[Seen] = []
+    for layer in range(MAX_LAYERS_OF_KNOWN_SIZE + 1):
+        views = _views(model, features, layer=layer, image_hw=image_hw, load_photo=load_once)
+        found = []
+        for crop, part in views:
+            found.append(
+                _look(detector, crop, image_hw, part, score_thresh=score_thresh, nms_iou=nms_iou)
+            )
+            on_crop(len(seen) + len(found))
+        seen += found
+        if not found:
+            break
+        if _would_be_small(found, detector.config.object_side_px):
+            continue
+        if layer == MAX_LAYERS or not _is_small(found, detector.config.score_thresh):
+            break
+    return _best(seen, max_boxes=max_boxes, nms_iou=nms_iou)
+
+
+def all_detections(seen: list[Seen]) -> Detections:
+    """Return the boxes of all crops in the photo's pixels, best first."""
+    boxes = np.concatenate([np.zeros((0, 4)), *(one.boxes_in_photo for one in seen)])
+    scores = np.concatenate([np.zeros(0), *(one.scores for one in seen)])
+    order = np.argsort(-scores, kind="stable")
+    return Detections(boxes[order], scores[order])
+
+
+def _views(
+    model: Sam,
+    features: ImageFeatures,
+    *,
+    layer: int,
+    image_hw: tuple[int, int],
+    load_photo: Callable[[], NDArray[np.uint8]],
+) -> Iterator[tuple[Crop, ImageFeatures]]:
+    for crop in make_crops(image_hw, num_layers=layer, overlap_ratio=OVERLAP_RATIO):
+        if crop.layer != layer:
+            continue
+        if layer == 0:
+            yield crop, features
+        elif crop.long_side_px >= MIN_SIDE_PX:
+            pixels = np.ascontiguousarray(load_photo()[crop.rows, crop.columns])
+            yield crop, model.encode(model.preprocess(pixels))
+
+
+def _look(
+    detector: ObjectDetector,
+    crop: Crop,
+    image_hw: tuple[int, int],
+    features: ImageFeatures,
+    *,
+    score_thresh: float | None,
+    nms_iou: float,
+) -> Seen:
+    frame = Frame((crop.height_px, crop.width_px), detector.config.image_size_px)
+    found = detector.detect(features, frame, score_thresh=score_thresh, nms_iou=nms_iou)
+    x, y = crop.x_px, crop.y_px
+    is_whole = [
+        not touches_inner_edge(
+            (round(x + x0), round(y + y0), round(x1 - x0), round(y1 - y0)),
+            crop,
+            image_hw=image_hw,
+            margin_px=INNER_EDGE_MARGIN_PX,
+        )
+        for x0, y0, x1, y1 in found.boxes_xyxy_px
+    ]
+    kept = np.array(is_whole, dtype=bool)
+    return Seen(crop, features, found.boxes_xyxy_px[kept], found.scores[kept])
+
+
+def _is_small(found: list[Seen], least_score: float) -> bool:
+    shares = [
+        float(max(x1 - x0, y1 - y0)) / one.crop.long_side_px
+        for one in found
+        for x0, y0, x1, y1 in one.boxes_xyxy_px[one.scores >= least_score]
+    ]
+    return not shares or float(np.median(shares)) < MIN_OBJECT_SHARE
+
+
+def _would_be_small(found: list[Seen], object_side_px: float | None) -> bool:
+    limit_px = MIN_OBJECT_SHARE * found[0].crop.long_side_px  # no crop of a layer is larger
+    return object_side_px is not None and object_side_px < limit_px
+
+
+def _best(seen: list[Seen], *, max_boxes: int, nms_iou: float) -> list[Seen]:
+    boxes = np.concatenate([one.boxes_in_photo for one in seen])
+    scores = np.concatenate([one.scores for one in seen])
+    owners = np.repeat(np.arange(len(seen)), [len(one.scores) for one in seen])
+    places = np.concatenate([np.arange(len(one.scores)) for one in seen])
+    kept = np.asarray(box_nms(boxes, scores, nms_iou), dtype=int)[:max_boxes]
+    best = []
+    for number, one in enumerate(seen):
+        rows = places[kept[owners[kept] == number]]
+        if len(rows):
+            best.append(Seen(one.crop, one.features, one.boxes_xyxy_px[rows], one.scores[rows]))
+    return best

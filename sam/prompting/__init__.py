@@ -1,0 +1,1 @@
+"""Prompts in, masks out: checking prompts, predicting, choosing and resizing masks."""

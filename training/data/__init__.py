@@ -1,0 +1,1 @@
+"""Training sets: manifests, examples, targets, stored features."""

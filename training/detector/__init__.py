@@ -1,0 +1,1 @@
+"""Training of the object detector, its metrics and prefill thresholds."""

@@ -1,0 +1,1 @@
+"""Metrics, simulated sessions, comparisons and reports."""

@@ -1,0 +1,1 @@
+"""The optimisation loop, its run folder, processes and stop signals."""

@@ -1,0 +1,1 @@
+"""Losses and the simulated annotator of the interactive loss (paper section A)."""
