@@ -198,7 +198,7 @@ def export_here(export_id: str) -> dict[str, Any]:
         "cpu_s": time.process_time() - cpu_s,
         "num_masks": written.num_masks,
         "grown_mb": watch.end(),
-        "archive_mb": storage.path_of(written.storage_key).stat().st_size / 2**20,
+        "archive_mb": storage.local_copy(written.storage_key).stat().st_size / 2**20,
     }
 
 

@@ -1,6 +1,8 @@
-"""Files by content address under DATA_DIR/files: `<kind>/<aa>/<sha256><suffix>`.
+"""Stored files, named by content: a key is `<kind>/<aa>/<sha256><suffix>`.
 
-Immutable: the same bytes have the same key, so writing twice is harmless. Users never name a path.
+Immutable: the same bytes have the same key, so writing twice is harmless. Everybody outside uses
+keys; where and how the bytes are kept (today DATA_DIR/files) is known here alone. Who needs a path,
+for a library that opens files by name, asks for a local copy, reads it and does not keep the path.
 """
 
 from __future__ import annotations
@@ -46,17 +48,37 @@ def put_file(kind: str, path: Path, suffix: str) -> str:
     return key
 
 
-def path_of(key: str) -> Path:
-    """Return where the bytes of a key lie. NotFound for a malformed key or a missing file."""
-    path = _root() / key
-    if not _KEY.fullmatch(key) or not path.is_file():
-        raise NotFound(f"there is no stored file {key!r}", code="file_missing")
-    return path
+def open(key: str) -> IO[bytes]:
+    """Open a stored file for reading.
+
+    Raises:
+        NotFound: the key is malformed, or its file is missing.
+    """
+    return _path_of(key).open("rb")
 
 
 def read_bytes(key: str) -> bytes:
-    """Return the stored bytes."""
-    return path_of(key).read_bytes()
+    """Return the stored bytes. Raises NotFound as `open` does."""
+    return _path_of(key).read_bytes()
+
+
+def local_copy(key: str) -> Path:
+    """Return a path on this machine that holds the stored bytes, to be read and never written.
+
+    Raises:
+        NotFound: the key is malformed, or its file is missing.
+    """
+    return _path_of(key)
+
+
+def reference(key: str) -> str:
+    """Return how a stored text file names another stored file: its key, relative to the text file.
+
+    So whoever reads a local copy beside local copies finds it, wherever the store lies.
+    """
+    if not _KEY.fullmatch(key):
+        raise NotFound(f"there is no stored file {key!r}", code="file_missing")
+    return f"../../{key}"
 
 
 def sha256_of(key: str) -> str:
@@ -66,8 +88,15 @@ def sha256_of(key: str) -> str:
 
 def is_intact(key: str) -> bool:
     """Tell whether the stored bytes are still those that were kept; NotFound when they are gone."""
-    with path_of(key).open("rb") as file:
+    with open(key) as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == sha256_of(key)
+
+
+def _path_of(key: str) -> Path:
+    path = _root() / key
+    if not _KEY.fullmatch(key) or not path.is_file():
+        raise NotFound(f"there is no stored file {key!r}", code="file_missing")
+    return path
 
 
 def _root() -> Path:

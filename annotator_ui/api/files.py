@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import IO
 
 from django.http import FileResponse, HttpRequest, HttpResponseBase, HttpResponseNotModified
 from django.utils.http import content_disposition_header, parse_etags
@@ -33,7 +34,7 @@ def stored_file(request: HttpRequest, key: str, *, download_name: str = "") -> H
     if matches(request, etag):
         response = HttpResponseNotModified()
     else:
-        response = _file_response(storage.path_of(key), download_name=download_name)
+        response = _file_response(storage.open(key), PurePath(key), download_name=download_name)
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = IMMUTABLE
     response.headers["Content-Security-Policy"] = USER_BYTES_POLICY
@@ -48,15 +49,15 @@ def cached_file(
     if matches(request, f'"{etag}"'):
         response = HttpResponseNotModified()
     else:
-        response = _file_response(path, download_name="")
+        response = _file_response(path.open("rb"), path, download_name="")
     response.headers["ETag"] = f'"{etag}"'
     response.headers["Cache-Control"] = IMMUTABLE if immutable else "private, no-cache"
     return response
 
 
-def _file_response(path: Path, *, download_name: str) -> FileResponse:
+def _file_response(file: IO[bytes], path: PurePath, *, download_name: str) -> FileResponse:
     content_type = CONTENT_TYPES.get(path.suffix.lower(), "application/octet-stream")
-    response = FileResponse(path.open("rb"), content_type=content_type)
+    response = FileResponse(file, content_type=content_type)
     disposition = content_disposition_header(
         as_attachment=bool(download_name), filename=download_name or path.name
     )

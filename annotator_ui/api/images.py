@@ -107,8 +107,8 @@ def decode(request: HttpRequest, image_id: UUID, body: schemas.DecodeIn) -> sche
         image_size_px=version.config["image_size_px"],
         low_res_side=version.config["image_size_px"] // version.config["low_res_stride_px"],
         decoder_sha256=version.decoder_sha256,
-        decoder_path=storage.path_of(version.decoder_key),
-        embedding_path=storage.path_of(embedding.storage_key),
+        decoder_path=storage.local_copy(version.decoder_key),
+        embedding_path=storage.local_copy(embedding.storage_key),
     )
     return present.decode_out(candidates)
 

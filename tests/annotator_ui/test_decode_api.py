@@ -228,7 +228,7 @@ def looked_at(wide_image: Image) -> ModelVersion:
 def features_of(image: Image, close_up: str) -> Any:
     import torch
 
-    pixels = np.asarray(PIL.Image.open(storage.path_of(image.storage_key)).convert("RGB"))
+    pixels = np.asarray(PIL.Image.open(storage.local_copy(image.storage_key)).convert("RGB"))
     if close_up:
         pixels = pixels[Y_PX : Y_PX + SIDE_PX, X_PX : X_PX + SIDE_PX]
     model = tiny_model()

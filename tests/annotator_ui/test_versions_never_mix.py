@@ -108,7 +108,7 @@ def embed(image: Image, model: Any) -> None:
     from sam.checkpoints import checkpoint_files
     from sam.checkpoints import embedding_files as stored
 
-    pixels = np.asarray(PillowImage.open(storage.path_of(image.storage_key)).convert("RGB"))
+    pixels = np.asarray(PillowImage.open(storage.local_copy(image.storage_key)).convert("RGB"))
     with torch.inference_mode():
         features = model.encode(model.preprocess(pixels))
     sha256 = checkpoint_files.encoder_sha256(model)
@@ -127,8 +127,8 @@ def expected(image: Image, version: ModelVersion) -> str:
         image_size_px=size_px,
         low_res_side=size_px // version.config["low_res_stride_px"],
         decoder_sha256=version.decoder_sha256,
-        decoder_path=storage.path_of(version.decoder_key),
-        embedding_path=storage.path_of(stored.storage_key),
+        decoder_path=storage.local_copy(version.decoder_key),
+        embedding_path=storage.local_copy(stored.storage_key),
     )
     return f"{best.rle.counts} {best.predicted_iou:.4f}"
 

@@ -58,7 +58,7 @@ def write(project: Project, format: str, folder: Path) -> tuple[Export, Path]:
     written = exports.write_export(export, folder / "work")
     exports.attach_export_file(export, written=written)
     unpacked = folder / "unpacked"
-    with zipfile.ZipFile(storage.path_of(export.storage_key)) as archive:
+    with zipfile.ZipFile(storage.local_copy(export.storage_key)) as archive:
         archive.extractall(unpacked)
     return export, unpacked
 

@@ -240,8 +240,8 @@ def test_the_same_bytes_are_taken_once(project: Project) -> None:
     assert (created, created_again) == (True, False)
     assert again == image
     assert (image.width_px, image.height_px, image.status, image.side) == (48, 32, "ready", "")
-    assert storage.path_of(image.storage_key).is_file()
-    assert storage.path_of(image.thumbnail_key).is_file()
+    assert storage.local_copy(image.storage_key).is_file()
+    assert storage.local_copy(image.thumbnail_key).is_file()
 
 
 def test_a_new_image_asks_for_its_embedding(project: Project) -> None:

@@ -368,4 +368,4 @@ def test_a_turned_photo_of_a_dataset_has_masks_of_its_upright_size(
     run = run_folder(project, archives.write_folder(tmp_path / "t", files))
 
     assert (run.num_masks, run.num_refused) == (1, 0)
-    assert storage.path_of(Image.objects.get().storage_key).is_file()
+    assert storage.local_copy(Image.objects.get().storage_key).is_file()

@@ -56,8 +56,10 @@ def test_a_snapshot_freezes_confirmed_masks_with_their_files(project: Project) -
     assert (snapshot.num_images, snapshot.num_masks) == (2, 3)
     first, second = manifest_of(snapshot)
     assert (first["side"], second["side"]) == ("train", "holdout")
-    assert Path(first["image"]) == storage.path_of(train.storage_key)
-    assert Path(first["features"]).read_bytes() == b"features"
+    assert first["image"] == f"../../{train.storage_key}"
+    folder = storage.local_copy(snapshot.manifest_key).parent
+    assert (folder / first["image"]).resolve() == storage.local_copy(train.storage_key).resolve()
+    assert (folder / first["features"]).read_bytes() == b"features"
     assert "features" not in second
     head = train.masks.first().head
     assert first["masks"][0] == {
@@ -94,7 +96,7 @@ def test_training_reads_the_manifest(project: Project) -> None:
 
     snapshot = snapshots.freeze_snapshot(project)
 
-    read = manifest.read_manifest(storage.path_of(snapshot.manifest_key))
+    read = manifest.read_manifest(storage.local_copy(snapshot.manifest_key))
     assert (len(read.images), read.num_masks, read.problems) == (2, 2, ())
 
 

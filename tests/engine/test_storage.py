@@ -51,10 +51,33 @@ def test_only_keys_of_ours_are_looked_up(key: str, settings: Any) -> None:
     (settings.DATA_DIR / "secret_key").write_text("secret")
 
     with pytest.raises(NotFound):
-        storage.path_of(key)
+        storage.local_copy(key)
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("../x", ".png"), ("images", "/../../x")])
 def test_a_bad_kind_or_suffix_is_our_bug(kind: str, suffix: str) -> None:
     with pytest.raises(ValueError, match="not a"):
         storage.put_bytes(kind, b"x", suffix)
+
+
+def test_stored_bytes_are_read_by_key_alone(settings: Any) -> None:
+    key = storage.put_bytes("images", b"pixels", ".png")
+
+    with storage.open(key) as file:
+        assert file.read() == b"pixels"
+    assert storage.local_copy(key).read_bytes() == b"pixels"
+    with pytest.raises(NotFound, match="no stored file"):
+        storage.open(key.replace("images", "masks"))
+
+
+def test_a_stored_text_names_other_files_wherever_the_store_lies(
+    settings: Any, tmp_path: Path
+) -> None:
+    image = storage.put_bytes("images", b"pixels", ".png")
+    manifest = storage.put_bytes("manifests", storage.reference(image).encode(), ".jsonl")
+
+    moved = tmp_path / "elsewhere"
+    (settings.DATA_DIR / "files").rename(moved)
+
+    copy = moved / manifest
+    assert (copy.parent / copy.read_text()).read_bytes() == b"pixels"

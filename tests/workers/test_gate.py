@@ -83,7 +83,7 @@ def evaluated(version: ModelVersion) -> Run:
 
 def starter_of(project: Project) -> Sam:
     key = serving_version(project, family=SAM).checkpoint_key
-    return checkpoint_files.load(storage.path_of(key))
+    return checkpoint_files.load(storage.local_copy(key))
 
 
 def write(model: Sam, folder: Path) -> tuple[Path, Path]:
@@ -235,7 +235,7 @@ def test_a_stored_file_that_was_changed_is_not_loaded(
 ) -> None:
     checkpoint, decoder = write(starter_of(project), tmp_path)
     version = candidate(project, lead, checkpoint, decoder)
-    stored = storage.path_of(version.checkpoint_key)
+    stored = storage.local_copy(version.checkpoint_key)
     other = tmp_path / "other"
     shutil.copy(stored, other)
     data = bytearray(other.read_bytes())

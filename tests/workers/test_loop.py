@@ -145,7 +145,7 @@ def test_an_image_that_fails_is_told_and_keeps_no_other_waiting(
         ]
         for seed in range(2)
     ]
-    path = storage.path_of(torn.storage_key)
+    path = storage.local_copy(torn.storage_key)
     path.chmod(0o644)
     path.write_bytes(b"torn")
 
@@ -169,7 +169,7 @@ def test_a_round_that_breaks_says_so_and_the_serving_model_goes_on(
     assert serving is not None
     version, _ = model_versions.request_retrain(project, family=SAM, actor=lead)
     assert version.snapshot is not None
-    manifest = storage.path_of(version.snapshot.manifest_key)
+    manifest = storage.local_copy(version.snapshot.manifest_key)
     manifest.chmod(0o644)
     manifest.write_text("no manifest")
     job = project.jobs.get(kind="train_sam")

@@ -75,7 +75,7 @@ def _recommended(version: ModelVersion) -> dict[str, Any]:
     """
     ancestor: ModelVersion | None = version
     while ancestor is not None and ancestor.checkpoint_key:
-        if recommended := advice_of(storage.path_of(ancestor.checkpoint_key)):
+        if recommended := advice_of(storage.local_copy(ancestor.checkpoint_key)):
             return recommended
         ancestor = ancestor.parent
     return {}

@@ -22,7 +22,7 @@ from workers.inference.registry import sam_of
 
 def load_photo(image: Image) -> NDArray[np.uint8]:
     """Return the stored photo as (H, W, 3) uint8 RGB."""
-    with PillowImage.open(storage.path_of(image.storage_key)) as photo:
+    with storage.open(image.storage_key) as file, PillowImage.open(file) as photo:
         return np.array(photo.convert("RGB"))
 
 

@@ -49,7 +49,7 @@ def _load_sam(key: str) -> Sam:
     On one core, 512 px: the starter's 0.07 s instead of 0.18 s. ViTs gain little and would need
     their weights twice.
     """
-    model = checkpoint_files.load(storage.path_of(key), device=best_device())
+    model = checkpoint_files.load(storage.local_copy(key), device=best_device())
     if model.device.type == "cpu" and not isinstance(model.config.encoder, VitConfig):
         use_onnxruntime(model, work_dir("encoders"))
     return model
@@ -57,7 +57,7 @@ def _load_sam(key: str) -> Sam:
 
 _sams = _LastOne[Sam](_load_sam)
 _detectors = _LastOne[ObjectDetector](
-    lambda key: object_detector.load(storage.path_of(key), device=best_device())
+    lambda key: object_detector.load(storage.local_copy(key), device=best_device())
 )
 
 

@@ -41,7 +41,9 @@ class ServedDecoder:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.session: Any = onnxruntime.InferenceSession(
-            str(storage.path_of(version.decoder_key)), options, providers=["CPUExecutionProvider"]
+            str(storage.local_copy(version.decoder_key)),
+            options,
+            providers=["CPUExecutionProvider"],
         )
 
     def open(self, image: Image, *, close_up: CloseUp | None = None) -> OpenPhoto:

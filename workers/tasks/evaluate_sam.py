@@ -48,7 +48,7 @@ def run(context: JobContext) -> Effects:
         pk=context.args["model_version"]
     )
     snapshot = _measured_on(context, candidate)
-    manifest = storage.path_of(snapshot.manifest_key)
+    manifest = storage.local_copy(snapshot.manifest_key)
     images = open_dataset(manifest).require_side("holdout")
     close = look_closer(images, max_per_image=CLOSE_UPS_PER_IMAGE)
     serving = serving_version(context.project, family=ModelFamily.SAM)
@@ -145,7 +145,7 @@ def _seen(candidate: ModelVersion, model: Sam, images: Sequence[ImageRecord]) ->
     error = ""
     if candidate.decoder_key:
         try:
-            check_decoder(model, storage.path_of(candidate.decoder_key)).require_equal()
+            check_decoder(model, storage.local_copy(candidate.decoder_key)).require_equal()
         except ParityError as found:
             error = str(found)
     return {"probe": probe(model, images).to_json(), "decoder_error": error}

@@ -46,9 +46,9 @@ def run(context: JobContext) -> Effects:
     try:
         result = train_detector(
             DetectorTrainConfig(),
-            storage.path_of(snapshot.manifest_key),
-            storage.path_of(sam.checkpoint_key),
-            None if start is None else storage.path_of(start.checkpoint_key),
+            storage.local_copy(snapshot.manifest_key),
+            storage.local_copy(sam.checkpoint_key),
+            None if start is None else storage.local_copy(start.checkpoint_key),
             folder,
             on_progress=curve,
             should_stop=context.should_stop,
@@ -78,7 +78,7 @@ def _fit_prefill(
         context.checkpoint(0.99, f"fitting thresholds, image {done} of {total}")
 
     detector = object_detector.load(checkpoint, device=best_device())
-    images = open_dataset(storage.path_of(snapshot_of(version).manifest_key)).on_side("holdout")
+    images = open_dataset(storage.local_copy(snapshot_of(version).manifest_key)).on_side("holdout")
     fitted = fit_prefill(sam_of(sam), detector, images, on_image=on_image)
     return prefill_entry(version, sam, fitted) if fitted else {}
 

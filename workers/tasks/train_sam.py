@@ -30,7 +30,7 @@ def run(context: JobContext) -> Effects:
     version = ModelVersion.objects.select_related("parent", "snapshot").get(
         pk=context.args["model_version"]
     )
-    manifest = storage.path_of(snapshot_of(version).manifest_key)
+    manifest = storage.local_copy(snapshot_of(version).manifest_key)
     if version.parent is None:
         raise InvalidInput("this model version has no parent to start from")
     model_versions.mark_training(version)
@@ -40,7 +40,7 @@ def run(context: JobContext) -> Effects:
         result = train(
             TrainConfig(trainable=cast("Trainable", version.trains)),
             manifest,
-            storage.path_of(version.parent.checkpoint_key),
+            storage.local_copy(version.parent.checkpoint_key),
             folder,
             on_progress=curve,
             should_stop=context.should_stop,

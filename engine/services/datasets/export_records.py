@@ -59,7 +59,7 @@ def records_of(planned: Sequence[PlannedImage]) -> Iterator[ImageRecord]:
                 number=one.number,
                 image_id=str(image.pk),
                 file_name=image.file_name,
-                path=storage.path_of(image.storage_key),
+                path=storage.local_copy(image.storage_key),
                 sha256=storage.sha256_of(image.storage_key),
                 width_px=image.width_px,
                 height_px=image.height_px,

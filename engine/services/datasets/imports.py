@@ -108,7 +108,7 @@ def run_import(run: DatasetImport, *, on_progress: OnProgress) -> Report:
     on_progress may raise to stop between two pictures; what is in stays in. InvalidInput when
     nothing can be read at all.
     """
-    place = Path(run.folder) if run.folder else storage.path_of(run.archive_key)
+    place = Path(run.folder) if run.folder else storage.local_copy(run.archive_key)
     report = Report()
     try:
         source = open_source(place, max_unpacked_bytes=settings.MAX_UNPACKED_BYTES)
@@ -147,7 +147,7 @@ def refused_by(run: DatasetImport) -> Iterator[Refused]:
     """Read what an import refused, in the order of its files; nothing before it is done."""
     if not run.report_key:
         return
-    with storage.path_of(run.report_key).open("rb") as file:
+    with storage.open(run.report_key) as file:
         for line in file:
             yield Refused(**orjson.loads(line))
 

@@ -21,7 +21,7 @@ from engine.selectors.models import serving_version
 def freeze_snapshot(project: Project) -> Snapshot:
     """Write the manifest of every confirmed mask's head revision; the same data is the same row.
 
-    Paths in it are absolute, to the stored photos and the serving encoder's embeddings.
+    It names the stored images and the serving encoder's embeddings by key.
     InvalidInput says what to label when a side is empty. Reads in one transaction.
     """
     with transaction.atomic():
@@ -59,10 +59,10 @@ def _require_both_sides(images: Iterable[Image]) -> None:
 def _lines(
     project: Project, *, images: list[Image], masks_of: dict[UUID, list[Mask]]
 ) -> Iterator[str]:
-    features = _feature_paths(project, images=images)
+    features = _feature_references(project, images=images)
     for image in images:
         record: dict[str, object] = {
-            "image": str(storage.path_of(image.storage_key)),
+            "image": storage.reference(image.storage_key),
             "image_id": str(image.pk),
             "side": image.side,
             "source": project.slug,
@@ -89,11 +89,11 @@ def _prompts_of(mask: Mask) -> list[object]:
     return [*before, *head.prompts]
 
 
-def _feature_paths(project: Project, *, images: list[Image]) -> dict[object, str]:
+def _feature_references(project: Project, *, images: list[Image]) -> dict[object, str]:
     version = serving_version(project, family=ModelFamily.SAM)
     if version is None:
         return {}
     embeddings = Embedding.objects.filter(
         image__in=images, encoder_sha256=version.encoder_sha256, close_up=WHOLE_PHOTO
     ).values_list("image_id", "storage_key")
-    return {image_id: str(storage.path_of(key)) for image_id, key in embeddings}
+    return {image_id: storage.reference(key) for image_id, key in embeddings}

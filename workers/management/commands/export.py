@@ -59,7 +59,7 @@ class Command(BaseCommand):
         export.refresh_from_db()
         part = output.with_name(f"{output.name}.part")
         try:
-            shutil.copyfile(storage.path_of(export.storage_key), part)
+            shutil.copyfile(storage.local_copy(export.storage_key), part)
             part.replace(output)
         except OSError as error:
             part.unlink(missing_ok=True)
