@@ -13,6 +13,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -48,7 +49,7 @@ def put_file(kind: str, path: Path, suffix: str) -> str:
     return key
 
 
-def open(key: str) -> IO[bytes]:
+def open(key: str) -> BufferedReader:
     """Open a stored file for reading.
 
     Raises:
