@@ -42,7 +42,7 @@ class LabellingPage:
         self.page.locator('[data-testid="decoder-state"][data-state="ready"]').wait_for(
             timeout=120_000
         )
-        self.wait_for("the photo", lambda state: state.get("hasPhoto"), s=60)
+        self.wait_for("the photo", lambda state: state.get("hasImage"), s=60)
         return str(self.state()["imageId"])
 
     def screen(self, x_px: float, y_px: float) -> tuple[float, float]:

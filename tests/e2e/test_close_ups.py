@@ -27,11 +27,11 @@ PLACE = (330.0, 150.0)  # in the coffee
 def zoom_in(labelling: LabellingPage) -> str:
     """Zoom in on the place and wait for the close-up; return its key."""
     page = labelling.page
-    assert page.get_by_test_id("close-up").get_attribute("data-state") == "none"
+    assert page.get_by_test_id("viewport-crop").get_attribute("data-state") == "none"
     page.mouse.move(*labelling.screen(*PLACE))
     page.mouse.wheel(0, -900)
-    page.locator('[data-testid="close-up"][data-state="ready"]').wait_for(timeout=120_000)
-    return str(labelling.state()["closeUp"]["key"])
+    page.locator('[data-testid="viewport-crop"][data-state="ready"]').wait_for(timeout=120_000)
+    return str(labelling.state()["crop"]["key"])
 
 
 def test_a_click_in_a_zoomed_view_is_answered_from_the_close_up(
@@ -41,7 +41,7 @@ def test_a_click_in_a_zoomed_view_is_answered_from_the_close_up(
     key = zoom_in(labelling)
 
     labelling.click(*PLACE)
-    assert {one["closeUp"] for one in labelling.state()["candidates"]} == {key}
+    assert {one["crop"] for one in labelling.state()["candidates"]} == {key}
     labelling.accept()
 
     mask_id = newest(labelling)["id"]
@@ -73,8 +73,8 @@ def test_zoomed_out_again_the_whole_photo_answers(labelling: LabellingPage) -> N
     page = labelling.page
     zoom_in(labelling)
     page.keyboard.press("0")
-    page.locator('[data-testid="close-up"][data-state="none"]').wait_for(state="attached")
+    page.locator('[data-testid="viewport-crop"][data-state="none"]').wait_for(state="attached")
 
     labelling.click(*PLACE)
 
-    assert {one["closeUp"] for one in labelling.state()["candidates"]} == {None}
+    assert {one["crop"] for one in labelling.state()["candidates"]} == {None}

@@ -19,7 +19,7 @@ import { Settings } from "./view/settings";
 import type { TextStore } from "./view/settings";
 import { exposeState } from "./view/testHook";
 import "./view/style/base.css";
-import "./view/style/photo.css";
+import "./view/style/canvas.css";
 import "./view/style/masks.css";
 import "./view/style/status.css";
 
@@ -83,8 +83,8 @@ async function makePage(config: PageConfig): Promise<LabelPage> {
   const prefetch = new Prefetch(api);
   const numThreads = threadsFor(crossOriginIsolated, navigator.hardwareConcurrency);
   const decoding = new Decoding({ api, prefetch, ortUrl: config.static_ort_url, numThreads, newDecoder, sleep: nap });
-  const readPhoto = (blob: Blob): Promise<ImageBitmap> => createImageBitmap(blob);
-  return new LabelPage({ config, api, queue, decoding, prefetch, settings: openSettings(), newId, nowMs, sleep: nap, readPhoto });
+  const readImage = (blob: Blob): Promise<ImageBitmap> => createImageBitmap(blob);
+  return new LabelPage({ config, api, queue, decoding, prefetch, settings: openSettings(), newId, nowMs, sleep: nap, readImage });
 }
 
 /** What the page does by itself: keep the lease, send what waits, warn before losing unsent work. */

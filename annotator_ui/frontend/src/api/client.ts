@@ -1,4 +1,4 @@
-/** Typed calls to the server; every failure is an ApiError that says what can be done about it. */
+/** Typed calls to the server; every failure is an ApiError whose kind names what can be done about it. */
 
 import type { PromptRecord } from "../core/document";
 import type { DecodeOut, MaskIn, MaskOut, RleJson, SavedMaskOut, SessionOut, SuggestionsOut } from "./types";
@@ -74,14 +74,14 @@ export class ApiClient {
     return this.#json("GET", `/images/${imageId}/masks`, null);
   }
 
-  /** Ask for suggestions on the whole image, hear how that stands, or stop it. */
+  /** Ask for suggestions on the whole image, read their state, or cancel them. */
   suggestions(imageId: string, what: "ask" | "state" | "cancel"): Promise<SuggestionsOut> {
     const path = `/images/${imageId}/suggestions`;
     if (what === "state") return this.#json("GET", path, null);
     return this.#json("POST", what === "ask" ? path : `${path}/cancel`, {});
   }
 
-  /** Sign in again without leaving the page. Throws an ApiError that says why not. */
+  /** Sign in again without leaving the page. Throws an ApiError with the reason. */
   async signIn(url: string, userName: string, password: string): Promise<void> {
     const { fetch: send, csrfToken } = this.#options;
     const body = new URLSearchParams({ username: userName, password });
@@ -95,7 +95,7 @@ export class ApiClient {
     throw new ApiError("signed_out", message, { status: response.status, code: "sign_in", retryAfterS: null });
   }
 
-  /** Photo, embedding or decoder bytes from an address the server gave. */
+  /** Image, embedding or decoder bytes from an address the server gave. */
   async bytes(url: string): Promise<ArrayBuffer> {
     const response = await this.#send("GET", url, null, TIME_LIMITS.bytesMs);
     return this.#read(() => response.arrayBuffer());
@@ -140,9 +140,9 @@ export class ApiClient {
 }
 
 async function failureOf(response: Response): Promise<ApiError> {
-  const said = (await response.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
-  const code = typeof said.code === "string" ? said.code : `http_${response.status}`;
-  const message = typeof said.message === "string" ? said.message : `The server answered ${response.status}.`;
+  const body = (await response.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
+  const code = typeof body.code === "string" ? body.code : `http_${response.status}`;
+  const message = typeof body.message === "string" ? body.message : `The server answered ${response.status}.`;
   const retryAfter = Number(response.headers.get("Retry-After") ?? NaN);
   return new ApiError(kindOf(response.status, code), message, {
     status: response.status,

@@ -43,7 +43,7 @@ export class IndexedDbJournal implements Journal {
 
   #write(change: (store: IDBObjectStore) => IDBRequest): Promise<void> {
     return new Promise((resolve, reject) => {
-      // Strict: the default lets a power cut lose what we said was kept.
+      // Strict: the default lets a power cut lose what was reported as kept.
       const transaction = this.#database.transaction(STORE, "readwrite", { durability: "strict" });
       transaction.oncomplete = () => resolve();
       transaction.onerror = transaction.onabort = () => reject(transaction.error ?? new Error("The write was aborted."));

@@ -4,7 +4,7 @@ import type { MaskItem } from "../core/document";
 import type { Size } from "../core/geometry";
 import type { Candidate } from "../core/prompts";
 import type { Rle } from "../core/rle";
-import type { Message, Told } from "../core/told";
+import type { Message, SyncedMask } from "../core/syncState";
 import type { DecodeOut, ImageOut, MaskIn, MaskOut, RleJson } from "./types";
 
 export function rleFromJson(rle: RleJson): Rle {
@@ -33,7 +33,7 @@ export function maskFromApi(mask: MaskOut): MaskItem {
   };
 }
 
-export function toldFromApi(mask: MaskOut, item: MaskItem): readonly [string, Told] {
+export function syncedFromApi(mask: MaskOut, item: MaskItem): readonly [string, SyncedMask] {
   return [mask.id, { status: mask.status, revisionId: mask.revision_id, rle: item.rle, label: item.label }];
 }
 

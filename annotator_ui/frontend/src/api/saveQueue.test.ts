@@ -250,7 +250,7 @@ it("says when this device could not keep an unsent mask", async () => {
 /** Tabs of one browser: one lock, one channel, both as the browser has them. */
 class Browser {
   readonly #waiting: (() => void)[] = [];
-  readonly #ears = new Map<number, (message: TabMessage) => void>();
+  readonly #listeners = new Map<number, (message: TabMessage) => void>();
   #holder: number | null = null;
   #tabs = 0;
 
@@ -266,12 +266,12 @@ class Browser {
           this.#next();
         }),
       post: (message) => {
-        for (const [other, hear] of this.#ears) if (other !== tab) queueMicrotask(() => hear(structuredClone(message)));
+        for (const [other, receive] of this.#listeners) if (other !== tab) queueMicrotask(() => receive(structuredClone(message)));
       },
-      listen: (hear) => void this.#ears.set(tab, hear),
+      listen: (receive) => void this.#listeners.set(tab, receive),
     };
     const close = (): void => {
-      this.#ears.delete(tab);
+      this.#listeners.delete(tab);
       if (this.#holder === tab) this.#holder = null;
       this.#next();
     };

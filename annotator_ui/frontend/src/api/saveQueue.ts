@@ -100,7 +100,7 @@ export class SaveQueue {
     this.#state = {
       pending: [], numKeeping: 0, refused: [], conflicts: [], savedCount: 0, keepProblem: ports.journal.problem ?? null, trouble: null,
     };
-    this.#link.listen((message) => this.#hear(message));
+    this.#link.listen((message) => this.#receive(message));
     void this.#link.becomeSender().then(() => this.#lead());
   }
 
@@ -199,7 +199,7 @@ export class SaveQueue {
     this.#set({ pending: [...taken, ...known], refused: this.#state.refused.filter((op) => !taken.some((one) => one.id === op.id)) });
   }
 
-  #hear(message: TabMessage): void {
+  #receive(message: TabMessage): void {
     if (message.type === "kick") this.#nap.abort();
     if (message.type === "trouble" && !this.#isSender) this.#set({ trouble: message.trouble });
     if (message.type === "discarded") this.#set({ refused: this.#state.refused.filter((op) => op.id !== message.id) });
@@ -240,7 +240,7 @@ export class SaveQueue {
   /** Send one op. Returns the trouble when it must be sent again later. */
   async #send(op: QueuedOp): Promise<ApiError | null> {
     try {
-      await this.#settle(op, await this.#tell(op));
+      await this.#settle(op, await this.#sendToServer(op));
       return null;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -250,8 +250,8 @@ export class SaveQueue {
     }
   }
 
-  /** Returns why the op is not done although the server answered, and whether it lies beside the head. */
-  async #tell(op: QueuedOp): Promise<Outcome> {
+  /** Returns why the op is not done although the server answered, and whether it was saved beside the head revision. */
+  async #sendToServer(op: QueuedOp): Promise<Outcome> {
     if (op.kind === "status") {
       await this.#ports.server.setMaskStatus(op.maskId, op.to);
       return { refusal: null, isBeside: false };
@@ -289,9 +289,9 @@ export class SaveQueue {
 
   async #rest(trouble: ApiError, attempt: number): Promise<void> {
     const kind = trouble.kind === "signed_out" ? "signed_out" : "offline";
-    const told = { kind, message: trouble.message } as const;
-    this.#set({ trouble: told });
-    this.#link.post({ type: "trouble", trouble: told });
+    const shared = { kind, message: trouble.message } as const;
+    this.#set({ trouble: shared });
+    this.#link.post({ type: "trouble", trouble: shared });
     const grown = Math.min(BACKOFF.longestMs, BACKOFF.firstMs * BACKOFF.factor ** (attempt - 1));
     const asked = (trouble.details.retryAfterS ?? 0) * 1000;
     const base = kind === "signed_out" ? BACKOFF.signedOutMs : grown;

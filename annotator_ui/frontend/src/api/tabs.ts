@@ -13,7 +13,7 @@ export interface TabLink {
   /** Resolves when this tab becomes the one that sends, which it stays until it is closed. */
   becomeSender(): Promise<void>;
   post(message: TabMessage): void;
-  listen(hear: (message: TabMessage) => void): void;
+  listen(receive: (message: TabMessage) => void): void;
 }
 
 /** A tab that shares nothing: its journal is its own, or the browser knows no locks. */
@@ -35,8 +35,8 @@ export function linkTabs(locks: LockManager, channel: BroadcastChannel, lockName
         locks.request(lockName, hold).catch(reject as (reason: unknown) => void);
       }),
     post: (message) => channel.postMessage(message),
-    listen: (hear) => {
-      channel.addEventListener("message", (event: MessageEvent<TabMessage>) => hear(event.data));
+    listen: (receive) => {
+      channel.addEventListener("message", (event: MessageEvent<TabMessage>) => receive(event.data));
     },
   };
 }

@@ -6,7 +6,7 @@ import { OPTIONS } from "./options";
 const image = { widthPx: 400, heightPx: 200 };
 const viewport = { widthPx: 800, heightPx: 800 };
 
-it("fits the photo centred with its margin", () => {
+it("fits the image centred with its margin", () => {
   const camera = fit(image, viewport);
 
   // The width decides: (800 - 2 * 24) / 400 = 1.88.

@@ -1,4 +1,4 @@
-/** The view of the photo: screen = image * scale + offset. Pure functions over a small value. */
+/** The view of the image: screen = image * scale + offset. Pure functions over a small value. */
 
 import { imagePoint, screenPoint } from "./geometry";
 import type { ImageBox, ImagePoint, ScreenPoint, Size } from "./geometry";
@@ -34,7 +34,7 @@ export function zoomStep(camera: Camera, viewport: Size, factor: number): Camera
   return zoomAt(camera, screenPoint(viewport.widthPx / 2, viewport.heightPx / 2), factor);
 }
 
-/** The whole photo, centred, with a margin. */
+/** The whole image, centred, with a margin. */
 export function fit(image: Size, viewport: Size): Camera {
   const free = (side: number): number => Math.max(1, side - 2 * OPTIONS.fitMarginPx);
   const scale = Math.min(free(viewport.widthPx) / image.widthPx, free(viewport.heightPx) / image.heightPx);

@@ -1,4 +1,4 @@
-/** What an undo step restores: the masks of one photo and the draft being made. Immutable. */
+/** What an undo step restores: the masks of one image and the draft being made. Immutable. */
 
 import type { Size } from "./geometry";
 import type { Candidate, PromptStep } from "./prompts";
@@ -43,14 +43,14 @@ export type Edit =
   | { readonly kind: StrokeKind; readonly diameterPx: number }
   | { readonly kind: EditTool };
 
-/** A mask in the making: what the model says to `steps`, then hand edits, or an old mask changed. */
+/** An unfinished mask: the model's answer to `steps` with hand edits, or an existing mask with changes. */
 export interface Draft {
   readonly steps: readonly PromptStep[];
   readonly candidateIndex: number;
   readonly edits: readonly Edit[];
   readonly added: Rle | null;
   readonly erased: Rle | null;
-  /** The mask being changed; its pixels lie under the edits. */
+  /** The mask being changed; the edits apply on top of its pixels. */
   readonly base: MaskItem | null;
 }
 
@@ -95,23 +95,23 @@ export function withPixels(draft: Draft, edit: Edit, shown: Rle, wanted: Rle): D
 
 /** The draft's pixels: the chosen candidate or the changed mask, with the edits; null if none. */
 export function draftRle(draft: Draft, candidates: readonly Candidate[], image: Size): Rle | null {
-  const under = candidates[draft.candidateIndex]?.rle ?? candidates[0]?.rle ?? underOf(draft);
-  if (draft.added === null && draft.erased === null) return under !== null && !isEmptyRle(under) ? under : null;
+  const baseMask = candidates[draft.candidateIndex]?.rle ?? candidates[0]?.rle ?? baseOf(draft);
+  if (draft.added === null && draft.erased === null) return baseMask !== null && !isEmptyRle(baseMask) ? baseMask : null;
   const known = editedCache.get(draft);
-  if (known?.under === under) return known.rle;
-  const bottom = under ?? emptyRle(image);
+  if (known?.baseMask === baseMask) return known.rle;
+  const bottom = baseMask ?? emptyRle(image);
   const grown = draft.added === null ? bottom : union(bottom, draft.added);
   const edited = draft.erased === null ? grown : difference(grown, draft.erased);
   const rle = isEmptyRle(edited) ? null : edited;
-  editedCache.set(draft, { under, rle });
+  editedCache.set(draft, { baseMask, rle });
   return rle;
 }
 
-const editedCache = new WeakMap<Draft, { under: Rle | null; rle: Rle | null }>();
+const editedCache = new WeakMap<Draft, { baseMask: Rle | null; rle: Rle | null }>();
 
 /** What lies under the edits while the model has not answered the last prompt. */
-function underOf(draft: Draft): Rle | null {
-  return draft.steps.at(-1)?.under?.rle ?? draft.base?.rle ?? null;
+function baseOf(draft: Draft): Rle | null {
+  return draft.steps.at(-1)?.baseMask?.rle ?? draft.base?.rle ?? null;
 }
 
 /** The draft's story for the server: the mask it began from, prompts, then hand work summed up. */

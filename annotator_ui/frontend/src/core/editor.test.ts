@@ -31,7 +31,7 @@ describe("prompts", () => {
     });
   });
 
-  it("cuts a box at the photo's edge and ignores clicks beside the photo", () => {
+  it("cuts a box at the image's edge and ignores clicks beside the image", () => {
     expect(new TestEditor().drag(80, 70, 300, 300).document.draft.steps[0]?.prompt).toMatchObject({
       box: { x0: 80, y0: 70, x1: 100, y1: 80 },
     });
@@ -189,7 +189,7 @@ describe("brush and eraser", () => {
   });
 });
 
-describe("telling the server", () => {
+describe("messages to the server", () => {
   it("saves an accepted mask at once, with its prompts and its time", () => {
     const test = new TestEditor().click(15, 15).answer(whole);
     test.nowMs += 2_500;
@@ -250,7 +250,7 @@ describe("telling the server", () => {
     ]);
   });
 
-  it.each(["accepted", "rejected"] as const)("moves to the next suggestion after one is %s and says only that", (to) => {
+  it.each(["accepted", "rejected"] as const)("moves to the next suggestion after one is %s and sends only that", (to) => {
     const test = new TestEditor([maskItem("p1", "proposed", "prefilled"), maskItem("p2", "proposed", "prefilled")]);
     test.send({ type: "select", maskId: "p1" }).send({ type: "mask_status", maskId: "p1", to });
 

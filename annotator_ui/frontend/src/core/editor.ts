@@ -1,9 +1,9 @@
-/** The labelling of one photo without a screen: events in, state and effects out. */
+/** The labelling of one image without a screen: events in, state and effects out. */
 
 import * as cameras from "./camera";
 import type { Camera } from "./camera";
 import { ActiveTimer } from "./activeTimer";
-import type { Desk } from "./desk";
+import type { EditorContext } from "./editorContext";
 import { draftRle, EMPTY_DRAFT, isEmptyDraft } from "./document";
 import type { Document, MaskItem } from "./document";
 import { DraftWork } from "./draftWork";
@@ -19,8 +19,8 @@ import { OPTIONS } from "./options";
 import type { Candidate, PromptStep } from "./prompts";
 import { boundsOf } from "./rle";
 import type { Rle } from "./rle";
-import { ToldServer } from "./told";
-import type { Told } from "./told";
+import { SyncState } from "./syncState";
+import type { SyncedMask } from "./syncState";
 import { LassoTool } from "./tools/lassoTool";
 import { PanTool } from "./tools/panTool";
 import { PointTool } from "./tools/pointTool";
@@ -37,7 +37,7 @@ export class Editor {
   readonly #author: string;
   readonly #ports: EditorPorts;
   readonly #history: History<Document>;
-  readonly #told: ToldServer;
+  readonly #synced: SyncState;
   readonly #timer = new ActiveTimer();
   /** The same for the whole image; never started anew. */
   readonly #imageTimer = new ActiveTimer();
@@ -50,7 +50,7 @@ export class Editor {
     select: new SelectTool(),
     pan: new PanTool(),
   };
-  readonly #context: ToolContext;
+  readonly #toolContext: ToolContext;
   readonly #draftWork: DraftWork;
   readonly #maskWork: MaskWork;
   readonly #listeners = new Set<() => void>();
@@ -58,7 +58,7 @@ export class Editor {
   readonly #answers = new WeakMap<readonly PromptStep[], readonly Candidate[]>();
   /** Accept was pressed before the model answered: these prompts are accepted when it does. */
   #acceptOnAnswer: readonly PromptStep[] | null = null;
-  /** The camera that shows the whole photo, as long as nobody moved it. */
+  /** The camera that shows the whole image, as long as nobody moved it. */
   #fitted: Camera | null = null;
   #gestureTool: Tool | null = null;
   #state: EditorState;
@@ -68,12 +68,12 @@ export class Editor {
     this.#author = start.author;
     this.#ports = ports;
     this.#history = new History<Document>({ masks: start.masks, draft: EMPTY_DRAFT, numLeftOut: 0 });
-    this.#told = new ToldServer(start.told);
+    this.#synced = new SyncState(start.synced);
     this.#state = initialState(this.#history.present, start);
-    this.#context = this.#makeContext();
-    const desk = this.#makeDesk();
-    this.#draftWork = new DraftWork(desk);
-    this.#maskWork = new MaskWork(desk);
+    this.#toolContext = this.#makeToolContext();
+    const context = this.#makeContext();
+    this.#draftWork = new DraftWork(context);
+    this.#maskWork = new MaskWork(context);
     this.#imageTimer.start(ports.nowMs());
   }
 
@@ -122,23 +122,23 @@ export class Editor {
 
   readonly #handlers: Handlers = {
     pointer_down: (event) => this.#pointerDown(event),
-    pointer_move: (event) => (this.#gestureTool ?? this.#openTool())?.pointerMove(event, this.#context),
-    pointer_up: (event) => this.#endGesture((tool) => tool.pointerUp(event, this.#context)),
-    pointer_left: () => this.#endGesture((tool) => tool.interrupt(this.#context)),
-    interrupt: () => this.#endGesture((tool) => tool.interrupt(this.#context)),
-    complete: () => (this.#gestureTool === null ? this.#openTool()?.complete(this.#context) : this.#endGesture((tool) => tool.complete(this.#context))),
+    pointer_move: (event) => (this.#gestureTool ?? this.#openTool())?.pointerMove(event, this.#toolContext),
+    pointer_up: (event) => this.#endGesture((tool) => tool.pointerUp(event, this.#toolContext)),
+    pointer_left: () => this.#endGesture((tool) => tool.interrupt(this.#toolContext)),
+    interrupt: () => this.#endGesture((tool) => tool.interrupt(this.#toolContext)),
+    complete: () => (this.#gestureTool === null ? this.#openTool()?.complete(this.#toolContext) : this.#endGesture((tool) => tool.complete(this.#toolContext))),
     cancel: () => this.#cancel(),
     wheel: (event) => this.#setCamera(cameras.zoomAt(this.#state.camera, event.at, OPTIONS.zoomStep ** -event.deltaPx)),
     pinch: ({ from, to, factor }) =>
       this.#setCamera(cameras.panBy(cameras.zoomAt(this.#state.camera, from, factor), to.x - from.x, to.y - from.y)),
     viewport: (event) => this.#resize(event.size),
     pan_held: (event) => {
-      if (event.isHeld) this.#endGesture((tool) => tool.interrupt(this.#context));
+      if (event.isHeld) this.#endGesture((tool) => tool.interrupt(this.#toolContext));
       this.#set({ isPanHeld: event.isHeld });
     },
     tool: (event) => {
-      this.#endGesture((tool) => tool.interrupt(this.#context));
-      this.#openTool()?.interrupt(this.#context);
+      this.#endGesture((tool) => tool.interrupt(this.#toolContext));
+      this.#openTool()?.interrupt(this.#toolContext);
       this.#set({ toolId: event.id });
     },
     brush_size: (event) => this.#set({ brushDiameterPx: nextBrushPx(this.#state.brushDiameterPx, event.step) }),
@@ -157,7 +157,7 @@ export class Editor {
     undo: () => {
       const open = this.#openTool();
       if (open === null) this.#travel(this.#history.undo());
-      else open.removeLast(this.#context);
+      else open.removeLast(this.#toolContext);
     },
     redo: () => this.#travel(this.#history.redo()),
     cycle_candidate: (event) => this.#cycleCandidate(event.step),
@@ -173,7 +173,7 @@ export class Editor {
     overlap: (event) => this.#set({ overlap: event.policy }),
     label: (event) => this.#maskWork.label(event.maskId, event.label.trim()),
     mask_status: (event) => this.#maskWork.setMaskStatus(event.maskId, event.to),
-    masks_arrived: (event) => this.#arrive(event.masks, event.told),
+    masks_arrived: (event) => this.#arrive(event.masks, event.synced),
     decoded: (event) => this.#answered(event.steps, event.candidates),
     decode_failed: (event) => {
       // The mask of the earlier prompts goes: accepted now, it would pass for the answer to these.
@@ -186,7 +186,7 @@ export class Editor {
     return this.#history.present;
   }
 
-  #makeContext(): ToolContext {
+  #makeToolContext(): ToolContext {
     const toImage: ToolContext["toImage"] = (at) => cameras.screenToImage(this.#state.camera, at);
     return {
       toImage,
@@ -207,13 +207,13 @@ export class Editor {
     };
   }
 
-  #makeDesk(): Desk {
+  #makeContext(): EditorContext {
     const history = this.#history;
     const current = (): EditorState => this.#state;
     return {
       image: this.image,
       author: this.#author,
-      context: this.#context,
+      toolContext: this.#toolContext,
       get document() {
         return history.present;
       },
@@ -225,7 +225,7 @@ export class Editor {
       set: (change) => this.#set(change),
       select: (maskId) => this.#select(maskId),
       selectedMask: () => this.#selectedMask(),
-      say: (text) => this.#ports.emit({ type: "say", text }),
+      notify: (text) => this.#ports.emit({ type: "notify", text }),
       draftRle: () => this.draftRle(),
       openTool: () => this.#openTool(),
       activeMs: () => this.activeMs(),
@@ -251,7 +251,7 @@ export class Editor {
   #pointerDown(input: PointerInput): void {
     if (this.#gestureTool !== null) return;
     this.#gestureTool = input.button === "middle" ? this.#tools.pan : this.#activeTool();
-    this.#gestureTool.pointerDown(input, this.#context);
+    this.#gestureTool.pointerDown(input, this.#toolContext);
   }
 
   #endGesture(end: (tool: Tool) => void): void {
@@ -262,15 +262,15 @@ export class Editor {
 
   #cancel(): void {
     const open = this.#openTool();
-    if (this.#gestureTool !== null) this.#endGesture((tool) => tool.cancel(this.#context));
-    else if (open !== null) open.cancel(this.#context);
+    if (this.#gestureTool !== null) this.#endGesture((tool) => tool.cancel(this.#toolContext));
+    else if (open !== null) open.cancel(this.#toolContext);
     else if (!isEmptyDraft(this.#document.draft)) this.#record("clear", { draft: EMPTY_DRAFT });
     else this.#select(null);
   }
 
   #travel(step: { readonly to: Document } | null): void {
     if (step === null) return;
-    this.#endGesture((tool) => tool.interrupt(this.#context));
+    this.#endGesture((tool) => tool.interrupt(this.#toolContext));
     this.#settle();
   }
 
@@ -279,11 +279,11 @@ export class Editor {
     this.#settle();
   }
 
-  /** After any change of the document: say what the server must hear, ask what the model must answer. */
+  /** After any change of the document: send what the server lacks, ask the model for what is not decoded yet. */
   #settle(): void {
     const { masks, draft } = this.#document;
     this.#acceptOnAnswer = null;
-    for (const message of this.#told.catchUp(masks, () => this.#ports.newId())) this.#ports.emit(message);
+    for (const message of this.#synced.messagesFor(masks, () => this.#ports.newId())) this.#ports.emit(message);
     if (this.#state.selectedMaskId !== null && this.#selectedMask() === null) this.#set({ selectedMaskId: null });
     this.#refresh({ decodeError: null });
     if (draft.steps.length > 0 && !this.#answers.has(draft.steps)) {
@@ -337,9 +337,9 @@ export class Editor {
   }
 
   /** Into every step of the history: no undo may take back what the server itself has. */
-  #arrive(masks: readonly MaskItem[], told: readonly (readonly [string, Told])[]): void {
+  #arrive(masks: readonly MaskItem[], synced: readonly (readonly [string, SyncedMask])[]): void {
     const byId = new Map(masks.map((mask) => [mask.id, mask]));
-    this.#told.learn(told);
+    this.#synced.acknowledge(synced);
     this.#history.rewrite((document) => {
       const known = new Set(document.masks.map((mask) => mask.id));
       return {
@@ -362,7 +362,7 @@ export class Editor {
 
   #resize(size: Size): void {
     this.#set({ viewport: size });
-    // A photo shown whole stays whole when the window changes; one that was zoomed stays where it is.
+    // An image shown whole stays whole when the window changes; one that was zoomed stays where it is.
     const isFitted = this.#fitted === null || this.#fitted === this.#state.camera;
     if (!isFitted || size.widthPx <= 0 || size.heightPx <= 0) return;
     this.#fitted = cameras.fit(this.image, size);

@@ -6,7 +6,7 @@ import type { Size } from "./geometry";
 import type { OverlapPolicy } from "./operations";
 import { OPTIONS } from "./options";
 import type { Candidate } from "./prompts";
-import type { Told } from "./told";
+import type { SyncedMask } from "./syncState";
 import type { GesturePreview, ToolId } from "./tools/tool";
 
 export interface EditorState {
@@ -39,7 +39,7 @@ export interface EditorStart {
   readonly author: string;
   readonly masks: readonly MaskItem[];
   /** The head revision of each of these masks on the server. */
-  readonly told: Iterable<readonly [string, Told]>;
+  readonly synced: Iterable<readonly [string, SyncedMask]>;
   /** Carried over from the image before. */
   readonly overlap?: OverlapPolicy;
   readonly brushDiameterPx?: number;

@@ -4,7 +4,7 @@ import type { MaskItem } from "./document";
 import type { ScreenPoint, Size } from "./geometry";
 import type { OverlapPolicy } from "./operations";
 import type { Candidate, PromptStep } from "./prompts";
-import type { Message, Told } from "./told";
+import type { Message, SyncedMask } from "./syncState";
 import type { PointerInput, ToolId } from "./tools/tool";
 
 export type EditorEvent =
@@ -34,14 +34,14 @@ export type EditorEvent =
   | { readonly type: "label"; readonly maskId: string; readonly label: string }
   | { readonly type: "mask_status"; readonly maskId: string; readonly to: "accepted" | "rejected" }
   /** Masks that the server has and this page did not make: suggestions, somebody else's version. */
-  | { readonly type: "masks_arrived"; readonly masks: readonly MaskItem[]; readonly told: readonly (readonly [string, Told])[] }
+  | { readonly type: "masks_arrived"; readonly masks: readonly MaskItem[]; readonly synced: readonly (readonly [string, SyncedMask])[] }
   | { readonly type: "decoded"; readonly steps: readonly PromptStep[]; readonly candidates: readonly Candidate[] }
   | { readonly type: "decode_failed"; readonly steps: readonly PromptStep[]; readonly message: string };
 
-/** Decode these prompts and answer with `decoded` or `decode_failed`; tell the server; tell the person. */
+/** Decode these prompts and answer with `decoded` or `decode_failed`; show a notice; send a message to the server. */
 export type EditorEffect =
   | { readonly type: "decode"; readonly steps: readonly PromptStep[] }
-  | { readonly type: "say"; readonly text: string }
+  | { readonly type: "notify"; readonly text: string }
   | Message;
 
 /** What the editor cannot make itself. */

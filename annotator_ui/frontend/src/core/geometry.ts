@@ -1,5 +1,5 @@
 /** Points and boxes, branded by the frame they live in: a screen point cannot be used as an image
- * point. Image coordinates are pixels of the stored photo, (0, 0) at its top-left corner. */
+ * point. Image coordinates are pixels of the stored image, (0, 0) at its top-left corner. */
 
 declare const frame: unique symbol;
 
@@ -42,7 +42,7 @@ export function isInside(point: ImagePoint, size: Size): boolean {
   return point.x >= 0 && point.y >= 0 && point.x < size.widthPx && point.y < size.heightPx;
 }
 
-/** The box spanned by two corners, cut to the photo; null when nothing of it lies on the photo. */
+/** The box spanned by two corners, cut to the image; null when nothing of it lies on the image. */
 export function boxBetween(a: ImagePoint, b: ImagePoint, size: Size): ImageBox | null {
   const box = {
     x0: Math.max(0, Math.min(a.x, b.x)),

@@ -26,7 +26,7 @@ function referenceMask(logits: Float32Array, side: number, image: { widthPx: num
   });
 }
 
-it("turns logits into the mask the reference makes, for photos larger, smaller and thinner than the model", () => {
+it("turns logits into the mask the reference makes, for images larger, smaller and thinner than the model", () => {
   const side = 16;
   const logits = Float32Array.from({ length: side * side }, (_, i) =>
     Math.sin((i % side) * 0.7 + 0.3) * Math.cos(Math.floor(i / side) * 0.9) - 0.2,
@@ -54,7 +54,7 @@ it("finds the small object in an otherwise empty answer", () => {
   expect(mask.data.some((pixel) => pixel === 1)).toBe(true);
 });
 
-it("scales each side of the photo by the reference's rounding rule", () => {
+it("scales each side of the image by the reference's rounding rule", () => {
   // 1024 / 1500 * 1001 = 683.35 -> 683; the long side is exact.
   expect(modelFrame({ widthPx: 1500, heightPx: 1001 }, 1024).input).toEqual({ widthPx: 1024, heightPx: 683 });
   expect(modelFrame({ widthPx: 2000, heightPx: 1 }, 512).input).toEqual({ widthPx: 512, heightPx: 1 });
@@ -92,12 +92,12 @@ it("outlines pixels that touch only at a corner as two loops", () => {
   expect(loops).toHaveLength(2);
 });
 
-it("puts what the model sees of one square there in the photo, and nothing elsewhere", () => {
+it("puts the mask of one crop at its place in the image, and nothing elsewhere", () => {
   const side = 16;
   const logits = Float32Array.from({ length: side * side }, (_, i) => Math.sin((i % side) * 0.7) * Math.cos(Math.floor(i / side) * 0.9) + 0.3);
-  const photo = { widthPx: 90, heightPx: 70 };
+  const image = { widthPx: 90, heightPx: 70 };
 
-  const pasted = decodeRle(logitsToRle(logits, side, modelFrame(photo, 64, { x0: 40, y0: 20, x1: 85, y1: 70 })));
+  const pasted = decodeRle(logitsToRle(logits, side, modelFrame(image, 64, { x0: 40, y0: 20, x1: 85, y1: 70 })));
 
   const alone = decodeRle(logitsToRle(logits, side, modelFrame({ widthPx: 45, heightPx: 50 }, 64)));
   const expected = new Uint8Array(90 * 70);

@@ -1,40 +1,40 @@
-/** From the decoder's logits to a mask in the photo's frame. */
+/** From the decoder's logits to a mask in the image's frame. */
 
 import type { ImageBox, Size } from "./geometry";
 import type { Rle } from "./rle";
 import { rleFromStretches } from "./runs";
 import type { Stretch } from "./runs";
 
-/** How a photo, or one square of it, sits in the model's padded square. */
+/** How an image, or one crop of it, is placed in the model's padded square input. */
 export interface ModelFrame {
-  /** The photo; masks and prompts are always in its pixels. */
-  readonly photo: Size;
-  /** Where in the photo the model's image begins. */
+  /** The image; masks and prompts are always in its pixels. */
+  readonly image: Size;
+  /** Where in the image the model's input begins. */
   readonly originXPx: number;
   readonly originYPx: number;
-  /** What the model sees: the photo, or a square of it. */
-  readonly image: Size;
-  /** Side of the padded square the model sees. */
+  /** The size of what is encoded: the image, or a crop of it. */
+  readonly crop: Size;
+  /** Side of the model's padded square input. */
   readonly imageSizePx: number;
-  /** The image after resizing, before padding. */
+  /** The crop after resizing, before padding. */
   readonly input: Size;
 }
 
-/** The resize rule of the reference: scale the long side, round half up. `square`: the part of the
- * photo that the model sees. */
-export function modelFrame(photo: Size, imageSizePx: number, square: ImageBox = wholeOf(photo)): ModelFrame {
-  const image = { widthPx: square.x1 - square.x0, heightPx: square.y1 - square.y0 };
-  const scale = imageSizePx / Math.max(image.widthPx, image.heightPx);
+/** The resize rule of the reference: scale the long side, round half up. `box`: the part of the
+ * image that is encoded. */
+export function modelFrame(image: Size, imageSizePx: number, box: ImageBox = wholeOf(image)): ModelFrame {
+  const crop = { widthPx: box.x1 - box.x0, heightPx: box.y1 - box.y0 };
+  const scale = imageSizePx / Math.max(crop.widthPx, crop.heightPx);
   const input = {
-    widthPx: Math.max(1, Math.floor(image.widthPx * scale + 0.5)),
-    heightPx: Math.max(1, Math.floor(image.heightPx * scale + 0.5)),
+    widthPx: Math.max(1, Math.floor(crop.widthPx * scale + 0.5)),
+    heightPx: Math.max(1, Math.floor(crop.heightPx * scale + 0.5)),
   };
-  return { photo, originXPx: square.x0, originYPx: square.y0, image, imageSizePx, input };
+  return { image, originXPx: box.x0, originYPx: box.y0, crop, imageSizePx, input };
 }
 
-/** What the model sees, in photo pixels. */
-export function seenIn({ originXPx, originYPx, image }: ModelFrame): ImageBox {
-  return { x0: originXPx, y0: originYPx, x1: originXPx + image.widthPx, y1: originYPx + image.heightPx };
+/** The encoded part of the image, in image pixels. */
+export function cropBox({ originXPx, originYPx, crop }: ModelFrame): ImageBox {
+  return { x0: originXPx, y0: originYPx, x1: originXPx + crop.widthPx, y1: originYPx + crop.heightPx };
 }
 
 function wholeOf({ widthPx, heightPx }: Size): ImageBox {
@@ -42,20 +42,20 @@ function wholeOf({ widthPx, heightPx }: Size): ImageBox {
 }
 
 /**
- * Upscale low-resolution logits to what the model saw of the photo and keep what is above zero; the
- * rest of the photo is not in the mask.
+ * Upscale low-resolution logits to the encoded part of the image and keep what is above zero; the
+ * rest of the image is not in the mask.
  *
  * logits: (side, side) row-major, frame of the padded square. As in the reference the square is
- * enlarged to the model's size, its padding cut off, and the rest resized to the photo, bilinear
+ * enlarged to the model's size, its padding cut off, and the rest resized to the image, bilinear
  * both times. Both steps are separable, so each output pixel mixes at most three by three logits
  * with weights that are never negative: where all nine lie on one side of zero the pixel does too,
  * and only pixels near an outline are worked out. Goes down the columns, as the runs do.
  */
 export function logitsToRle(logits: Float32Array, side: number, frame: ModelFrame): Rle {
-  const { image, photo, originXPx, originYPx } = frame;
+  const { crop, image, originXPx, originYPx } = frame;
   const { columns, rows } = axesOf(frame, side);
   const sides = sidesOf(logits, side);
-  const tall = [0, 1, 2].map(() => new Float32Array(image.heightPx)) as [Float32Array, Float32Array, Float32Array];
+  const tall = [0, 1, 2].map(() => new Float32Array(crop.heightPx)) as [Float32Array, Float32Array, Float32Array];
   const stretches: Stretch[] = [];
   for (const { index, from, to } of columns.bands) {
     const parts = partsOf(sides, side, index, rows.bands);
@@ -64,10 +64,10 @@ export function logitsToRle(logits: Float32Array, side: number, frame: ModelFram
       if (part.isMixed) stretch(logits, side, index, rows, part, tall);
     }
     for (let x = from; x < to; x += 1) {
-      followColumn(tap(columns, x), (originXPx + x) * photo.heightPx + originYPx, parts, tall, stretches);
+      followColumn(tap(columns, x), (originXPx + x) * image.heightPx + originYPx, parts, tall, stretches);
     }
   }
-  return rleFromStretches(photo, stretches);
+  return rleFromStretches(image, stretches);
 }
 
 /** Add one column's stretches of ones. */
@@ -100,7 +100,7 @@ function followColumn(
   if (since >= 0) stretches.push([start + since, start + end]);
 }
 
-/** Rows [from, to) of the photo: all of them inside, or to be worked out. Rows outside have no part. */
+/** Rows [from, to) of the image: all of them inside, or to be worked out. Rows outside have no part. */
 interface Part {
   readonly from: number;
   readonly to: number;
@@ -121,7 +121,7 @@ function partsOf(sides: Uint8Array, side: number, column: number, bands: readonl
   return parts;
 }
 
-/** Three columns of logits over the photo's rows of one part, each into its array. */
+/** Three columns of logits over the image's rows of one part, each into its array. */
 function stretch(logits: Float32Array, side: number, column: number, rows: AxisWeights, { from, to }: Part, tall: readonly Float32Array[]): void {
   tall.forEach((values, i) => {
     const x = Math.min(column + i, side - 1);
@@ -182,17 +182,17 @@ interface Axes {
   readonly rows: AxisWeights;
 }
 
-/** Every answer about a photo is enlarged alike. */
+/** Every answer about an image is enlarged alike. */
 const axesCache = new WeakMap<ModelFrame, Axes>();
 
 function axesOf(frame: ModelFrame, side: number): Axes {
   const known = axesCache.get(frame);
   if (known?.side === side) return known;
-  const { image, imageSizePx, input } = frame;
+  const { crop, imageSizePx, input } = frame;
   const axes = {
     side,
-    columns: axisWeights(side, imageSizePx, input.widthPx, image.widthPx),
-    rows: axisWeights(side, imageSizePx, input.heightPx, image.heightPx),
+    columns: axisWeights(side, imageSizePx, input.widthPx, crop.widthPx),
+    rows: axisWeights(side, imageSizePx, input.heightPx, crop.heightPx),
   };
   axesCache.set(frame, axes);
   return axes;

@@ -1,6 +1,6 @@
 /** Work on the masks that are there: verdicts, labels, and operations on their pixels. */
 
-import type { Desk } from "./desk";
+import type { EditorContext } from "./editorContext";
 import { isEmptyDraft, withPixels } from "./document";
 import type { EditTool, MaskItem } from "./document";
 import { merged, neighbour, reshaped, split, subtracted, withStatus } from "./operations";
@@ -9,10 +9,10 @@ import { isSameRle } from "./rle";
 import type { Rle } from "./rle";
 
 export class MaskWork {
-  readonly #desk: Desk;
+  readonly #context: EditorContext;
 
-  constructor(desk: Desk) {
-    this.#desk = desk;
+  constructor(context: EditorContext) {
+    this.#context = context;
   }
 
   fillHoles(): void {
@@ -33,21 +33,21 @@ export class MaskWork {
   }
 
   split(): void {
-    const fresh = () => ({ id: this.#desk.newId(), author: this.#desk.author });
+    const fresh = () => ({ id: this.#context.newId(), author: this.#context.author });
     this.#operate("split", (masks, [id]) => split(masks, id ?? "", fresh), "The mask is one part: there is nothing to split.");
   }
 
   /** Fill holes or keep the largest part: of the draft, else of the selected mask. */
   #tidy(tool: EditTool, reshape: (rle: Rle) => Rle): void {
-    const { draft } = this.#desk.document;
+    const { draft } = this.#context.document;
     if (isEmptyDraft(draft)) {
       this.#operate(tool, (masks, [id]) => reshaped(masks, id ?? "", tool, reshape), "Nothing to change here.");
       return;
     }
-    const shown = this.#desk.draftRle();
+    const shown = this.#context.draftRle();
     const wanted = shown === null ? null : reshape(shown);
-    if (shown === null || wanted === null || isSameRle(shown, wanted)) this.#desk.say("Nothing to change here.");
-    else this.#desk.record(tool, { draft: withPixels(draft, { kind: tool }, shown, wanted) });
+    if (shown === null || wanted === null || isSameRle(shown, wanted)) this.#context.notify("Nothing to change here.");
+    else this.#context.record(tool, { draft: withPixels(draft, { kind: tool }, shown, wanted) });
   }
 
   /** Change whole masks: the selected one first, then those picked beside it. */
@@ -56,38 +56,38 @@ export class MaskWork {
     change: (masks: readonly MaskItem[], ids: readonly string[]) => readonly MaskItem[] | null,
     otherwise: string,
   ): void {
-    const { selectedMaskId, markedMaskIds } = this.#desk.state;
-    const masks = selectedMaskId === null ? null : change(this.#desk.document.masks, [selectedMaskId, ...markedMaskIds]);
+    const { selectedMaskId, markedMaskIds } = this.#context.state;
+    const masks = selectedMaskId === null ? null : change(this.#context.document.masks, [selectedMaskId, ...markedMaskIds]);
     if (masks === null) {
-      this.#desk.say(selectedMaskId === null ? "Select a mask first." : otherwise);
+      this.#context.notify(selectedMaskId === null ? "Select a mask first." : otherwise);
       return;
     }
-    this.#desk.record(mark, { masks });
-    this.#desk.set({ markedMaskIds: [] });
+    this.#context.record(mark, { masks });
+    this.#context.set({ markedMaskIds: [] });
   }
 
   label(maskId: string, label: string): void {
-    const mask = this.#desk.document.masks.find((one) => one.id === maskId);
+    const mask = this.#context.document.masks.find((one) => one.id === maskId);
     if (mask === undefined || mask.label === label) return;
-    this.#desk.record("label", { masks: this.#desk.document.masks.map((one) => (one === mask ? { ...one, label } : one)) });
+    this.#context.record("label", { masks: this.#context.document.masks.map((one) => (one === mask ? { ...one, label } : one)) });
   }
 
   mark(maskId: string): void {
-    const { selectedMaskId, markedMaskIds } = this.#desk.state;
-    if (selectedMaskId === null) this.#desk.select(maskId);
-    else if (markedMaskIds.includes(maskId)) this.#desk.set({ markedMaskIds: markedMaskIds.filter((id) => id !== maskId) });
-    else if (maskId !== selectedMaskId) this.#desk.set({ markedMaskIds: [...markedMaskIds, maskId] });
+    const { selectedMaskId, markedMaskIds } = this.#context.state;
+    if (selectedMaskId === null) this.#context.select(maskId);
+    else if (markedMaskIds.includes(maskId)) this.#context.set({ markedMaskIds: markedMaskIds.filter((id) => id !== maskId) });
+    else if (maskId !== selectedMaskId) this.#context.set({ markedMaskIds: [...markedMaskIds, maskId] });
   }
 
   setMaskStatus(maskId: string, to: "accepted" | "rejected"): void {
-    const mask = this.#desk.document.masks.find((item) => item.id === maskId);
+    const mask = this.#context.document.masks.find((item) => item.id === maskId);
     if (mask === undefined || mask.status === to) return;
     const wasSuggestion = mask.status === "proposed";
-    const next = wasSuggestion ? neighbour(this.#desk.document.masks, maskId, 1, (item) => item.status === "proposed") : null;
-    const masks = withStatus(this.#desk.document.masks, maskId, to);
-    const wasSelected = this.#desk.state.selectedMaskId === maskId;
-    this.#desk.record(to === "accepted" ? "accept suggestion" : "reject", { masks });
-    this.#desk.stopClock();
-    if (wasSelected) this.#desk.select(next?.id ?? null);
+    const next = wasSuggestion ? neighbour(this.#context.document.masks, maskId, 1, (item) => item.status === "proposed") : null;
+    const masks = withStatus(this.#context.document.masks, maskId, to);
+    const wasSelected = this.#context.state.selectedMaskId === maskId;
+    this.#context.record(to === "accepted" ? "accept suggestion" : "reject", { masks });
+    this.#context.stopClock();
+    if (wasSelected) this.#context.select(next?.id ?? null);
   }
 }

@@ -13,7 +13,7 @@ describe("refining an existing mask", () => {
 
     expect(test.effects.at(-1)).toMatchObject({
       type: "decode",
-      steps: [{ prompt: { kind: "point", label: 1 }, under: { rle: item.rle } }],
+      steps: [{ prompt: { kind: "point", label: 1 }, baseMask: { rle: item.rle } }],
     });
     test.answer(candidate(rectangle(10, 10, 50, 30), 0.9)).takeMessages();
     test.send({ type: "accept_draft" });
@@ -30,7 +30,7 @@ describe("refining an existing mask", () => {
     const painted = test.editor.draftRle()!;
     test.click(62, 62, { button: "right" });
     const { steps } = test.document.draft;
-    expect(steps[0]?.under?.rle.counts).toBe(painted.counts);
+    expect(steps[0]?.baseMask?.rle.counts).toBe(painted.counts);
     test.answer(candidate(rectangle(10, 10, 30, 30), 0.8));
     expect(hasPixel(test.editor.draftRle()!, 60, 60)).toBe(false);
 
@@ -39,12 +39,12 @@ describe("refining an existing mask", () => {
     expect(test.editor.draftRle()?.counts).toBe(painted.counts);
   });
 
-  it("shows the model its own logits when the mask is exactly what it said", () => {
-    const said = candidate(rectangle(5, 5, 40, 40), 0.9);
-    const test = new TestEditor().click(15, 15).answer(said).send({ type: "accept_draft" });
+  it("feeds the model its own logits back when the mask is exactly its answer", () => {
+    const answer = candidate(rectangle(5, 5, 40, 40), 0.9);
+    const test = new TestEditor().click(15, 15).answer(answer).send({ type: "accept_draft" });
     test.send({ type: "refine", maskId: test.document.masks[0]!.id }).click(50, 50);
 
-    expect(test.document.draft.steps[0]?.feedback).toBe(said.lowResLogits);
+    expect(test.document.draft.steps[0]?.feedback).toBe(answer.lowResLogits);
   });
 
   it("leaves the mask as it was when the change is dropped", () => {
@@ -66,7 +66,7 @@ describe("polygon and lasso", () => {
     }
   });
 
-  it("takes corners back one by one, and keeps them while the photo is moved", () => {
+  it("takes corners back one by one, and keeps them while the image is moved", () => {
     const test = new TestEditor().send({ type: "tool", id: "polygon" }).click(10, 10).click(50, 10).click(90, 70);
     test.send({ type: "remove_last_prompt" }).click(50, 40);
     test.send({ type: "pan_held", isHeld: true }).drag(10, 10, 30, 20).send({ type: "pan_held", isHeld: false });
@@ -98,7 +98,7 @@ describe("operations on masks", () => {
     const other = new TestEditor([two]).send({ type: "select", maskId: "m" }).send({ type: "largest_part" });
     expect(kept(other).map((mask) => areaPx(mask.rle))).toEqual([600]);
     other.send({ type: "largest_part" });
-    expect(other.said).toEqual(["Nothing to change here."]);
+    expect(other.notices).toEqual(["Nothing to change here."]);
   });
 
   it("merges into the first picked mask and rejects the others", () => {
@@ -112,13 +112,13 @@ describe("operations on masks", () => {
     ]);
   });
 
-  it("subtracts, and says so when nothing would change", () => {
+  it("subtracts, and notifies when nothing would change", () => {
     const test = new TestEditor([square("a"), square("b", 20, 20, 40, 40), square("c", 60, 60, 70, 70)]);
     test.send({ type: "select", maskId: "a" }).send({ type: "mark", maskId: "b" }).send({ type: "subtract" });
     expect(kept(test).map((mask) => areaPx(mask.rle))).toEqual([300, 400, 100]);
 
     test.send({ type: "select", maskId: "a" }).send({ type: "mark", maskId: "c" }).send({ type: "subtract" });
-    expect(test.said.at(-1)).toMatch(/Nothing to take out/);
+    expect(test.notices.at(-1)).toMatch(/Nothing to take out/);
   });
 
   it("splits the parts into masks of their own, one undo step", () => {
@@ -149,7 +149,7 @@ describe("overlaps", () => {
 
     const refused = accept("cut_above", [square("all", 0, 0, 100, 80)]);
     expect(refused.document.masks).toHaveLength(1);
-    expect(refused.said.at(-1)).toMatch(/nothing would be left/);
+    expect(refused.notices.at(-1)).toMatch(/nothing would be left/);
     expect(refused.editor.draftRle()).not.toBeNull();
   });
 
@@ -163,11 +163,11 @@ describe("overlaps", () => {
 
 describe("what arrives from the server", () => {
   const arrived = maskItem("new", "proposed", "automatic", rectangle(60, 60, 70, 70));
-  const told = [["new", { status: "proposed", revisionId: "r", rle: arrived.rle, label: "" }]] as const;
+  const synced = [["new", { status: "proposed", revisionId: "r", rle: arrived.rle, label: "" }]] as const;
 
-  it("stays when earlier work is undone, and is not told back to it", () => {
+  it("stays when earlier work is undone, and is not sent back to the server", () => {
     const test = new TestEditor([square("m")]).send({ type: "mask_status", maskId: "m", to: "rejected" });
-    test.send({ type: "masks_arrived", masks: [arrived], told }).takeMessages();
+    test.send({ type: "masks_arrived", masks: [arrived], synced }).takeMessages();
     test.send({ type: "undo" });
 
     expect(test.document.masks.map((mask) => [mask.id, mask.status])).toEqual([["m", "accepted"], ["new", "proposed"]]);
@@ -177,7 +177,7 @@ describe("what arrives from the server", () => {
   it("replaces a mask that somebody else changed", () => {
     const theirs = square("m", 0, 0, 5, 5);
     const test = new TestEditor([square("m")]);
-    test.send({ type: "masks_arrived", masks: [theirs], told: [["m", { status: "accepted", revisionId: "theirs", rle: theirs.rle, label: "" }]] });
+    test.send({ type: "masks_arrived", masks: [theirs], synced: [["m", { status: "accepted", revisionId: "theirs", rle: theirs.rle, label: "" }]] });
     test.send({ type: "select", maskId: "m" }).send({ type: "tool", id: "brush" }).click(50, 50).send({ type: "accept_draft" });
 
     expect(test.takeMessages()).toMatchObject([{ type: "save_mask", baseRevisionId: "theirs" }]);

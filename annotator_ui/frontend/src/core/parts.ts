@@ -28,7 +28,7 @@ export function partAt(rle: Rle, x: number, y: number): Rle | null {
   return partsOf(rle).find((part) => hasPixel(part, x, y)) ?? null;
 }
 
-/** The mask with every hole filled: background that does not reach the photo's edge. */
+/** The mask with every hole filled: background that does not reach the image's edge. */
 export function fillHoles(rle: Rle): Rle {
   const { widthPx, heightPx } = rle;
   const everything = rleFromRuns(rle, [0, widthPx * heightPx]);

@@ -1,4 +1,4 @@
-/** What a person shows the model: clicks and at most one box, and what was on screen before each. */
+/** The prompts of a mask: clicks and at most one box, with the mask that was shown before each. */
 
 import type { ImageBox, ImagePoint } from "./geometry";
 import type { Rle } from "./rle";
@@ -19,7 +19,7 @@ export interface BoxPrompt {
 export type Prompt = PointPrompt | BoxPrompt;
 
 /** The mask that a prompt changes, with the hand edits that had gone into it. */
-export interface UnderMask {
+export interface BaseMask {
   readonly rle: Rle;
   readonly added: Rle | null;
   readonly erased: Rle | null;
@@ -28,8 +28,8 @@ export interface UnderMask {
 /** An answer's logits (S/4 * S/4), to be refined in the frame they were made in and in no other. */
 export interface LowResLogits {
   readonly data: Float32Array;
-  /** The close-up that the model looked at; null: the whole photo. */
-  readonly closeUp: string | null;
+  /** Key of the encoded crop; null: the whole image. */
+  readonly crop: string | null;
 }
 
 /** One prompt, with the logits of the mask that was shown when it was given: the model refines
@@ -38,14 +38,14 @@ export interface PromptStep {
   readonly prompt: Prompt;
   readonly feedback: LowResLogits | null;
   /** The existing mask that this prompt changes; null while a new mask is being made. */
-  readonly under: UnderMask | null;
+  readonly baseMask: BaseMask | null;
 }
 
 /** What the model is asked: all prompts of a new mask, or one prompt on an existing one. */
 export interface DecodeRequest {
   readonly prompts: readonly Prompt[];
   readonly feedback: LowResLogits | null;
-  readonly under: Rle | null;
+  readonly baseMask: Rle | null;
 }
 
 /** One of the masks the model offers for the steps, best first. */
@@ -60,18 +60,18 @@ export interface Candidate {
 export function withPrompt(
   steps: readonly PromptStep[],
   prompt: Prompt,
-  { feedback, under }: Pick<PromptStep, "feedback" | "under">,
+  { feedback, baseMask }: Pick<PromptStep, "feedback" | "baseMask">,
 ): readonly PromptStep[] {
-  if (under !== null) return [...steps, { prompt, feedback, under }];
+  if (baseMask !== null) return [...steps, { prompt, feedback, baseMask }];
   const kept = prompt.kind === "box" ? steps.filter((step) => step.prompt.kind !== "box") : steps;
-  return [...kept, { prompt, feedback: kept.length === 0 ? null : feedback, under: null }];
+  return [...kept, { prompt, feedback: kept.length === 0 ? null : feedback, baseMask: null }];
 }
 
-/** The question these steps put to the model. A change of an existing mask is asked one prompt at a
+/** The decode request of these steps. A change of an existing mask is asked one prompt at a
  * time: what the earlier ones did is in its pixels already. */
 export function requestOf(steps: readonly PromptStep[]): DecodeRequest {
   const last = steps.at(-1);
   const feedback = last?.feedback ?? null;
-  if (last?.under != null) return { prompts: [last.prompt], feedback, under: last.under.rle };
-  return { prompts: steps.map((step) => step.prompt), feedback, under: null };
+  if (last?.baseMask != null) return { prompts: [last.prompt], feedback, baseMask: last.baseMask.rle };
+  return { prompts: steps.map((step) => step.prompt), feedback, baseMask: null };
 }

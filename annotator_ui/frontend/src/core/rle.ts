@@ -130,7 +130,7 @@ export function stringToRuns(counts: string): number[] {
       const group = counts.charCodeAt(i) - 48;
       if (group < 0 || group > 63) throw new RleError(`Character ${i} of the counts is not of the RLE alphabet.`);
       i += 1;
-      if (shift > 30) throw new RleError(`Run ${runs.length} is longer than any photo.`);
+      if (shift > 30) throw new RleError(`Run ${runs.length} is longer than any image.`);
       value |= (group & 0x1f) << shift;
       shift += 5;
       if ((group & 0x20) === 0) {

@@ -45,7 +45,7 @@ describe("set operations by runs", () => {
     expect(difference(a, b).counts).toBe(pixels((p, q) => p === 1 && q === 0));
   });
 
-  it("knows an empty mask and refuses masks of different photos", () => {
+  it("knows an empty mask and refuses masks of different images", () => {
     expect(isEmptyRle(emptyRle({ widthPx: 4, heightPx: 3 }))).toBe(true);
     expect(isEmptyRle(drawn("..#."))).toBe(false);
     expect(() => union(drawn("#."), drawn("#"))).toThrow(/do not combine/);

@@ -1,4 +1,4 @@
-/** Set operations on masks, run by run: their cost follows the outlines, not the photo's pixels. */
+/** Set operations on masks, run by run: their cost follows the outlines, not the image's pixels. */
 
 import type { Size } from "./geometry";
 import { RleError, rleFromRuns, runsOf } from "./rle";

@@ -5,14 +5,14 @@ import { modelFrame } from "./mask";
 import { encodeRle } from "./rle";
 import type { Rle } from "./rle";
 import { difference, union } from "./runs";
-import { contextOf, coverageOf, localEdit, withUnseen } from "./seeds";
+import { contextOf, coverageOf, localEdit, keepOutsideCrop } from "./seeds";
 
-const PHOTO = { widthPx: 90, heightPx: 70 };
+const IMAGE = { widthPx: 90, heightPx: 70 };
 const SQUARE = { x0: 40, y0: 20, x1: 80, y1: 60 };
 const SIDE = 16;
-const frame = modelFrame(PHOTO, 64, SQUARE);
+const frame = modelFrame(IMAGE, 64, SQUARE);
 
-function boxRle({ x0, y0, x1, y1 }: ImageBox, size = PHOTO): Rle {
+function boxRle({ x0, y0, x1, y1 }: ImageBox, size = IMAGE): Rle {
   const data = Uint8Array.from({ length: size.widthPx * size.heightPx }, (_, i) => {
     const [x, y] = [i % size.widthPx, Math.floor(i / size.widthPx)];
     return x >= x0 && x < x1 && y >= y0 && y < y1 ? 1 : 0;
@@ -20,7 +20,7 @@ function boxRle({ x0, y0, x1, y1 }: ImageBox, size = PHOTO): Rle {
   return encodeRle({ ...size, data });
 }
 
-it("shows the model of a mask what lies in its square, as if the square were the photo", () => {
+it("covers the part of a mask inside the crop, as if the crop were the image", () => {
   const mask = boxRle({ x0: 30, y0: 33, x1: 62, y1: 47 });
 
   const cropped = coverageOf(mask, frame, SIDE);
@@ -30,7 +30,7 @@ it("shows the model of a mask what lies in its square, as if the square were the
   expect(cropped.share).toEqual(expected.share);
 });
 
-it("says the context of a click in photo pixels, within the square", () => {
+it("gives the context of a click in image pixels, within the crop", () => {
   const mask = boxRle({ x0: 30, y0: 33, x1: 62, y1: 47 });
   const coverage = coverageOf(mask, frame, SIDE);
 
@@ -44,10 +44,10 @@ it("says the context of a click in photo pixels, within the square", () => {
   expect(box.box).toEqual({ x0: 40, y0: 33, x1: 71, y1: 47 });
 });
 
-it.each([0, 1] as const)("keeps a mask as it was outside the square (label %i)", (label) => {
+it.each([0, 1] as const)("keeps a mask as it was outside the crop (label %i)", (label) => {
   const [before, answer] = [boxRle({ x0: 10, y0: 30, x1: 60, y1: 40 }), boxRle({ x0: 40, y0: 30, x1: 50, y1: 50 })];
 
-  const edited = localEdit(before, withUnseen(answer, before, frame), { at: imagePoint(label === 1 ? 45 : 55, label === 1 ? 45 : 35), label });
+  const edited = localEdit(before, keepOutsideCrop(answer, before, frame), { at: imagePoint(label === 1 ? 45 : 55, label === 1 ? 45 : 35), label });
 
   const expected = label === 1 ? union(before, answer) : difference(before, boxRle({ x0: 50, y0: 30, x1: 60, y1: 40 }));
   expect(edited).toEqual(expected);

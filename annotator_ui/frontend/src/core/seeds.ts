@@ -1,10 +1,10 @@
-/** What to show the model so that one click changes an existing mask: its logits, and a context. A
- * mask alone hardly binds the decoder; a point deep inside it and its box do. The same rules in
+/** The decoder inputs that make one click change an existing mask: mask logits and context prompts. A
+ * mask input alone hardly constrains the decoder; a point deep inside it and its box do. The same rules in
  * Python: masks/seeds.py; both are pinned by tests/golden/seeds.json. */
 
 import { imagePoint } from "./geometry";
 import type { ImageBox, ImagePoint } from "./geometry";
-import { seenIn } from "./mask";
+import { cropBox } from "./mask";
 import type { ModelFrame } from "./mask";
 import { partAt } from "./parts";
 import type { PointLabel, Prompt } from "./prompts";
@@ -14,28 +14,28 @@ import { difference, rleFromStretches, union } from "./runs";
 
 const SEED_LOGIT = 8;
 /** A decoder may cut a hole out of any mask around a removing click, of less than a cell on each side;
- * with room for a pixel of the photo. */
+ * with room for a pixel of the image. */
 const PINHOLE_CELLS = 1.5;
-/** A removing click is answered better in a box with some air around the mask (share of its side). */
+/** A removing click is answered better in a box with a margin around the mask (share of its side). */
 const NEGATIVE_CLICK_MARGIN = 0.1;
 
 /** A mask on the decoder's grid: the share of each cell that it covers, row-major, 0 in the padding.
- * Of the mask only what the model sees of the photo counts. */
+ * Only the part of the mask inside the encoded crop counts. */
 export interface Coverage {
   readonly frame: ModelFrame;
   readonly side: number;
   readonly share: Float32Array;
-  /** A cell in photo pixels. */
+  /** A cell in image pixels. */
   readonly cellWidthPx: number;
   readonly cellHeightPx: number;
 }
 
 export function coverageOf(rle: Rle, frame: ModelFrame, side: number): Coverage {
   const stridePx = frame.imageSizePx / side;
-  const cellWidthPx = (stridePx * frame.image.widthPx) / frame.input.widthPx;
-  const cellHeightPx = (stridePx * frame.image.heightPx) / frame.input.heightPx;
+  const cellWidthPx = (stridePx * frame.crop.widthPx) / frame.input.widthPx;
+  const cellHeightPx = (stridePx * frame.crop.heightPx) / frame.input.heightPx;
   const share = new Float32Array(side * side);
-  const seen = seenIn(frame);
+  const visible = cropBox(frame);
   const columnOf = (x: number): number => Math.min(side - 1, Math.floor(x / cellWidthPx));
   const addColumnRun = (x: number, y0: number, y1: number): void => {
     for (let column = columnOf(x); column <= columnOf(x + 1) && column * cellWidthPx < x + 1; column += 1) {
@@ -52,9 +52,9 @@ export function coverageOf(rle: Rle, frame: ModelFrame, side: number): Coverage 
     for (let at = start; at < start + length; ) {
       const x = Math.floor(at / rle.heightPx);
       const end = Math.min(start + length, (x + 1) * rle.heightPx);
-      const y0 = Math.max(seen.y0, at - x * rle.heightPx);
-      const y1 = Math.min(seen.y1, end - x * rle.heightPx);
-      if (x >= seen.x0 && x < seen.x1 && y0 < y1) addColumnRun(x - seen.x0, y0 - seen.y0, y1 - seen.y0);
+      const y0 = Math.max(visible.y0, at - x * rle.heightPx);
+      const y1 = Math.min(visible.y1, end - x * rle.heightPx);
+      if (x >= visible.x0 && x < visible.x1 && y0 < y1) addColumnRun(x - visible.x0, y0 - visible.y0, y1 - visible.y0);
       at = end;
     }
   });
@@ -65,7 +65,7 @@ export function seedLogits({ share }: Coverage): Float32Array {
   return share.map((covered) => (2 * covered - 1) * SEED_LOGIT);
 }
 
-/** What is said beside a click on the mask: a point deep inside it but away from the click, and a box. */
+/** The prompts added to a click on the mask: a point deep inside it but away from the click, and a box. */
 export function contextOf(
   rle: Rle,
   coverage: Coverage,
@@ -73,7 +73,7 @@ export function contextOf(
 ): readonly Prompt[] {
   return [
     { kind: "point", at: deepPoint(coverage, click.at), label: 1 },
-    { kind: "box", box: boxAround(rle, seenIn(coverage.frame), click) },
+    { kind: "box", box: boxAround(rle, cropBox(coverage.frame), click) },
   ];
 }
 
@@ -90,8 +90,8 @@ export function localEdit(
   return label === 1 ? union(rle, part) : difference(rle, part);
 }
 
-/** Whether a removing click took no more than a decoder takes around any such click: whether it was
- * understood cannot be seen of that. */
+/** Whether a removing click took no more than a decoder takes around any such click, which does not
+ * show whether the click was understood. */
 export function isPinhole(rle: Rle, edited: Rle, { cellWidthPx, cellHeightPx }: Coverage, at: ImagePoint): boolean {
   const taken = boundsOf(difference(rle, edited));
   if (taken === null) return true;
@@ -99,22 +99,22 @@ export function isPinhole(rle: Rle, edited: Rle, { cellWidthPx, cellHeightPx }: 
   return taken.x0 >= at.x - across && taken.x1 <= at.x + across && taken.y0 >= at.y - down && taken.y1 <= at.y + down;
 }
 
-/** The answer of a model that saw one square of the photo, with the mask as it was around it. */
-export function withUnseen(answer: Rle, before: Rle, { photo, originXPx, originYPx, image }: ModelFrame): Rle {
-  if (image.widthPx === photo.widthPx && image.heightPx === photo.heightPx) return answer;
-  const columns = Array.from({ length: image.widthPx }, (_, x) => {
-    const start = (originXPx + x) * photo.heightPx + originYPx;
-    return [start, start + image.heightPx] as const;
+/** The decoder's answer in one crop, with the previous mask kept outside the crop. */
+export function keepOutsideCrop(answer: Rle, before: Rle, { image, originXPx, originYPx, crop }: ModelFrame): Rle {
+  if (crop.widthPx === image.widthPx && crop.heightPx === image.heightPx) return answer;
+  const columns = Array.from({ length: crop.widthPx }, (_, x) => {
+    const start = (originXPx + x) * image.heightPx + originYPx;
+    return [start, start + crop.heightPx] as const;
   });
-  return union(answer, difference(before, rleFromStretches(photo, columns)));
+  return union(answer, difference(before, rleFromStretches(image, columns)));
 }
 
 function deepPoint({ frame, side, share, cellWidthPx, cellHeightPx }: Coverage, click: ImagePoint): ImagePoint {
-  const seen = seenIn(frame);
+  const visible = cropBox(frame);
   const depth = chessboardDepth(share, side);
   const isThin = depth.every((value) => value === 0);
-  const clickColumn = Math.floor((click.x - seen.x0) / cellWidthPx);
-  const clickRow = Math.floor((click.y - seen.y0) / cellHeightPx);
+  const clickColumn = Math.floor((click.x - visible.x0) / cellWidthPx);
+  const clickRow = Math.floor((click.y - visible.y0) / cellHeightPx);
   let best = 0;
   let bestScore = -1;
   share.forEach((covered, at) => {
@@ -124,8 +124,8 @@ function deepPoint({ frame, side, share, cellWidthPx, cellHeightPx }: Coverage, 
     if (score > bestScore) [best, bestScore] = [at, score];
   });
   return imagePoint(
-    Math.min(seen.x0 + ((best % side) + 0.5) * cellWidthPx, seen.x1 - 0.5),
-    Math.min(seen.y0 + (Math.floor(best / side) + 0.5) * cellHeightPx, seen.y1 - 0.5),
+    Math.min(visible.x0 + ((best % side) + 0.5) * cellWidthPx, visible.x1 - 0.5),
+    Math.min(visible.y0 + (Math.floor(best / side) + 0.5) * cellHeightPx, visible.y1 - 0.5),
   );
 }
 
@@ -148,15 +148,15 @@ function chessboardDepth(share: Float32Array, side: number): Int32Array {
   return depth;
 }
 
-function boxAround(rle: Rle, seen: ImageBox, { at, label }: { readonly at: ImagePoint; readonly label: PointLabel }): ImageBox {
+function boxAround(rle: Rle, visible: ImageBox, { at, label }: { readonly at: ImagePoint; readonly label: PointLabel }): ImageBox {
   const bounds = boundsOf(rle) ?? { x0: at.x, y0: at.y, x1: at.x, y1: at.y };
   const [left, top] = [Math.min(bounds.x0, at.x), Math.min(bounds.y0, at.y)];
   const [right, bottom] = [Math.max(bounds.x1, at.x + 1), Math.max(bounds.y1, at.y + 1)];
-  const air = (label === 1 ? 0 : NEGATIVE_CLICK_MARGIN) * Math.max(right - left, bottom - top);
+  const marginPx = (label === 1 ? 0 : NEGATIVE_CLICK_MARGIN) * Math.max(right - left, bottom - top);
   return {
-    x0: Math.max(seen.x0, left - air),
-    y0: Math.max(seen.y0, top - air),
-    x1: Math.min(seen.x1, right + air),
-    y1: Math.min(seen.y1, bottom + air),
+    x0: Math.max(visible.x0, left - marginPx),
+    y0: Math.max(visible.y0, top - marginPx),
+    x1: Math.min(visible.x1, right + marginPx),
+    y1: Math.min(visible.y1, bottom + marginPx),
   };
 }

@@ -24,12 +24,12 @@ export function maskItem(id: string, status: MaskStatus, source: MaskSource, rle
 }
 
 export function candidate(rle: Rle, predictedIou: number): Candidate {
-  return { rle, predictedIou, lowResLogits: { data: new Float32Array(16).fill(predictedIou), closeUp: null } };
+  return { rle, predictedIou, lowResLogits: { data: new Float32Array(16).fill(predictedIou), crop: null } };
 }
 
 type Plain = Partial<Omit<PointerInput, "at">>;
 
-/** The view is the photo itself: one image pixel is one screen pixel, no offset. */
+/** The view is the image itself: one image pixel is one screen pixel, no offset. */
 export class TestEditor {
   readonly effects: EditorEffect[] = [];
   readonly editor: Editor;
@@ -42,7 +42,7 @@ export class TestEditor {
         image: IMAGE,
         author: "ann",
         masks,
-        told: masks.map((mask) => [mask.id, { status: mask.status, revisionId: `head-${mask.id}`, rle: mask.rle, label: mask.label }]),
+        synced: masks.map((mask) => [mask.id, { status: mask.status, revisionId: `head-${mask.id}`, rle: mask.rle, label: mask.label }]),
       },
       {
         newId: () => `id-${(this.#ids += 1)}`,
@@ -95,14 +95,14 @@ export class TestEditor {
     return this.send({ type: "decoded", steps: asked.steps, candidates });
   }
 
-  /** What the person was told. */
-  get said(): string[] {
-    return this.effects.flatMap((effect) => (effect.type === "say" ? [effect.text] : []));
+  /** What the person was synced. */
+  get notices(): string[] {
+    return this.effects.flatMap((effect) => (effect.type === "notify" ? [effect.text] : []));
   }
 
-  /** What the server was told since the last call. */
+  /** What the server was synced since the last call. */
   takeMessages(): EditorEffect[] {
-    const messages = this.effects.filter((effect) => effect.type !== "decode" && effect.type !== "say");
+    const messages = this.effects.filter((effect) => effect.type !== "decode" && effect.type !== "notify");
     this.effects.length = 0;
     return messages;
   }

@@ -45,11 +45,11 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** What the server ends up with when it obeys the messages. */
+/** The masks that the server ends up with after the messages. */
 class ObedientServer {
   readonly masks = new Map<string, { status: string; sha256: string }>();
 
-  obey(messages: ReturnType<TestEditor["takeMessages"]>): void {
+  apply(messages: ReturnType<TestEditor["takeMessages"]>): void {
     for (const message of messages) {
       if (message.type === "save_mask") {
         this.masks.set(message.mask.id, { status: "accepted", sha256: rleSha256(message.mask.rle) });
@@ -83,18 +83,18 @@ it.each(Array.from({ length: 40 }, (_, seed) => seed))("undo restores every docu
   for (let i = 0; i < 25; i += 1) {
     const before = test.document;
     OPERATIONS[names[Math.floor(random() * names.length)]!]!(test, random);
-    server.obey(test.takeMessages());
+    server.apply(test.takeMessages());
     if (test.document === before) continue;
     const after = test.document;
 
     test.send({ type: "undo" });
     expect(test.document).toEqual(before);
-    server.obey(test.takeMessages());
+    server.apply(test.takeMessages());
     expect(server.accepted()).toEqual(acceptedOf(before));
 
     test.send({ type: "redo" });
     expect(test.document).toEqual(after);
-    server.obey(test.takeMessages());
+    server.apply(test.takeMessages());
     expect(server.accepted()).toEqual(acceptedOf(after));
     seen.push(after);
   }

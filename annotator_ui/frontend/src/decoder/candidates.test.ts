@@ -6,7 +6,7 @@ const SIDE = 8;
 const frame = modelFrame({ widthPx: 40, heightPx: 24 }, 32);
 
 /** On in its first `rows` rows. */
-const logits = (rows: number) => ({ data: Float32Array.from({ length: SIDE * SIDE }, (_, i) => (i < rows * SIDE ? 2 : -2)), closeUp: "1-0-0" });
+const logits = (rows: number) => ({ data: Float32Array.from({ length: SIDE * SIDE }, (_, i) => (i < rows * SIDE ? 2 : -2)), crop: "1-0-0" });
 
 it("posts the first candidate with its mask and the others without, and loses nothing on the way", () => {
   const candidates = [1, 2, 3].map((rows) => new LogitsCandidate(logits(rows), rows / 4, frame));

@@ -1,4 +1,4 @@
-/** Candidates on their way from the worker to the page. Only the first is enlarged to the photo before
+/** Candidates on their way from the worker to the page. Only the first is enlarged to the image before
  * it is shown; the others wait until somebody asks for them. */
 
 import { logitsToRle } from "../core/mask";

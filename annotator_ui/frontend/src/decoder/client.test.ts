@@ -25,7 +25,7 @@ class FakeWorker implements WorkerPort {
   }
 }
 
-const click = (x: number): DecodeRequest => ({ prompts: [{ kind: "point", at: imagePoint(x, 1), label: 1 }], feedback: null, under: null });
+const click = (x: number): DecodeRequest => ({ prompts: [{ kind: "point", at: imagePoint(x, 1), label: 1 }], feedback: null, baseMask: null });
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
 beforeEach(() => void vi.useFakeTimers());

@@ -1,8 +1,8 @@
 /** The page's side of the decoder: a queue of one (the latest prompts win), typed failures, time
  * limits. A worker that fails or hangs is closed; the page then asks the server. */
 
-import { keyOf, squareOf } from "../core/closeUps";
-import type { CloseUp } from "../core/closeUps";
+import { cropKey, boxOfCrop } from "../core/crops";
+import type { Crop } from "../core/crops";
 import type { Size } from "../core/geometry";
 import type { Candidate, DecodeRequest } from "../core/prompts";
 import { fromSent } from "./candidates";
@@ -65,23 +65,23 @@ export class DecoderClient {
     await this.#ask({ type: "open", decoder, ...options }, TIME_LIMITS.openMs, [decoder]);
   }
 
-  /** Load a photo's embedding; the buffer is handed over to the worker. */
+  /** Load an image's embedding; the buffer is handed over to the worker. */
   async setImage(imageId: string, embedding: ArrayBuffer, image: Size, imageSizePx: number): Promise<void> {
     const question = { type: "image", imageId, embedding, image, imageSizePx } as const;
     await this.#ask(question, TIME_LIMITS.imageMs, [embedding]);
   }
 
-  /** Load a close-up of the photo in place of the one before; the buffer is handed over to the worker. */
-  async setCloseUp(imageId: string, closeUp: CloseUp, embedding: ArrayBuffer, image: Size): Promise<void> {
-    const question = { type: "close_up", imageId, closeUp: keyOf(closeUp), square: squareOf(closeUp, image), embedding } as const;
+  /** Load a crop of the image in place of the one before; the buffer is handed over to the worker. */
+  async setCrop(imageId: string, crop: Crop, embedding: ArrayBuffer, image: Size): Promise<void> {
+    const question = { type: "crop", imageId, crop: cropKey(crop), box: boxOfCrop(crop, image), embedding } as const;
     await this.#ask(question, TIME_LIMITS.imageMs, [embedding]);
   }
 
   /** Decode, or learn that newer prompts took this one's place. Rejects with DecoderFailure. */
-  decode(imageId: string, request: DecodeRequest, closeUp: string | null): Promise<DecodeOutcome> {
+  decode(imageId: string, request: DecodeRequest, crop: string | null): Promise<DecodeOutcome> {
     return new Promise((resolve, reject) => {
       this.#pending?.resolve({ kind: "superseded" });
-      this.#pending = { question: { type: "decode", imageId, closeUp, request }, resolve, reject };
+      this.#pending = { question: { type: "decode", imageId, crop, request }, resolve, reject };
       this.#pump();
     });
   }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { CloseUp } from "../core/closeUps";
+import type { Crop } from "../core/crops";
 import { imagePoint } from "../core/geometry";
 import type { ImageBox } from "../core/geometry";
 import type { Prompt, PromptStep } from "../core/prompts";
@@ -8,13 +8,13 @@ import { FrameChoice } from "./frameChoice";
 
 const IMAGE = { widthPx: 400, heightPx: 400 };
 /** x and y from 100 to 300; 25 px of room. */
-const MIDDLE: CloseUp = { level: 1, row: 1, column: 1 };
-const OTHER: CloseUp = { level: 1, row: 2, column: 2 };
+const MIDDLE: Crop = { level: 1, row: 1, column: 1 };
+const OTHER: Crop = { level: 1, row: 2, column: 2 };
 
-const inReach = (closeUp: CloseUp | null, isAtItsLevel = true) => ({ image: IMAGE, closeUp, isAtItsLevel });
+const availableFrames = (crop: Crop | null, isAtViewLevel = true) => ({ image: IMAGE, crop, isAtViewLevel });
 const point = (x: number, y: number): Prompt => ({ kind: "point", at: imagePoint(x, y), label: 1 });
 const box = (x0: number, y0: number, x1: number, y1: number): Prompt => ({ kind: "box", box: { x0, y0, x1, y1 } });
-const step = (prompt: Prompt): PromptStep => ({ prompt, feedback: null, under: null });
+const step = (prompt: Prompt): PromptStep => ({ prompt, feedback: null, baseMask: null });
 
 function column({ x0, y0, y1 }: Omit<ImageBox, "x1">) {
   return rleFromStretches(IMAGE, [[x0 * IMAGE.heightPx + y0, x0 * IMAGE.heightPx + y1]]);
@@ -27,52 +27,52 @@ it.each([
   { what: "a box within it", prompt: box(101, 101, 299, 299), chosen: "1-1-1" },
   { what: "a box that sticks out", prompt: box(90, 150, 200, 200), chosen: null },
 ])("begins $what in $chosen", ({ prompt, chosen }) => {
-  expect(new FrameChoice().choose([step(prompt)], inReach(MIDDLE))).toBe(chosen);
-  expect(new FrameChoice().choose([step(prompt)], inReach(null))).toBeNull();
-  expect(new FrameChoice().choose([step(prompt)], inReach(MIDDLE, false))).toBeNull();
+  expect(new FrameChoice().choose([step(prompt)], availableFrames(MIDDLE))).toBe(chosen);
+  expect(new FrameChoice().choose([step(prompt)], availableFrames(null))).toBeNull();
+  expect(new FrameChoice().choose([step(prompt)], availableFrames(MIDDLE, false))).toBeNull();
 });
 
-it("takes the close-up for an existing mask only when it shows all of it", () => {
+it("takes the crop for an existing mask only when it shows all of it", () => {
   const on = (y0: number, y1: number): PromptStep => {
     const rle = column({ x0: 200, y0, y1 });
-    return { prompt: point(210, 200), feedback: null, under: { rle, added: null, erased: null } };
+    return { prompt: point(210, 200), feedback: null, baseMask: { rle, added: null, erased: null } };
   };
 
-  expect(new FrameChoice().choose([on(110, 290)], inReach(MIDDLE))).toBe("1-1-1");
-  expect(new FrameChoice().choose([on(90, 290)], inReach(MIDDLE))).toBeNull();
+  expect(new FrameChoice().choose([on(110, 290)], availableFrames(MIDDLE))).toBe("1-1-1");
+  expect(new FrameChoice().choose([on(90, 290)], availableFrames(MIDDLE))).toBeNull();
 });
 
-it("finishes a mask in the square it was begun in, near its border and from further away too", () => {
+it("finishes a mask in the crop it was begun in, near its border and from further away too", () => {
   const choice = new FrameChoice();
   const steps = [step(point(200, 200)), step(point(110, 110)), step(point(200, 210))];
 
-  expect(choice.choose(steps.slice(0, 1), inReach(MIDDLE))).toBe("1-1-1");
-  expect(choice.choose(steps.slice(0, 2), inReach(MIDDLE, false))).toBe("1-1-1");
-  expect(choice.choose(steps, inReach(MIDDLE))).toBe("1-1-1");
+  expect(choice.choose(steps.slice(0, 1), availableFrames(MIDDLE))).toBe("1-1-1");
+  expect(choice.choose(steps.slice(0, 2), availableFrames(MIDDLE, false))).toBe("1-1-1");
+  expect(choice.choose(steps, availableFrames(MIDDLE))).toBe("1-1-1");
 });
 
-it("goes on in the whole photo once a prompt is outside or the square is gone, and does not come back", () => {
+it("goes on in the whole image once a prompt is outside or the crop is gone, and does not come back", () => {
   const choice = new FrameChoice();
   const steps = [step(point(200, 200)), step(point(350, 200)), step(point(200, 210))];
-  choice.choose(steps.slice(0, 1), inReach(MIDDLE));
-  expect(choice.choose(steps.slice(0, 2), inReach(MIDDLE))).toBeNull();
-  expect(choice.choose([steps[0]!, steps[2]!], inReach(OTHER))).toBeNull();
-  expect(choice.choose([steps[0]!, steps[2]!], inReach(MIDDLE))).toBeNull();
+  choice.choose(steps.slice(0, 1), availableFrames(MIDDLE));
+  expect(choice.choose(steps.slice(0, 2), availableFrames(MIDDLE))).toBeNull();
+  expect(choice.choose([steps[0]!, steps[2]!], availableFrames(OTHER))).toBeNull();
+  expect(choice.choose([steps[0]!, steps[2]!], availableFrames(MIDDLE))).toBeNull();
 });
 
-it("a mask begun in the whole photo stays there when the close-up comes", () => {
+it("a mask begun in the whole image stays there when the crop comes", () => {
   const choice = new FrameChoice();
   const steps = [step(point(200, 200)), step(point(210, 210))];
 
-  expect(choice.choose(steps.slice(0, 1), inReach(null))).toBeNull();
-  expect(choice.choose(steps, inReach(MIDDLE))).toBeNull();
+  expect(choice.choose(steps.slice(0, 1), availableFrames(null))).toBeNull();
+  expect(choice.choose(steps, availableFrames(MIDDLE))).toBeNull();
 });
 
 it("answers the same prompts in the same frame when one was taken back", () => {
   const choice = new FrameChoice();
   const steps = [step(point(200, 200)), step(point(210, 210))];
-  choice.choose(steps.slice(0, 1), inReach(MIDDLE));
-  choice.choose(steps, inReach(MIDDLE));
+  choice.choose(steps.slice(0, 1), availableFrames(MIDDLE));
+  choice.choose(steps, availableFrames(MIDDLE));
 
-  expect(choice.choose(steps.slice(0, 1), inReach(MIDDLE, false))).toBe("1-1-1");
+  expect(choice.choose(steps.slice(0, 1), availableFrames(MIDDLE, false))).toBe("1-1-1");
 });

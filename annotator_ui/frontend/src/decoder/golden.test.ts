@@ -31,7 +31,7 @@ const selection = golden("selection") as {
   index: number;
 }[];
 
-it.each(coordinates)("places points of a $image_hw photo in the $image_size_px px square", (vector) => {
+it.each(coordinates)("places points of a $image_hw image in the $image_size_px px square", (vector) => {
   const [heightPx, widthPx] = vector.image_hw;
   const frame = modelFrame({ widthPx, heightPx }, vector.image_size_px);
 

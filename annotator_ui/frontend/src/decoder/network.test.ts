@@ -25,7 +25,7 @@ function parts(...inputNames: string[][]) {
   return { asked, open };
 }
 
-it("does the photo's part once and hands it to every click", async () => {
+it("does the image's part once and hands it to every click", async () => {
   const { asked, open } = parts(["image_embeddings", "high_res_features"], ["high_res_features", "shared", "point_coords"]);
 
   const network = await Network.open(starter(), open);
@@ -38,13 +38,13 @@ it("does the photo's part once and hands it to every click", async () => {
   expect(answer).toEqual({ lowResMasks: tensor(5), iouPredictions: tensor(6) });
 });
 
-it("looks at a close-up without forgetting the photo", async () => {
+it("looks at a crop without forgetting the image", async () => {
   const { asked, open } = parts(["image_embeddings"], ["image_embeddings"]);
 
   const network = await Network.open(starter(), open);
   const whole = await network.lookAt(embedding);
-  const closeUp = await network.lookAt({ imageEmbeddings: tensor(7), highResFeatures: null });
-  await closeUp({});
+  const crop = await network.lookAt({ imageEmbeddings: tensor(7), highResFeatures: null });
+  await crop({});
   await whole({});
 
   expect(asked[1]).toEqual([7, 1].map((x) => ({ image_embeddings: tensor(x) })));

@@ -1,5 +1,5 @@
-/** The decoder's network. Where the model allows it, the work that depends on the photo alone is done
- * when the photo is opened, so that a click costs only the rest (see split.ts). */
+/** The decoder's network. Where the model allows it, the work that depends on the image alone is done
+ * when the image is opened, so that a click costs only the rest (see split.ts). */
 
 import type { Embedding, FloatTensor } from "./embedding";
 import type { Runner } from "./session";

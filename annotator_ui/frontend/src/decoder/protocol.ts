@@ -1,4 +1,4 @@
-/** What the page and the decoder's worker say to each other. Every question has an id, every id one reply. */
+/** Messages between the page and the decoder's worker. Every request has an id, every id one reply. */
 
 import type { ImageBox, Size } from "../core/geometry";
 import type { DecodeRequest } from "../core/prompts";
@@ -13,16 +13,16 @@ export type Question =
       readonly image: Size;
       readonly imageSizePx: number;
     }
-  /** Takes the place of the close-up before it; the whole photo stays. */
+  /** Takes the place of the crop before it; the whole image stays. */
   | {
-      readonly type: "close_up";
+      readonly type: "crop";
       readonly imageId: string;
-      readonly closeUp: string;
-      readonly square: ImageBox;
+      readonly crop: string;
+      readonly box: ImageBox;
       readonly embedding: ArrayBuffer;
     }
-  /** `closeUp`: the one to look at, if it is still there. */
-  | { readonly type: "decode"; readonly imageId: string; readonly closeUp: string | null; readonly request: DecodeRequest };
+  /** `crop`: the key of the crop to decode in, if it is still held. */
+  | { readonly type: "decode"; readonly imageId: string; readonly crop: string | null; readonly request: DecodeRequest };
 
 export type Request = Question & { readonly id: number };
 

@@ -8,7 +8,7 @@ import { beforeAll, expect, it } from "vitest";
 import { joined, lengthed } from "./protobuf";
 import { splitModel } from "./split";
 
-const PHOTO = new Set(["image_embeddings", "high_res_features"]);
+const IMAGE = new Set(["image_embeddings", "high_res_features"]);
 const STARTER = new URL("../../../../sam/starter/decoder.onnx", import.meta.url);
 const options = { executionProviders: ["wasm"] };
 
@@ -41,19 +41,19 @@ function feedsOf(session: ort.InferenceSession): Record<string, ort.Tensor> {
 
 const pick = (feeds: Record<string, ort.Tensor>, names: readonly string[]) => Object.fromEntries(names.map((name) => [name, feeds[name]!]));
 
-it("gives the starter's two parts together the answer of the whole, and leaves photo work out of clicks", async () => {
+it("gives the starter's two parts together the answer of the whole, and leaves image work out of clicks", async () => {
   const model = new Uint8Array(readFileSync(STARTER));
   const whole = await ort.InferenceSession.create(model, options);
   const feeds = feedsOf(whole);
 
-  const split = splitModel(model, PHOTO)!;
+  const split = splitModel(model, IMAGE)!;
   const early = await ort.InferenceSession.create(split.early, options);
   const late = await ort.InferenceSession.create(split.late, options);
   const shared = (await early.run(pick(feeds, early.inputNames))) as Record<string, ort.Tensor>;
   const found = await late.run(pick({ ...feeds, ...shared }, late.inputNames));
 
   const expected = await whole.run(feeds);
-  expect([...early.inputNames].sort()).toEqual([...PHOTO].sort());
+  expect([...early.inputNames].sort()).toEqual([...IMAGE].sort());
   expect(early.outputNames).toEqual(split.shared);
   for (const name of ["low_res_masks", "iou_predictions"] as const) {
     const [a, b] = [found[name]!.data as Float32Array, expected[name]!.data as Float32Array];
@@ -80,20 +80,20 @@ it("hands over each tensor once, and not what only constants or only clicks go i
       lengthed(5, lengthed(8, "weight")),
       ...INPUTS,
     ),
-    PHOTO,
+    IMAGE,
   );
 
   expect(split?.shared).toEqual(["keys"]);
 });
 
-it("does not cut where nothing depends on the photo alone, where graphs are nested, or without a graph", () => {
+it("does not cut where nothing depends on the image alone, where graphs are nested, or without a graph", () => {
   const nested = lengthed(5, lengthed(6, node(["point_coords"], ["inner"])));
 
-  expect(splitModel(model(node(["image_embeddings", "point_coords"], ["masks"]), ...INPUTS), PHOTO)).toBeNull();
-  expect(splitModel(model(node(["image_embeddings"], ["keys"]), node(["keys", "point_coords"], ["masks"], [nested]), ...INPUTS), PHOTO)).toBeNull();
-  expect(splitModel(lengthed(8, "no graph"), PHOTO)).toBeNull();
+  expect(splitModel(model(node(["image_embeddings", "point_coords"], ["masks"]), ...INPUTS), IMAGE)).toBeNull();
+  expect(splitModel(model(node(["image_embeddings"], ["keys"]), node(["keys", "point_coords"], ["masks"], [nested]), ...INPUTS), IMAGE)).toBeNull();
+  expect(splitModel(lengthed(8, "no graph"), IMAGE)).toBeNull();
 });
 
 it("refuses bytes that are no model", () => {
-  expect(() => splitModel(Uint8Array.of(0x3a, 0xff, 0x01), PHOTO)).toThrow("ends beyond its message");
+  expect(() => splitModel(Uint8Array.of(0x3a, 0xff, 0x01), IMAGE)).toThrow("ends beyond its message");
 });

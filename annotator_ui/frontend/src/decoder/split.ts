@@ -1,4 +1,4 @@
-/** Cuts a decoder in two: what comes from the photo alone runs once when the photo is opened, and a
+/** Cuts a decoder in two: what comes from the image alone runs once when the image is opened, and a
  * click runs the rest. Any ONNX graph will do; sums and weights stay as they are.
  * Field numbers: onnx.proto3 of the ONNX project. */
 
@@ -14,7 +14,7 @@ const VALUE = { name: 1, type: 2 } as const;
 const FLOAT = 1;
 
 export interface SplitModel {
-  /** From the photo's features to `shared`. */
+  /** From the image's features to `shared`. */
   readonly early: Uint8Array;
   /** From everything else, and `shared`, to the model's outputs. */
   readonly late: Uint8Array;
@@ -38,8 +38,8 @@ interface Graph {
 /** Messages by the name inside them. */
 type Messages = ReadonlyMap<string, Uint8Array>;
 
-/** Null where there is nothing to gain: no work depends on the photo alone, or graphs are nested.
- * `known`: the inputs that are at hand when a photo is opened. */
+/** Null where there is nothing to gain: no work depends on the image alone, or graphs are nested.
+ * `known`: the inputs that are at hand when an image is opened. */
 export function splitModel(model: Uint8Array, known: ReadonlySet<string>): SplitModel | null {
   const fields = fieldsOf(model);
   const graphField = fields.find((field) => field.number === MODEL.graph);

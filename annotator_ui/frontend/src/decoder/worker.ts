@@ -12,14 +12,14 @@ import { Network } from "./network";
 import type { Feeds, OpenPart } from "./network";
 import type { Question, Reply, Request } from "./protocol";
 import { decodeOn } from "./session";
-import type { LoadedImage, LoadedPhoto } from "./session";
+import type { LoadedFrame, LoadedImage } from "./session";
 
 const WARM_UP_RUNS = 2;
 
 let network: Network | null = null;
-/** The model's bytes until the first photo is open: then the graphics card is tried. */
+/** The model's bytes until the first image is open: then the graphics card is tried. */
 let untried: { readonly model: Uint8Array; readonly ortUrl: string } | null = null;
-let current: LoadedPhoto | null = null;
+let current: LoadedImage | null = null;
 /** onnxruntime runs one question at a time; later ones wait their turn. */
 let last: Promise<void> = Promise.resolve();
 
@@ -53,28 +53,28 @@ async function handle(question: Question): Promise<readonly SentCandidate[]> {
       const embedding = parseEmbedding(question.embedding);
       const run = await opened().lookAt(embedding);
       const frame = modelFrame(question.image, question.imageSizePx);
-      const whole = { run, closeUp: null, frame, lowResSidePx: lowResSideOf(embedding) };
-      current = { imageId: question.imageId, whole, closeUp: null };
+      const whole = { run, crop: null, frame, lowResSidePx: lowResSideOf(embedding) };
+      current = { imageId: question.imageId, whole, crop: null };
       if (untried !== null) last = last.then(warmUp);
       if (untried !== null) void tryGraphicsCard(untried.model, untried.ortUrl, embedding);
       untried = null;
       return [];
     }
-    case "close_up": {
-      const photo = photoOf(question.imageId);
-      const { closeUp, square } = question;
+    case "crop": {
+      const loaded = loadedImage(question.imageId);
+      const { crop, box } = question;
       const embedding = parseEmbedding(question.embedding);
       const run = await opened().lookAt(embedding);
-      const frame = modelFrame(photo.whole.frame.photo, photo.whole.frame.imageSizePx, square);
-      current = { ...photo, closeUp: { run, closeUp, frame, lowResSidePx: lowResSideOf(embedding) } };
+      const frame = modelFrame(loaded.whole.frame.image, loaded.whole.frame.imageSizePx, box);
+      current = { ...loaded, crop: { run, crop, frame, lowResSidePx: lowResSideOf(embedding) } };
       return [];
     }
     case "decode":
-      return toSent(await decodeOn(photoOf(question.imageId), question.closeUp, question.request));
+      return toSent(await decodeOn(loadedImage(question.imageId), question.crop, question.request));
   }
 }
 
-function photoOf(imageId: string): LoadedPhoto {
+function loadedImage(imageId: string): LoadedImage {
   if (current?.imageId !== imageId) throw new Error("The decoder holds another image.");
   return current;
 }
@@ -92,7 +92,7 @@ async function warmUp(): Promise<void> {
   for (let i = 0; i < WARM_UP_RUNS; i += 1) await whole.run(anyPrompts(whole)).catch(() => undefined);
 }
 
-function anyPrompts({ frame, lowResSidePx }: LoadedImage): Feeds {
+function anyPrompts({ frame, lowResSidePx }: LoadedFrame): Feeds {
   return { ...promptFeeds([], null, frame, lowResSidePx) };
 }
 
@@ -107,7 +107,7 @@ async function tryGraphicsCard(model: Uint8Array, ortUrl: string, embedding: Emb
     runtime.env.wasm.wasmPaths = ortUrl;
     const rival = await Network.open(model, partOpener(runtime, "webgpu"));
     last = last.then(async () => {
-      if (current === null || current.whole !== whole) return; // the next photo's embedding is not at hand here
+      if (current === null || current.whole !== whole) return; // the next image's embedding is not at hand here
       const run = await rival.lookAt(embedding);
       const trial = { current: whole.run, rival: run, prompts: anyPrompts(whole), nowMs: () => performance.now() };
       if (!(await isRivalBetter(trial))) return;

@@ -1,4 +1,4 @@
-/** The labelling page: header, tools, photo, masks, status. */
+/** The labelling page: header, tools, image, masks, status. */
 
 import { useEffect, useMemo, useState } from "react";
 import { makeActions } from "./actions";
@@ -92,7 +92,7 @@ function Workplace({ page, open, actions }: { page: LabelPage; open: OpenImage; 
       <Toolbar page={page} open={open} actions={actions} />
       <div className="stage">
         <CanvasView key={open.session.assignment_id} page={page} open={open} />
-        {open.photo === null ? <p className="veil">Loading the photo…</p> : null}
+        {open.bitmap === null ? <p className="veil">Loading the image…</p> : null}
         <FloatingBars page={page} open={open} actions={actions} />
       </div>
       <aside className="side">

@@ -1,4 +1,4 @@
-/** What floats over the photo: what can be done with the mask in the making, or with the selected one. */
+/** What floats over the image: what can be done with the mask in the making, or with the selected one. */
 
 import { useEffect, useState } from "react";
 import type { ReactNode } from "react";
@@ -117,12 +117,12 @@ function Welcome({ page }: { page: LabelPage }) {
   );
 }
 
-/** Looked at every half second: time passes without any event. */
-export function useSeconds<Value>(look: () => Value): Value {
-  const [value, setValue] = useState(look);
+/** Read every half second: time passes without any event. */
+export function useSeconds<Value>(read: () => Value): Value {
+  const [value, setValue] = useState(read);
   useEffect(() => {
-    const timer = setInterval(() => setValue(() => look()), 500);
+    const timer = setInterval(() => setValue(() => read()), 500);
     return () => clearInterval(timer);
-  }, [look]);
+  }, [read]);
   return value;
 }

@@ -1,4 +1,4 @@
-/** The masks of this photo: where each came from, what became of it, and whether it is saved. */
+/** The masks of this image: where each came from, what became of it, and whether it is saved. */
 
 import { useEffect, useRef } from "react";
 import type { QueueState } from "../api/saveQueue";
@@ -50,7 +50,7 @@ export function MaskList({ page, open }: MaskListProps) {
       <h2>
         Masks <span className="count">{kept.length}</span>
       </h2>
-      {kept.length === 0 ? <p className="hint">Click an object in the photo. <kbd>Enter</kbd> keeps its mask.</p> : null}
+      {kept.length === 0 ? <p className="hint">Click an object in the image. <kbd>Enter</kbd> keeps its mask.</p> : null}
       <ul>{kept.map(row)}</ul>
     </section>
   );
@@ -119,7 +119,7 @@ function MaskRow({ mask, colour, page, open }: MaskRowProps) {
         onClick={(event) => editor.dispatch(event.shiftKey ? { type: "mark", maskId: mask.id } : { type: "select", maskId: mask.id })}
         onDoubleClick={() => editor.dispatch({ type: "refine", maskId: mask.id })}
       >
-        <Thumbnail rle={mask.rle} colour={colour} photo={open.photo} isDashed={isSuggestion} />
+        <Thumbnail rle={mask.rle} colour={colour} bitmap={open.bitmap} isDashed={isSuggestion} />
         <Facts mask={mask} badge={badge} />
         {isSuggestion && saved === "saved" ? null : <SavedMark saved={saved} />}
       </button>

@@ -4,7 +4,7 @@ import { useCallback } from "react";
 import type { QueueState } from "../api/saveQueue";
 import { OPTIONS } from "../core/options";
 import { useSeconds } from "./Bars";
-import type { CloseUpState } from "./closeUp";
+import type { ViewportCropState } from "./viewportCrop";
 import type { DecodingState } from "./decoding";
 import type { LabelPage, OpenImage } from "./labelPage";
 import { useStore } from "./store";
@@ -13,14 +13,14 @@ export function StatusBar({ page, open, onSignIn }: { page: LabelPage; open: Ope
   const { queue, decoding, config } = page.ports;
   const queueState = useStore(queue, (state) => state);
   const decodingState = useStore(decoding, (state) => state);
-  const closeUpState = useStore(page.closeUps, (state) => state);
+  const cropState = useStore(page.viewportCrop, (state) => state);
   const notice = useStore(page, (state) => state.notice);
   const isLeaving = useStore(page, (state) => state.isLeaving);
   return (
     <footer className="status">
       <SaveLight state={queueState} />
       {open === null ? null : <DecoderState state={decodingState} />}
-      {open === null ? null : <CloseUpLight state={closeUpState} />}
+      {open === null ? null : <CropLight state={cropState} />}
       <p className="notice" role="status" aria-live="polite" data-testid="notice">
         {isLeaving ? leavingText(queueState) : troubleText(queueState, notice)}
         {queueState.trouble?.kind === "signed_out" ? (
@@ -90,30 +90,30 @@ function DecoderState({ state }: { state: DecodingState }) {
   );
 }
 
-const CLOSE_UP_LABELS = {
+const CROP_LABELS = {
   none: "",
-  loading: "Looking closer…",
-  ready: "Close-up ready",
-  failed: "No close-up",
+  loading: "Preparing the crop…",
+  ready: "Crop ready",
+  failed: "No crop",
 } as const;
 
-/** There also while it says nothing, so that its first word is read out. */
-function CloseUpLight({ state: { kind, message } }: { state: CloseUpState }) {
-  const why = kind === "failed" ? `The model looks at the whole photo: ${message}` : message;
+/** Present also while empty, so that screen readers announce its first text. */
+function CropLight({ state: { kind, message } }: { state: ViewportCropState }) {
+  const why = kind === "failed" ? `The model uses the whole image: ${message}` : message;
   return (
-    <p className={`close-up ${kind}`} role="status" data-testid="close-up" data-state={kind} title={why}>
+    <p className={`viewport-crop ${kind}`} role="status" data-testid="viewport-crop" data-state={kind} title={why}>
       {kind === "none" ? null : <span className="lamp" aria-hidden="true" />}
-      {CLOSE_UP_LABELS[kind]}
+      {CROP_LABELS[kind]}
     </p>
   );
 }
 
 function Clock({ open }: { open: OpenImage }) {
   const { editor } = open;
-  const look = useCallback(() => Math.floor(editor.activeMs() / 1000), [editor]);
-  const lookAtImage = useCallback(() => Math.floor(editor.imageActiveMs() / 1000), [editor]);
-  const maskS = useSeconds(look);
-  const imageS = useSeconds(lookAtImage);
+  const readMaskS = useCallback(() => Math.floor(editor.activeMs() / 1000), [editor]);
+  const readImageS = useCallback(() => Math.floor(editor.imageActiveMs() / 1000), [editor]);
+  const maskS = useSeconds(readMaskS);
+  const imageS = useSeconds(readImageS);
   const isSlow = maskS * 1000 >= OPTIONS.slowMaskMs;
   return (
     <p className={isSlow ? "clock slow" : "clock"} title={isSlow ? "Over 30 s: an object this hard may be left out" : "Active time on this mask, and on this image; pauses do not count"}>

@@ -1,4 +1,4 @@
-/** A small picture of one mask: the photo around it, the mask in its colour. */
+/** A thumbnail of one mask: the image around it, the mask in its colour. */
 
 import { useEffect, useRef } from "react";
 import { contourOf, strideFor } from "../core/contour";
@@ -11,11 +11,11 @@ const AIR = 0.12;
 interface ThumbnailProps {
   readonly rle: Rle;
   readonly colour: string;
-  readonly photo: ImageBitmap | null;
+  readonly bitmap: ImageBitmap | null;
   readonly isDashed: boolean;
 }
 
-export function Thumbnail({ rle, colour, photo, isDashed }: ThumbnailProps) {
+export function Thumbnail({ rle, colour, bitmap, isDashed }: ThumbnailProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const element = canvas.current;
@@ -24,15 +24,15 @@ export function Thumbnail({ rle, colour, photo, isDashed }: ThumbnailProps) {
     const observer = new IntersectionObserver(([entry]) => {
       if (entry?.isIntersecting !== true) return;
       observer.disconnect();
-      draw(element, rle, colour, photo);
+      draw(element, rle, colour, bitmap);
     });
     observer.observe(element);
     return () => observer.disconnect();
-  }, [rle, colour, photo]);
+  }, [rle, colour, bitmap]);
   return <canvas ref={canvas} className={isDashed ? "thumb dashed" : "thumb"} width={SIDE_PX * 2} height={SIDE_PX * 2} aria-hidden="true" />;
 }
 
-function draw(canvas: HTMLCanvasElement, rle: Rle, colour: string, photo: ImageBitmap | null): void {
+function draw(canvas: HTMLCanvasElement, rle: Rle, colour: string, bitmap: ImageBitmap | null): void {
   const context = canvas.getContext("2d");
   const bounds = boundsOf(rle);
   if (context === null || bounds === null) return;
@@ -41,7 +41,7 @@ function draw(canvas: HTMLCanvasElement, rle: Rle, colour: string, photo: ImageB
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
   context.setTransform(scale, 0, 0, scale, canvas.width / 2 - (scale * (bounds.x0 + bounds.x1)) / 2, canvas.height / 2 - (scale * (bounds.y0 + bounds.y1)) / 2);
-  if (photo !== null) context.drawImage(photo, 0, 0);
+  if (bitmap !== null) context.drawImage(bitmap, 0, 0);
   context.beginPath();
   for (const loop of contourOf(rle, strideFor(scale))) {
     for (let i = 0; i < loop.length; i += 2) {

@@ -42,11 +42,11 @@ export function Toolbar({ page, open, actions }: ToolbarProps) {
 function BrushSize({ page, open }: { page: LabelPage; open: OpenImage }) {
   const { brushDiameterPx } = open.editor.state();
   return (
-    <div className="brush-size" title="Brush size in photo pixels: [ and ], or Alt + right drag">
+    <div className="brush-size" title="Brush size in image pixels: [ and ], or Alt + right drag">
       <output data-testid="brush-px">{brushDiameterPx}</output>
       <input
         type="range"
-        aria-label="Brush size in photo pixels"
+        aria-label="Brush size in image pixels"
         min={0}
         max={1000}
         // Equal steps of the slider are equal factors: 1, 2, 4 matter as much as 125, 250, 500.

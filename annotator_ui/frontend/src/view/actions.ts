@@ -73,7 +73,7 @@ function toolActions(page: LabelPage): readonly Action[] {
     tool("polygon", "Polygon", ["P"]),
     tool("lasso", "Lasso", ["S"]),
     tool("select", "Select a mask", ["V"]),
-    tool("pan", "Move the photo", ["M"]),
+    tool("pan", "Move the image", ["M"]),
     build("Tools", "brush-smaller", "Smaller brush", ["["], { run: brush(-1) }),
     build("Tools", "brush-larger", "Larger brush", ["]"], { run: brush(1) }),
     build("Tools", "hover", "Live preview on or off", ["G"], {
@@ -200,7 +200,7 @@ function viewActions(page: LabelPage, hooks: ActionHooks): readonly Action[] {
   const zoom = (to: "fit" | "one_to_one" | "in" | "out"): Rest => ({ run: () => send(page, { type: "zoom", to }) });
   const toggleInstructions = (): void => settings.change({ areInstructionsOpen: !settings.state().areInstructionsOpen });
   return [
-    build("View", "zoom-fit", "Whole photo", ["0"], zoom("fit")),
+    build("View", "zoom-fit", "Whole image", ["0"], zoom("fit")),
     build("View", "zoom-actual", "One to one", ["1"], zoom("one_to_one")),
     build("View", "zoom-in", "Zoom in", ["+", "="], zoom("in")),
     build("View", "zoom-out", "Zoom out", ["-"], zoom("out")),

@@ -1,11 +1,11 @@
-/** Connects one canvas frame with one editor: pointer, pen, fingers and wheel in, pictures out. */
+/** Connects one canvas frame with one editor: pointer, pen, fingers and wheel in, drawings out. */
 
 import { imageToScreen } from "../core/camera";
 import type { Editor } from "../core/editor";
 import { imagePoint, screenPoint } from "../core/geometry";
 import type { ScreenPoint } from "../core/geometry";
 import type { PointerInput } from "../core/tools/tool";
-import type { CloseUps } from "./closeUp";
+import type { ViewportCrop } from "./viewportCrop";
 import type { HoverPreview } from "./hover";
 import { Renderer } from "./renderer";
 import type { Layers, Scene } from "./renderer";
@@ -21,37 +21,37 @@ const BRUSH_DRAG_PX = 120;
 
 export interface CanvasPorts {
   readonly editor: Editor;
-  readonly photo: ImageBitmap | null;
+  readonly bitmap: ImageBitmap | null;
   readonly hover: HoverPreview;
-  readonly closeUps: CloseUps;
+  readonly viewportCrop: ViewportCrop;
   readonly settings: Settings;
 }
 
 /** Returns how to disconnect. */
-export function mountCanvas(frame: HTMLElement, layers: Layers, { editor, photo, hover, closeUps, settings }: CanvasPorts): () => void {
+export function mountCanvas(frame: HTMLElement, layers: Layers, { editor, bitmap, hover, viewportCrop, settings }: CanvasPorts): () => void {
   const renderer = new Renderer(layers);
   const gone = new AbortController();
   let pointer: ScreenPoint | null = null;
   const scene = (): Scene => ({
     editor,
-    photo,
+    bitmap,
     pointer,
     hover: hover.state().rle,
     opacity: settings.state().opacity,
     isOutlineOnly: settings.state().isOutlineOnly,
   });
   const redraw = (): void => renderer.schedule(scene);
-  const lookCloser = (): void => closeUps.see(editor.state(), pointer);
+  const updateCrop = (): void => viewportCrop.updateView(editor.state(), pointer);
   listenToPointers(frame, editor, settings, gone.signal, (at, canHover) => {
     pointer = at;
     hover.move(editor, canHover ? at : null);
-    lookCloser();
+    updateCrop();
     redraw();
   });
   listenToWheel(frame, editor, gone.signal);
-  const stops = [observeSize(frame, editor), editor.subscribe(redraw), editor.subscribe(lookCloser), hover.subscribe(redraw), settings.subscribe(redraw)];
+  const stops = [observeSize(frame, editor), editor.subscribe(redraw), editor.subscribe(updateCrop), hover.subscribe(redraw), settings.subscribe(redraw)];
   exposeAim(frame, editor, renderer);
-  lookCloser();
+  updateCrop();
   redraw();
   return () => {
     gone.abort();
@@ -64,7 +64,7 @@ export function mountCanvas(frame: HTMLElement, layers: Layers, { editor, photo,
 
 type OnPointer = (at: ScreenPoint | null, canHover: boolean) => void;
 
-/** One finger, pen or mouse works with the tool; two fingers move and zoom the photo. */
+/** One finger, pen or mouse works with the tool; two fingers move and zoom the image. */
 function listenToPointers(frame: HTMLElement, editor: Editor, settings: Settings, signal: AbortSignal, onPointer: OnPointer): void {
   const fingers = new Map<number, ScreenPoint>();
   let resizing: { readonly fromX: number; readonly diameterPx: number } | null = null;
@@ -137,11 +137,11 @@ function listenToWheel(frame: HTMLElement, editor: Editor, signal: AbortSignal):
 }
 
 function observeSize(frame: HTMLElement, editor: Editor): () => void {
-  const tell = (): void =>
+  const report = (): void =>
     editor.dispatch({ type: "viewport", size: { widthPx: frame.clientWidth, heightPx: frame.clientHeight } });
-  const observer = new ResizeObserver(tell);
+  const observer = new ResizeObserver(report);
   observer.observe(frame);
-  tell();
+  report();
   return () => observer.disconnect();
 }
 

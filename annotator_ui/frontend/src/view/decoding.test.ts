@@ -1,4 +1,4 @@
-/** A zoomed click is answered from the close-up, unless that cuts the object: then from the whole photo. */
+/** A zoomed click is answered from the crop, unless that cuts the object: then from the whole image. */
 
 import { expect, it } from "vitest";
 import { ApiClient } from "../api/client";
@@ -13,15 +13,15 @@ import { Prefetch } from "./prefetch";
 import { sessionFor } from "./testPage";
 
 const SIZE = { widthPx: 800, heightPx: 800 };
-const CLOSE_UP = { level: 1, row: 1, column: 1 }; // 200 to 600 along both sides
-const CLICK = { prompt: { kind: "point", at: imagePoint(400, 400), label: 1 }, feedback: null, under: null } as const;
+const CROP = { level: 1, row: 1, column: 1 }; // 200 to 600 along both sides
+const CLICK = { prompt: { kind: "point", at: imagePoint(400, 400), label: 1 }, feedback: null, baseMask: null } as const;
 const square = (from: number, to: number): Rle =>
   outlineRle(SIZE, [imagePoint(from, from), imagePoint(to, from), imagePoint(to, to), imagePoint(from, to)]);
 const SMALL = square(380, 420);
 const CUT = square(200, 450);
 const LARGE = square(100, 450);
 
-/** Answers with one mask from the close-up and another from the whole photo. */
+/** Answers with one mask from the crop and another from the whole image. */
 class TwoFrames implements WorkerPort {
   onmessage: ((event: MessageEvent<Reply>) => void) | null = null;
   onerror: ((event: ErrorEvent) => void) | null = null;
@@ -35,10 +35,10 @@ class TwoFrames implements WorkerPort {
 
   postMessage(request: Request): void {
     const { id } = request;
-    const closeUp = request.type === "decode" ? request.closeUp : null;
-    if (request.type === "decode") this.frames.push(closeUp);
-    const rle = closeUp === null ? this.whole : this.close;
-    const candidates = [{ kind: "mask" as const, rle, predictedIou: 0.9, lowResLogits: { data: new Float32Array(16), closeUp } }];
+    const crop = request.type === "decode" ? request.crop : null;
+    if (request.type === "decode") this.frames.push(crop);
+    const rle = crop === null ? this.whole : this.close;
+    const candidates = [{ kind: "mask" as const, rle, predictedIou: 0.9, lowResLogits: { data: new Float32Array(16), crop } }];
     const reply: Reply = { id, ok: true, candidates, tookMs: 1 };
     queueMicrotask(() => this.onmessage?.({ data: reply } as MessageEvent<Reply>));
   }
@@ -57,21 +57,21 @@ async function zoomedIn(close: Rle, whole: Rle) {
   });
   const session = sessionFor("one");
   await decoding.load({ ...session, image: { ...session.image, width_px: 800, height_px: 800 } });
-  decoding.seeAtLevel(1);
-  await decoding.lookCloser("one", CLOSE_UP, new ArrayBuffer(8));
+  decoding.setViewLevel(1);
+  await decoding.setCrop("one", CROP, new ArrayBuffer(8));
   return { decoding, worker };
 }
 
 const bestOf = async (answer: Promise<readonly { readonly rle: Rle }[] | null>) => (await answer)?.[0]?.rle;
 
-it("answers a click on a small object from the close-up alone", async () => {
+it("answers a click on a small object from the crop alone", async () => {
   const { decoding, worker } = await zoomedIn(SMALL, LARGE);
 
   expect(await bestOf(decoding.decode([CLICK]))).toEqual(SMALL);
   expect(worker.frames).toEqual(["1-1-1"]);
 });
 
-it("answers from the whole photo what the close-up cuts, and stays there", async () => {
+it("answers from the whole image what the crop cuts, and stays there", async () => {
   const { decoding, worker } = await zoomedIn(CUT, LARGE);
   const second = { ...CLICK, prompt: { ...CLICK.prompt, at: imagePoint(300, 300) } } as const;
 
@@ -83,7 +83,7 @@ it("answers from the whole photo what the close-up cuts, and stays there", async
 it("previews what the click then gives, in its frame", async () => {
   const { decoding, worker } = await zoomedIn(CUT, LARGE);
 
-  expect(await bestOf(decoding.look(imagePoint(400, 400)))).toEqual(LARGE);
+  expect(await bestOf(decoding.preview(imagePoint(400, 400)))).toEqual(LARGE);
   expect(await bestOf(decoding.decode([CLICK]))).toEqual(LARGE);
   expect(worker.frames).toEqual(["1-1-1", null]);
 });

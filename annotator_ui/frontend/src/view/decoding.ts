@@ -5,19 +5,19 @@ import type { ApiClient } from "../api/client";
 import { candidatesFromApi, rleToJson, sizeOf } from "../api/mapping";
 import type { ModelOut, SessionOut } from "../api/types";
 import { EMPTY_DRAFT, promptRecords } from "../core/document";
-import { isCutBy, keyOf, squareOf } from "../core/closeUps";
-import type { CloseUp } from "../core/closeUps";
+import { isCutBy, cropKey, boxOfCrop } from "../core/crops";
+import type { Crop } from "../core/crops";
 import type { ImagePoint } from "../core/geometry";
 import { requestOf } from "../core/prompts";
 import type { Candidate, DecodeRequest, PromptStep } from "../core/prompts";
 import { DecoderFailure } from "../decoder/client";
 import type { DecodeOutcome, DecoderClient } from "../decoder/client";
 import { FrameChoice } from "../decoder/frameChoice";
-import type { InReach } from "../decoder/frameChoice";
+import type { AvailableFrames } from "../decoder/frameChoice";
 import type { Prefetch } from "./prefetch";
 import { ValueStore } from "./store";
 
-/** `preparing`: the server is still computing this photo's embedding. `server`: it also decodes. */
+/** `preparing`: the server is still computing this image's embedding. `server`: it also decodes. */
 export type DecodingKind = "loading" | "preparing" | "ready" | "server" | "failed";
 
 export interface DecodingState {
@@ -35,15 +35,15 @@ export interface DecodingPorts {
   sleep(ms: number): Promise<void>;
 }
 
-interface Look {
+interface PreviewAnswer {
   readonly imageId: string;
   readonly at: ImagePoint;
   readonly answer: Promise<FramedOutcome>;
 }
 
-/** An outcome and the key of the close-up it was made in; null: the whole photo. */
+/** An outcome and the key of the crop it was made in; null: the whole image. */
 interface FramedOutcome {
-  readonly closeUp: string | null;
+  readonly crop: string | null;
   readonly outcome: DecodeOutcome;
 }
 
@@ -58,16 +58,16 @@ export class Decoding extends ValueStore<DecodingState> {
   readonly #ports: DecodingPorts;
   #decoder: { readonly sha256: string; readonly client: DecoderClient } | null = null;
   /** Why this browser does not decode, once it has failed to. */
-  #whyServer: string | null = null;
+  #serverReason: string | null = null;
   #session: SessionOut | null = null;
-  /** The last look: a click where the pointer rested has its answer already, or nearly so. */
-  #look: Look | null = null;
-  /** What the decoder holds beside the whole photo. */
-  #closeUp: CloseUp | null = null;
-  /** The level of close-ups that fits what the person sees. */
-  #seenLevel = 0;
+  /** The last preview: a click where the pointer rested has its answer already, or nearly so. */
+  #previewAnswer: PreviewAnswer | null = null;
+  /** The crop that the decoder holds beside the whole image. */
+  #crop: Crop | null = null;
+  /** The level of crops that fits the view. */
+  #viewLevel = 0;
   readonly #frames = new FrameChoice();
-  /** Settles when the photo's load has, well or badly: prompts given early wait for it. */
+  /** Settles when the image's load has, well or badly: prompts given early wait for it. */
   #loaded: Promise<unknown> = Promise.resolve();
 
   constructor(ports: DecodingPorts) {
@@ -75,7 +75,7 @@ export class Decoding extends ValueStore<DecodingState> {
     this.#ports = ports;
   }
 
-  /** Make ready for a photo. Throws OutdatedModel; other trouble is shown in the state. */
+  /** Make ready for an image. Throws OutdatedModel; other trouble is shown in the state. */
   load(session: SessionOut): Promise<void> {
     const loading = this.#load(session);
     this.#loaded = loading.catch(() => undefined);
@@ -84,7 +84,7 @@ export class Decoding extends ValueStore<DecodingState> {
 
   async #load(session: SessionOut): Promise<void> {
     this.#session = session;
-    this.#closeUp = null;
+    this.#crop = null;
     this.update({ kind: "loading", message: "Loading the model", lastDecodeMs: null });
     try {
       const [, embedding] = await Promise.all([this.#open(session.model), this.#embedding(session)]);
@@ -103,7 +103,7 @@ export class Decoding extends ValueStore<DecodingState> {
     if (session === null) throw new Error("No image is open.");
     await this.#loaded;
     if (this.#session !== session) return null;
-    if (this.#whyServer === null && this.#decoder !== null && this.state().kind === "ready") {
+    if (this.#serverReason === null && this.#decoder !== null && this.state().kind === "ready") {
       try {
         const outcome = await this.#ask(this.#decoder.client, session, steps);
         if (outcome.kind === "superseded") return null;
@@ -111,45 +111,45 @@ export class Decoding extends ValueStore<DecodingState> {
         return outcome.candidates;
       } catch (error) {
         if (this.#session !== session) return null;
-        this.#giveUpOnBrowser(error);
+        this.#switchToServer(error);
         this.#showReady();
       }
     }
     return this.#decodeOnServer(session, steps);
   }
 
-  /** Hand over a close-up of the open photo. Says whether the decoder has it; throws when it is no good. */
-  async lookCloser(imageId: string, closeUp: CloseUp, embedding: ArrayBuffer): Promise<boolean> {
+  /** Hand over a crop of the open image. Returns whether the decoder has it; throws when it cannot be used. */
+  async setCrop(imageId: string, crop: Crop, embedding: ArrayBuffer): Promise<boolean> {
     const session = this.#session;
     if (session?.image.id !== imageId || this.#decoder === null || this.state().kind !== "ready") return false;
-    if (this.#closeUp !== null && keyOf(this.#closeUp) === keyOf(closeUp)) return true;
-    this.#closeUp = closeUp; // at once: prompts given from now on wait behind it
+    if (this.#crop !== null && cropKey(this.#crop) === cropKey(crop)) return true;
+    this.#crop = crop; // at once: prompts given from now on wait behind it
     try {
-      await this.#decoder.client.setCloseUp(imageId, closeUp, embedding, sizeOf(session.image));
+      await this.#decoder.client.setCrop(imageId, crop, embedding, sizeOf(session.image));
     } catch (error) {
       if (this.#session !== session) return false;
-      this.#closeUp = null;
+      this.#crop = null;
       if (!(error instanceof DecoderFailure) || error.kind === "refused") throw error;
-      this.#giveUpOnBrowser(error);
+      this.#switchToServer(error);
       this.#showReady();
       return false;
     }
     return this.#session === session;
   }
 
-  /** The person sees so much of the photo as this level's close-ups show; 0: more. */
-  seeAtLevel(level: number): void {
-    this.#seenLevel = level;
+  /** Set the level of crops that fits the view; 0: it shows too much for any. */
+  setViewLevel(level: number): void {
+    this.#viewLevel = level;
   }
 
   /** What a click here would give, if the decoder has nothing better to do; null when it has. */
-  async look(at: ImagePoint): Promise<readonly Candidate[] | null> {
+  async preview(at: ImagePoint): Promise<readonly Candidate[] | null> {
     const session = this.#session;
     if (session === null || this.#decoder === null || this.state().kind !== "ready" || this.#decoder.client.isBusy) return null;
-    const request: DecodeRequest = { prompts: [{ kind: "point", at, label: 1 }], feedback: null, under: null };
-    const closeUp = this.#frames.first(request, this.#inReach(session));
-    const answer = this.#decodeIn(this.#decoder.client, session, request, closeUp);
-    this.#look = { imageId: session.image.id, at, answer };
+    const request: DecodeRequest = { prompts: [{ kind: "point", at, label: 1 }], feedback: null, baseMask: null };
+    const crop = this.#frames.first(request, this.#availableFrames(session));
+    const answer = this.#decodeIn(this.#decoder.client, session, request, crop);
+    this.#previewAnswer = { imageId: session.image.id, at, answer };
     const outcome = (await answer.catch(() => null))?.outcome;
     return outcome?.kind === "answer" && this.#session === session ? outcome.candidates : null;
   }
@@ -157,39 +157,39 @@ export class Decoding extends ValueStore<DecodingState> {
   /** A click on what the preview shows takes the preview's answer, in the frame it was made in. */
   async #ask(client: DecoderClient, session: SessionOut, steps: readonly PromptStep[]): Promise<DecodeOutcome> {
     const request = requestOf(steps);
-    const look = this.#lookedAt(session, request);
-    const known = look === null ? null : await look.answer.catch(() => null);
+    const preview = this.#previewAnswerFor(session, request);
+    const known = preview === null ? null : await preview.answer.catch(() => null);
     if (known?.outcome.kind === "answer") {
-      this.#frames.note(steps, known.closeUp);
+      this.#frames.note(steps, known.crop);
       return known.outcome;
     }
-    const { closeUp, outcome } = await this.#decodeIn(client, session, request, this.#frames.choose(steps, this.#inReach(session)));
-    this.#frames.note(steps, closeUp);
+    const { crop, outcome } = await this.#decodeIn(client, session, request, this.#frames.choose(steps, this.#availableFrames(session)));
+    this.#frames.note(steps, crop);
     return outcome;
   }
 
-  /** Ask in a close-up, and in the whole photo when that cuts the object: it is larger than it seemed. */
-  async #decodeIn(client: DecoderClient, session: SessionOut, request: DecodeRequest, closeUp: string | null): Promise<FramedOutcome> {
-    const held = this.#closeUp;
-    const outcome = await client.decode(session.image.id, request, closeUp);
+  /** Ask in a crop, and in the whole image when that cuts the object: it is larger than it seemed. */
+  async #decodeIn(client: DecoderClient, session: SessionOut, request: DecodeRequest, crop: string | null): Promise<FramedOutcome> {
+    const held = this.#crop;
+    const outcome = await client.decode(session.image.id, request, crop);
     const best = outcome.kind === "answer" ? outcome.candidates[0] : undefined;
-    if (closeUp === null || held === null || best === undefined || !isCutBy(squareOf(held, sizeOf(session.image)), sizeOf(session.image), best.rle)) {
-      return { closeUp, outcome };
+    if (crop === null || held === null || best === undefined || !isCutBy(boxOfCrop(held, sizeOf(session.image)), sizeOf(session.image), best.rle)) {
+      return { crop, outcome };
     }
-    return { closeUp: null, outcome: await client.decode(session.image.id, request, null) };
+    return { crop: null, outcome: await client.decode(session.image.id, request, null) };
   }
 
-  #inReach(session: SessionOut): InReach {
-    const closeUp = this.#closeUp;
-    return { image: sizeOf(session.image), closeUp, isAtItsLevel: closeUp?.level === this.#seenLevel };
+  #availableFrames(session: SessionOut): AvailableFrames {
+    const crop = this.#crop;
+    return { image: sizeOf(session.image), crop, isAtViewLevel: crop?.level === this.#viewLevel };
   }
 
-  #lookedAt(session: SessionOut, { prompts, feedback, under }: DecodeRequest): Look | null {
+  #previewAnswerFor(session: SessionOut, { prompts, feedback, baseMask }: DecodeRequest): PreviewAnswer | null {
     const [prompt] = prompts;
-    const look = this.#look;
-    if (look?.imageId !== session.image.id || prompts.length !== 1 || feedback !== null || under !== null) return null;
-    if (prompt?.kind !== "point" || prompt.label !== 1 || prompt.at.x !== look.at.x || prompt.at.y !== look.at.y) return null;
-    return look;
+    const preview = this.#previewAnswer;
+    if (preview?.imageId !== session.image.id || prompts.length !== 1 || feedback !== null || baseMask !== null) return null;
+    if (prompt?.kind !== "point" || prompt.label !== 1 || prompt.at.x !== preview.at.x || prompt.at.y !== preview.at.y) return null;
+    return preview;
   }
 
   async #decodeOnServer(session: SessionOut, steps: readonly PromptStep[]): Promise<readonly Candidate[]> {
@@ -198,13 +198,13 @@ export class Decoding extends ValueStore<DecodingState> {
       model_version_id: session.model.id,
       encoder_sha256: session.model.encoder_sha256,
       prompts: promptRecords({ ...EMPTY_DRAFT, steps }),
-      ...(request.under === null ? {} : { under: rleToJson(request.under) }),
+      ...(request.baseMask === null ? {} : { under: rleToJson(request.baseMask) }),
     });
     return candidatesFromApi(answer);
   }
 
   async #open(model: ModelOut): Promise<void> {
-    if (this.#whyServer !== null || this.#decoder?.sha256 === model.decoder_sha256) return;
+    if (this.#serverReason !== null || this.#decoder?.sha256 === model.decoder_sha256) return;
     this.#decoder?.client.close();
     this.#decoder = null;
     const bytes = await this.#ports.api.bytes(model.decoder_url);
@@ -213,7 +213,7 @@ export class Decoding extends ValueStore<DecodingState> {
     try {
       await client.open(bytes, { ortUrl: this.#ports.ortUrl, numThreads: this.#ports.numThreads });
     } catch (error) {
-      this.#giveUpOnBrowser(error);
+      this.#switchToServer(error);
     }
   }
 
@@ -237,25 +237,25 @@ export class Decoding extends ValueStore<DecodingState> {
   }
 
   async #setImage(session: SessionOut, embedding: ArrayBuffer): Promise<void> {
-    if (this.#whyServer !== null || this.#decoder === null) return;
+    if (this.#serverReason !== null || this.#decoder === null) return;
     const { image, model } = session;
     try {
       await this.#decoder.client.setImage(image.id, embedding, sizeOf(image), model.image_size_px);
     } catch (error) {
-      this.#giveUpOnBrowser(error);
+      this.#switchToServer(error);
     }
   }
 
-  #giveUpOnBrowser(error: unknown): void {
+  #switchToServer(error: unknown): void {
     if (!(error instanceof DecoderFailure)) throw error;
-    this.#whyServer = error.message;
+    this.#serverReason = error.message;
     this.#decoder?.client.close();
     this.#decoder = null;
   }
 
   #showReady(): void {
-    if (this.#whyServer === null) this.update({ kind: "ready", message: "Ready" });
-    else this.update({ kind: "server", message: `Decoding on the server, because: ${this.#whyServer}` });
+    if (this.#serverReason === null) this.update({ kind: "ready", message: "Ready" });
+    else this.update({ kind: "server", message: `Decoding on the server, because: ${this.#serverReason}` });
   }
 
   #isCurrent(session: SessionOut): boolean {

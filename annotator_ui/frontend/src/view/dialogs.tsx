@@ -1,4 +1,4 @@
-/** The sheets over the page: keys and looks, and why an image is skipped. */
+/** The sheets over the page: keys and appearance, and why an image is skipped. */
 
 import { useEffect, useRef, useState } from "react";
 import type { ReactNode } from "react";
@@ -36,11 +36,11 @@ const MOUSE = [
   ["Right click, or Shift + click", "this does not"],
   ["Drag", "a box around the object; clicks refine it"],
   ["Wheel, or two fingers", "zoom at the pointer"],
-  ["Space + drag, middle button, two fingers", "move the photo"],
+  ["Space + drag, middle button, two fingers", "move the image"],
   ["Alt + right drag", "brush size"],
   ["Double click a mask (V)", "refine it by clicks"],
   ["Shift + click masks (V)", "pick several, to merge or subtract"],
-  ["Hold H", "look under the masks"],
+  ["Hold H", "hide the masks"],
 ] as const;
 const THEMES: readonly (readonly [Theme, string])[] = [["system", "As the system"], ["light", "Light"], ["dark", "Dark"]];
 
@@ -68,8 +68,8 @@ export function HelpSheet({ actions, settings, onClose }: HelpProps) {
     if (conflict === null) setEditedId(null);
   };
   return (
-    <Sheet title="Keys, mouse and looks" onClose={onClose}>
-      <Looks settings={settings} />
+    <Sheet title="Keys, mouse and appearance" onClose={onClose}>
+      <Appearance settings={settings} />
       <p className="hint key-hint" role="status" data-testid="key-problem">
         {problem !== "" ? problem : editedId !== null ? "Press the new key; Esc leaves it as it is." : "Click a key to change it."}
       </p>
@@ -93,10 +93,10 @@ export function HelpSheet({ actions, settings, onClose }: HelpProps) {
   );
 }
 
-function Looks({ settings }: { settings: Settings }) {
+function Appearance({ settings }: { settings: Settings }) {
   const state = useStore(settings, (one) => one);
   return (
-    <div className="looks">
+    <div className="appearance">
       <label>
         Colours{" "}
         <select data-testid="theme" value={state.theme} onChange={(event) => settings.change({ theme: event.target.value as Theme })}>
@@ -148,7 +148,7 @@ function KeyTable({ title, actions, editedId, onEdit }: KeyTableProps) {
   );
 }
 
-const REASONS = ["Too hard to outline", "Nothing to label here", "The photo is broken or unsuitable"] as const;
+const REASONS = ["Too hard to outline", "Nothing to label here", "The image is broken or unsuitable"] as const;
 
 export function SkipSheet({ onSkip, onClose }: { onSkip: (reason: string) => void; onClose: () => void }) {
   const [other, setOther] = useState("");

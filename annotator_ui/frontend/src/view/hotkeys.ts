@@ -12,8 +12,8 @@ export interface KeyPress {
 /** Keys whose character already says whether Shift is held. */
 const SHIFTED_CHARACTERS = new Set(["?", "+", "_", "{", "}", "<", ">", ":", '"', "~", "!", "@", "#", "$", "%", "^", "&", "*", "(", ")", "|"]);
 const MODIFIERS = new Set(["Control", "Shift", "Alt", "Meta", "AltGraph", "CapsLock", "Dead", "Process", "Unidentified"]);
-/** Held, not pressed: looking under the masks, and moving the photo. */
-const HELD = new Map([["H", "looks under the masks while held"], ["Space", "moves the photo while held"]]);
+/** Held, not pressed: hiding the masks, and moving the image. */
+const HELD = new Map([["H", "hides the masks while held"], ["Space", "moves the image while held"]]);
 
 /** The name of what was pressed; Command counts as Ctrl, so that one table serves every keyboard. */
 export function comboOf(press: KeyPress): string {

@@ -49,7 +49,7 @@ it("asks again for a place whose preview was taken away", async () => {
   expect(asked).toHaveLength(2);
 });
 
-it("shows nothing once a click is made, beside the photo, with another tool or when off", async () => {
+it("shows nothing once a click is made, beside the image, with another tool or when off", async () => {
   const { hover, test, asked, move, settle, turn } = start();
   move(5, 5);
   test.click(5, 5);

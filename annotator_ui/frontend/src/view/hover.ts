@@ -18,7 +18,7 @@ export interface HoverState {
 }
 
 export class HoverPreview extends ValueStore<HoverState> {
-  readonly #look: (at: ImagePoint) => Promise<readonly Candidate[] | null>;
+  readonly #preview: (at: ImagePoint) => Promise<readonly Candidate[] | null>;
   readonly #isOn: () => boolean;
   #editor: Editor | null = null;
   #pointer: ScreenPoint | null = null;
@@ -28,13 +28,13 @@ export class HoverPreview extends ValueStore<HoverState> {
   /** What is shown is the answer for this place. */
   #shownFor: ImagePoint | null = null;
 
-  constructor(look: (at: ImagePoint) => Promise<readonly Candidate[] | null>, isOn: () => boolean) {
+  constructor(preview: (at: ImagePoint) => Promise<readonly Candidate[] | null>, isOn: () => boolean) {
     super({ rle: null, predictedIou: 0, numShown: 0 });
-    this.#look = look;
+    this.#preview = preview;
     this.#isOn = isOn;
   }
 
-  /** The pointer is here (null: nowhere), over this editor's photo. */
+  /** The pointer is here (null: nowhere), over this editor's image. */
   move(editor: Editor, pointer: ScreenPoint | null): void {
     this.#editor = editor;
     this.#pointer = pointer;
@@ -42,7 +42,7 @@ export class HoverPreview extends ValueStore<HoverState> {
     else void this.#ask();
   }
 
-  /** The model sees more than when the answer was made: ask again where the pointer rests. */
+  /** A crop has replaced the frame of the answer: ask again where the pointer rests. */
   again(): void {
     this.#isDated = true;
     if (this.#wanted() !== null) void this.#ask();
@@ -62,7 +62,7 @@ export class HoverPreview extends ValueStore<HoverState> {
       if (at === null || (!this.#isDated && asked !== null && asked.x === at.x && asked.y === at.y)) break;
       asked = at;
       this.#isDated = false;
-      const candidates = await this.#look(at);
+      const candidates = await this.#preview(at);
       if (candidates === null) break;
       this.#show(candidates[0], at);
     }
@@ -78,7 +78,7 @@ export class HoverPreview extends ValueStore<HoverState> {
     }
   }
 
-  /** Where to look; null when a preview would be in the way. */
+  /** Where to decode; null when a preview would be in the way. */
   #wanted(): ImagePoint | null {
     const editor = this.#editor;
     if (editor === null || this.#pointer === null || !this.#isOn()) return null;

@@ -166,7 +166,7 @@ it("opens the decoder once for many images of one model", async () => {
   expect(workers[0]?.requests.map((request) => request.type)).toEqual(["open", "image", "image"]);
 });
 
-/** A photo of 400 px, of which the page sees the upper left quarter. */
+/** An image of 400 px, of which the page sees the upper left quarter. */
 async function startZoomed(script: Parameters<typeof startPage>[0] = {}) {
   const image = { ...sessionFor("one").image, width_px: 400, height_px: 400, embedding_url: "/api/v1/images/one/embedding?encoder=e" };
   const started = startPage({ sessions: [sessionFor("one", { image }), sessionFor("one", { image })], ...script });
@@ -178,33 +178,33 @@ async function startZoomed(script: Parameters<typeof startPage>[0] = {}) {
   editor.dispatch({ type: "zoom", to: "one_to_one" });
   const { offsetX, offsetY } = editor.state().camera;
   editor.dispatch({ type: "pinch", from: screenPoint(0, 0), to: screenPoint(-offsetX, -offsetY), factor: 1 });
-  const look = () => page.closeUps.see(editor.state(), null);
-  look();
-  const asked = () => started.workers[0]!.requests.filter((request) => request.type === "decode").map((request) => request.closeUp);
-  return { ...started, editor, look, asked };
+  const zoomIn = () => page.viewportCrop.updateView(editor.state(), null);
+  zoomIn();
+  const asked = () => started.workers[0]!.requests.filter((request) => request.type === "decode").map((request) => request.crop);
+  return { ...started, editor, zoomIn, asked };
 }
 
-it("looks closer where the view rests and asks there, the second click too", async () => {
+it("gets the crop where the view rests and decodes in it, the second click too", async () => {
   const { page, editor, workers, asked } = await startZoomed();
-  await vi.waitFor(() => expect(page.closeUps.state().kind).toBe("ready"));
+  await vi.waitFor(() => expect(page.viewportCrop.state().kind).toBe("ready"));
 
   click(page, 60, 60);
   await vi.waitFor(() => expect(editor.state().candidates).toHaveLength(1));
   click(page, 190, 100);
   await vi.waitFor(() => expect(asked()).toHaveLength(2));
 
-  expect(workers[0]!.requests.find((request) => request.type === "close_up")).toMatchObject({
-    imageId: "one", closeUp: "1-0-0", square: { x0: 0, y0: 0, x1: 200, y1: 200 },
+  expect(workers[0]!.requests.find((request) => request.type === "crop")).toMatchObject({
+    imageId: "one", crop: "1-0-0", box: { x0: 0, y0: 0, x1: 200, y1: 200 },
   });
   expect(asked()).toEqual(["1-0-0", "1-0-0"]);
-  expect(editor.state().document.draft.steps[1]?.feedback?.closeUp).toBe("1-0-0");
+  expect(editor.state().document.draft.steps[1]?.feedback?.crop).toBe("1-0-0");
 });
 
-it("takes for a click the answer that was shown there, even if a close-up came since", async () => {
+it("takes for a click the answer that was shown there, even if a crop came since", async () => {
   const { page, decoding, editor, asked } = await startZoomed();
   const at = imagePoint(60, 60);
-  await decoding.look(at);
-  await vi.waitFor(() => expect(page.closeUps.state().kind).toBe("ready"));
+  await decoding.preview(at);
+  await vi.waitFor(() => expect(page.viewportCrop.state().kind).toBe("ready"));
 
   click(page, at.x, at.y);
   await vi.waitFor(() => expect(editor.state().candidates).toHaveLength(1));
@@ -214,20 +214,20 @@ it("takes for a click the answer that was shown there, even if a close-up came s
   expect(asked()).toEqual([null, null]);
 });
 
-it("asks about the whole photo again as soon as the view shows more of it", async () => {
-  const { page, editor, look, asked } = await startZoomed();
-  await vi.waitFor(() => expect(page.closeUps.state().kind).toBe("ready"));
+it("asks about the whole image again as soon as the view shows more of it", async () => {
+  const { page, editor, zoomIn, asked } = await startZoomed();
+  await vi.waitFor(() => expect(page.viewportCrop.state().kind).toBe("ready"));
   editor.dispatch({ type: "zoom", to: "fit" });
-  look();
+  zoomIn();
 
   click(page, 50, 50);
   await vi.waitFor(() => expect(asked()).toEqual([null]));
-  expect(page.closeUps.state().kind).toBe("none");
+  expect(page.viewportCrop.state().kind).toBe("none");
 });
 
-it("labels on when the decoder cannot use a close-up", async () => {
-  const { page, decoding, editor, asked } = await startZoomed({ decoderFailure: { on: "close_up", message: "bad shape" } });
-  await vi.waitFor(() => expect(page.closeUps.state()).toMatchObject({ kind: "failed", message: "bad shape" }));
+it("labels on when the decoder cannot use a crop", async () => {
+  const { page, decoding, editor, asked } = await startZoomed({ decoderFailure: { on: "crop", message: "bad shape" } });
+  await vi.waitFor(() => expect(page.viewportCrop.state()).toMatchObject({ kind: "failed", message: "bad shape" }));
 
   click(page, 60, 60);
   await vi.waitFor(() => expect(editor.state().candidates).toHaveLength(1));
@@ -235,11 +235,11 @@ it("labels on when the decoder cannot use a close-up", async () => {
   expect([decoding.state().kind, asked()]).toEqual(["ready", [null]]);
 });
 
-it("takes the session again when a close-up says that a new model serves", async () => {
+it("takes the session again when a crop is refused because a new model serves", async () => {
   const outdated = Response.json({ code: "outdated_embedding", message: "the model has changed since" }, { status: 409 });
   const { page, calls } = await startZoomed({ first: { "close_up=1-0-0": [outdated] } });
 
-  await vi.waitFor(() => expect(page.closeUps.state().kind).toBe("ready"));
+  await vi.waitFor(() => expect(page.viewportCrop.state().kind).toBe("ready"));
 
   expect(calls.filter((call) => call.endsWith("/assignments/next"))).toHaveLength(2);
 });

@@ -1,14 +1,14 @@
-/** The page without its looks: takes images, opens the editor on them, and moves on. */
+/** The page's controller: takes images, opens the editor on them, and moves on. */
 
 import { ApiError } from "../api/client";
 import type { ApiClient } from "../api/client";
-import { maskFromApi, maskInFrom, sizeOf, toldFromApi } from "../api/mapping";
+import { maskFromApi, maskInFrom, sizeOf, syncedFromApi } from "../api/mapping";
 import type { SaveOp, SaveQueue } from "../api/saveQueue";
 import type { MaskOut, PageConfig, SessionOut } from "../api/types";
 import { Editor } from "../core/editor";
 import type { EditorEffect } from "../core/events";
 import { isEmptyDraft } from "../core/document";
-import { CloseUps } from "./closeUp";
+import { ViewportCrop } from "./viewportCrop";
 import { messageOf, OutdatedModel } from "./decoding";
 import type { Decoding } from "./decoding";
 import { HoverPreview } from "./hover";
@@ -20,8 +20,8 @@ import { SuggestionSearch } from "./suggest";
 export interface OpenImage {
   readonly session: SessionOut;
   readonly editor: Editor;
-  /** Null until the photo's bytes are here. */
-  readonly photo: ImageBitmap | null;
+  /** Null until the image's bytes are here. */
+  readonly bitmap: ImageBitmap | null;
 }
 
 export interface PageState {
@@ -29,7 +29,7 @@ export interface PageState {
   readonly phase: "taking" | "labelling" | "nothing_left" | "stopped";
   readonly open: OpenImage | null;
   readonly message: string;
-  /** A passing word, e.g. why the image cannot be finished yet. */
+  /** A passing notice, e.g. why the image cannot be finished yet. */
   readonly notice: string;
   readonly isLeaving: boolean;
   readonly needsSignIn: boolean;
@@ -45,7 +45,7 @@ export interface PagePorts {
   newId(): string;
   nowMs(): number;
   sleep(ms: number): Promise<void>;
-  readPhoto(blob: Blob): Promise<ImageBitmap>;
+  readImage(blob: Blob): Promise<ImageBitmap>;
 }
 
 const REPLAY_LIMIT_MS = 3_000;
@@ -55,26 +55,26 @@ export class LabelPage extends ValueStore<PageState> {
   readonly ports: PagePorts;
   readonly hover: HoverPreview;
   readonly search: SuggestionSearch;
-  readonly closeUps: CloseUps;
-  /** Images seen on this visit, in order, for going back. */
-  readonly #seen: string[] = [];
+  readonly viewportCrop: ViewportCrop;
+  /** Images opened on this visit, in order, for going back. */
+  readonly #visited: string[] = [];
   /** Refused masks do not hold the image for ever: a second press of "finish" goes on without them. */
   #warnedFor: string | null = null;
 
   constructor(ports: PagePorts) {
     super({ phase: "taking", open: null, message: "", notice: "", isLeaving: false, needsSignIn: false });
     this.ports = ports;
-    this.hover = new HoverPreview((at) => ports.decoding.look(at), () => ports.settings.state().isHoverOn);
+    this.hover = new HoverPreview((at) => ports.decoding.preview(at), () => ports.settings.state().isHoverOn);
     this.search = new SuggestionSearch({
       api: ports.api,
       sleep: (ms) => ports.sleep(ms),
       arrived: (imageId, masks) => this.#arrived(imageId, masks),
     });
-    this.closeUps = new CloseUps({
+    this.viewportCrop = new ViewportCrop({
       decoding: ports.decoding,
       bytes: (url) => ports.api.bytes(url),
       sleep: (ms) => ports.sleep(ms),
-      cameCloser: () => this.hover.again(),
+      onCropReady: () => this.hover.again(),
       outdated: () => {
         const session = this.state().open?.session;
         if (session !== undefined) void this.#renewSession(session);
@@ -108,7 +108,7 @@ export class LabelPage extends ValueStore<PageState> {
     else this.#open(session);
   }
 
-  /** The server is preparing something, e.g. a new model's decoder: say so and wait for it. */
+  /** The server is preparing something, e.g. a new model's decoder: show that and wait for it. */
   async #askAgain(imageId: string | null, error: ApiError): Promise<void> {
     this.update({ message: error.message, open: null, isLeaving: false });
     await this.ports.sleep(ASK_AGAIN_MS);
@@ -128,7 +128,7 @@ export class LabelPage extends ValueStore<PageState> {
   async previous(): Promise<void> {
     const { open, isLeaving } = this.state();
     const here = open?.session.image.id;
-    const before = this.#seen[here === undefined ? this.#seen.length - 1 : this.#seen.indexOf(here) - 1];
+    const before = this.#visited[here === undefined ? this.#visited.length - 1 : this.#visited.indexOf(here) - 1];
     if (isLeaving || before === undefined) {
       this.notify("This is the first image of this visit.");
       return;
@@ -141,7 +141,7 @@ export class LabelPage extends ValueStore<PageState> {
 
   get hasPrevious(): boolean {
     const here = this.state().open?.session.image.id;
-    return this.#seen.length > 0 && this.#seen[0] !== here;
+    return this.#visited.length > 0 && this.#visited[0] !== here;
   }
 
   /** Sign in again in place; what waits is sent at once. */
@@ -152,7 +152,7 @@ export class LabelPage extends ValueStore<PageState> {
     if (this.state().needsSignIn) await this.take(config.image_id);
   }
 
-  /** Make the version that was kept beside another one the current one, or let it lie. */
+  /** Make the version that was kept beside another one the current one, or dismiss it. */
   async resolveConflict(op: SaveOp, keep: "mine" | "theirs"): Promise<void> {
     const { api, queue } = this.ports;
     try {
@@ -176,7 +176,7 @@ export class LabelPage extends ValueStore<PageState> {
     try {
       await this.ports.api.extendLease(open.session.assignment_id);
     } catch (error) {
-      // Masks are kept whoever holds the image; losing it is worth a word, not a stop.
+      // Masks are kept whoever holds the image; losing it is shown, but does not stop the work.
       if (error instanceof ApiError && error.kind === "refused") this.notify(error.message);
     }
   }
@@ -230,22 +230,22 @@ export class LabelPage extends ValueStore<PageState> {
         image: sizeOf(session.image),
         author: this.ports.config.user.name,
         masks: items,
-        told: session.masks.map((mask, i) => toldFromApi(mask, items[i] ?? maskFromApi(mask))),
+        synced: session.masks.map((mask, i) => syncedFromApi(mask, items[i] ?? maskFromApi(mask))),
         overlap: this.ports.settings.state().overlap,
         brushDiameterPx: this.ports.settings.state().brushDiameterPx,
       },
       {
         newId: () => this.ports.newId(),
         nowMs: () => this.ports.nowMs(),
-        emit: (effect) => this.#obey(editor, effect),
+        emit: (effect) => this.#perform(editor, effect),
       },
     );
-    this.update({ phase: "labelling", open: { session, editor, photo: null }, isLeaving: false });
-    if (!this.#seen.includes(session.image.id)) this.#seen.push(session.image.id);
+    this.update({ phase: "labelling", open: { session, editor, bitmap: null }, isLeaving: false });
+    if (!this.#visited.includes(session.image.id)) this.#visited.push(session.image.id);
     this.hover.clear();
-    this.closeUps.open(session.image);
+    this.viewportCrop.open(session.image);
     void this.search.forget(session.image.id);
-    void this.#loadPhoto(session);
+    void this.#loadImage(session);
     void this.#loadModel(session).then(() => this.ports.prefetch.expect(session.upcoming));
   }
 
@@ -260,22 +260,22 @@ export class LabelPage extends ValueStore<PageState> {
     open.editor.dispatch({
       type: "masks_arrived",
       masks: items,
-      told: fresh.map((mask, i) => toldFromApi(mask, items[i] ?? maskFromApi(mask))),
+      synced: fresh.map((mask, i) => syncedFromApi(mask, items[i] ?? maskFromApi(mask))),
     });
     return fresh.length;
   }
 
-  async #loadPhoto(session: SessionOut): Promise<void> {
+  async #loadImage(session: SessionOut): Promise<void> {
     const { image } = session;
     try {
-      const photo = await this.ports.readPhoto(await this.ports.prefetch.photo(image.file_url));
-      if (photo.width !== image.width_px || photo.height !== image.height_px) {
-        throw new Error(`The photo is ${photo.width} x ${photo.height} px, not ${image.width_px} x ${image.height_px}.`);
+      const bitmap = await this.ports.readImage(await this.ports.prefetch.imageFile(image.file_url));
+      if (bitmap.width !== image.width_px || bitmap.height !== image.height_px) {
+        throw new Error(`The image is ${bitmap.width} x ${bitmap.height} px, not ${image.width_px} x ${image.height_px}.`);
       }
       const { open } = this.state();
-      if (open?.session.image.id === image.id) this.update({ open: { ...open, photo } });
+      if (open?.session.image.id === image.id) this.update({ open: { ...open, bitmap } });
     } catch (error) {
-      this.notify(`The photo could not be shown: ${messageOf(error)}`);
+      this.notify(`The image could not be shown: ${messageOf(error)}`);
     }
   }
 
@@ -295,19 +295,19 @@ export class LabelPage extends ValueStore<PageState> {
       const { open } = this.state();
       if (session === null || open?.session.image.id !== session.image.id) return;
       this.update({ open: { ...open, session } });
-      this.closeUps.open(session.image);
+      this.viewportCrop.open(session.image);
       await this.ports.decoding.load(session);
     } catch (error) {
       this.notify(messageOf(error));
     }
   }
 
-  #obey(editor: Editor, effect: EditorEffect): void {
+  #perform(editor: Editor, effect: EditorEffect): void {
     const session = this.state().open?.session;
     if (session === undefined) return;
     const { image } = session;
     switch (effect.type) {
-      case "say":
+      case "notify":
         this.notify(effect.text);
         return;
       case "decode":

@@ -58,7 +58,7 @@ export function paintBrush(context: CanvasRenderingContext2D, state: EditorState
   for (const [width, colour] of [[3, COLOURS.shadow], [1.5, COLOURS.halo]] as const) {
     context.beginPath();
     context.arc(at.x, at.y, radius, 0, 2 * Math.PI);
-    // A one-pixel brush is smaller than the eye: a cross says where it is.
+    // A one-pixel brush is too small to see: a cross shows where it is.
     if (radius < 4) {
       for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]] as const) {
         context.moveTo(at.x + dx * (radius + 3), at.y + dy * (radius + 3));

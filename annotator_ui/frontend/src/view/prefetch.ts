@@ -1,11 +1,11 @@
-/** Bytes fetched before they are asked for: the photos and embeddings of the images that come next. */
+/** Bytes fetched before they are asked for: the images and embeddings of the images that come next. */
 
 import type { ApiClient } from "../api/client";
 import type { ImageOut } from "../api/types";
 
 export class Prefetch {
   readonly #api: ApiClient;
-  readonly #photos = new Map<string, Promise<Blob>>();
+  readonly #imageFiles = new Map<string, Promise<Blob>>();
   readonly #embeddings = new Map<string, Promise<ArrayBuffer>>();
 
   constructor(api: ApiClient) {
@@ -14,16 +14,16 @@ export class Prefetch {
 
   /** Fetch what these images need, and forget what no longer comes next. */
   expect(images: readonly ImageOut[]): void {
-    const photoUrls = new Set(images.map((image) => image.file_url));
+    const imageUrls = new Set(images.map((image) => image.file_url));
     const embeddingUrls = new Set(images.map((image) => image.embedding_url));
-    forgetOthers(this.#photos, photoUrls);
+    forgetOthers(this.#imageFiles, imageUrls);
     forgetOthers(this.#embeddings, embeddingUrls);
-    for (const url of photoUrls) this.#start(this.#photos, url, () => this.#api.blob(url));
+    for (const url of imageUrls) this.#start(this.#imageFiles, url, () => this.#api.blob(url));
     for (const url of embeddingUrls) this.#start(this.#embeddings, url, () => this.#api.bytes(url));
   }
 
-  photo(url: string): Promise<Blob> {
-    return take(this.#photos, url) ?? this.#api.blob(url);
+  imageFile(url: string): Promise<Blob> {
+    return take(this.#imageFiles, url) ?? this.#api.blob(url);
   }
 
   embedding(url: string): Promise<ArrayBuffer> {

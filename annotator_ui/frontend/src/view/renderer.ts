@@ -1,6 +1,6 @@
-/** Draws the photo, the masks and the prompts on three stacked canvases.
+/** Draws the image, the masks and the prompts on three stacked canvases.
  *
- * Photo and masks are costly to draw well (a downscaled photo of many megapixels, hundreds of outlines),
+ * Image and masks are costly to draw well (a downscaled image of many megapixels, hundreds of outlines),
  * so each is drawn once, somewhat beyond the view's edges, and moved along while the camera moves; when
  * it rests they are drawn anew, sharp. */
 
@@ -17,14 +17,14 @@ import { paintBrush, paintGesture, paintPrompt } from "./paint";
 import { COLOURS, maskColour } from "./palette";
 
 export interface Layers {
-  readonly photo: HTMLCanvasElement;
+  readonly image: HTMLCanvasElement;
   readonly masks: HTMLCanvasElement;
   readonly prompts: HTMLCanvasElement;
 }
 
 export interface Scene {
   readonly editor: Editor;
-  readonly photo: ImageBitmap | null;
+  readonly bitmap: ImageBitmap | null;
   readonly pointer: ScreenPoint | null;
   readonly hover: Rle | null;
   readonly opacity: number;
@@ -45,7 +45,7 @@ const REST_MS = 120;
 export class Renderer {
   readonly #layers: Layers;
   readonly #paths = new WeakMap<Rle, Map<number, Path2D>>();
-  readonly #photo = new MovingLayer();
+  readonly #imageLayer = new MovingLayer();
   readonly #masks = new MovingLayer();
   #frame = 0;
   #restTimer: ReturnType<typeof setTimeout> | null = null;
@@ -83,21 +83,21 @@ export class Renderer {
   }
 
   #paint(scene: Scene): void {
-    const { editor, photo } = scene;
+    const { editor, bitmap } = scene;
     const state = editor.state();
     if (state.viewport.widthPx === 0) return;
     const { viewport, document, camera } = state;
     const isDrafting = !isEmptyDraft(document.draft);
-    const photoKey = [viewport, photo, devicePixelRatio];
+    const imageKey = [viewport, bitmap, devicePixelRatio];
     const masksKey = [
       viewport, devicePixelRatio, document.masks, document.draft.base, state.selectedMaskId, state.areMasksHidden,
       state.hiddenMaskIds, state.isIsolated, scene.opacity, scene.isOutlineOnly, ...state.markedMaskIds,
     ];
-    this.#photo.show(this.#layers.photo, state, photoKey, (context) => this.#paintPhoto(context, camera, photo, editor.image));
+    this.#imageLayer.show(this.#layers.image, state, imageKey, (context) => this.#paintImage(context, camera, bitmap, editor.image));
     this.#masks.show(this.#layers.masks, state, masksKey, (context) => this.#paintMasks(context, state, scene));
     this.#layers.masks.style.opacity = isDrafting ? String(STEPPED_BACK) : "";
     this.#paintPrompts(scene, state);
-    if (this.#photo.isMoved || this.#masks.isMoved) this.#sharpenLater();
+    if (this.#imageLayer.isMoved || this.#masks.isMoved) this.#sharpenLater();
     const { steps } = document.draft;
     if (steps.length > 0 && !state.isDecoding && this.#paintedSteps !== steps) {
       this.#paintedSteps = steps;
@@ -110,21 +110,21 @@ export class Renderer {
     if (this.#restTimer !== null) clearTimeout(this.#restTimer);
     this.#restTimer = setTimeout(() => {
       this.#restTimer = null;
-      this.#photo.forget();
+      this.#imageLayer.forget();
       this.#masks.forget();
       if (this.#scene !== null) this.schedule(this.#scene);
     }, REST_MS);
   }
 
-  #paintPhoto(context: CanvasRenderingContext2D, camera: Camera, photo: ImageBitmap | null, image: Size): void {
+  #paintImage(context: CanvasRenderingContext2D, camera: Camera, bitmap: ImageBitmap | null, image: Size): void {
     // Enlarged pixels are shown as they are: an annotator must see where the edge really is.
     context.imageSmoothingEnabled = camera.scale < 3;
     context.imageSmoothingQuality = "medium";
-    if (photo === null) {
+    if (bitmap === null) {
       context.fillStyle = "rgb(128 128 128 / 20%)";
       context.fillRect(0, 0, image.widthPx, image.heightPx);
     } else {
-      context.drawImage(photo, 0, 0);
+      context.drawImage(bitmap, 0, 0);
     }
   }
 
@@ -172,19 +172,19 @@ export class Renderer {
     context: CanvasRenderingContext2D,
     rle: Rle,
     state: EditorState,
-    look: { colour: string; isDashed: boolean; isSelected: boolean },
+    style: { colour: string; isDashed: boolean; isSelected: boolean },
   ): void {
     const path = this.#pathOf(rle, state.camera.scale);
     const px = 1 / state.camera.scale;
-    const width = look.isSelected ? LINE_PX.selected : LINE_PX.normal;
-    context.setLineDash(look.isDashed ? DASH_PX.map((length) => length * px) : []);
+    const width = style.isSelected ? LINE_PX.selected : LINE_PX.normal;
+    context.setLineDash(style.isDashed ? DASH_PX.map((length) => length * px) : []);
     context.lineWidth = (width + LINE_PX.halo) * px;
-    context.strokeStyle = look.isSelected ? COLOURS.halo : COLOURS.shadow;
-    context.globalAlpha = look.isSelected ? 0.9 : 0.45;
+    context.strokeStyle = style.isSelected ? COLOURS.halo : COLOURS.shadow;
+    context.globalAlpha = style.isSelected ? 0.9 : 0.45;
     context.stroke(path);
     context.globalAlpha = 1;
     context.lineWidth = width * px;
-    context.strokeStyle = look.colour;
+    context.strokeStyle = style.colour;
     context.stroke(path);
     context.setLineDash([]);
   }

@@ -1,4 +1,4 @@
-/** The one way React looks at state that lives outside it. */
+/** The one way React reads state that lives outside it. */
 
 import { useSyncExternalStore } from "react";
 
@@ -7,7 +7,7 @@ export interface Store<State> {
   subscribe(listener: () => void): () => void;
 }
 
-/** A value that changes as a whole and tells its listeners. */
+/** A value that changes as a whole and notifies its listeners. */
 export class ValueStore<State> implements Store<State> {
   readonly #listeners = new Set<() => void>();
   #state: State;

@@ -62,7 +62,7 @@ export class SuggestionSearch extends ValueStore<SearchState> {
       this.update({ kind: status === "queued" ? "waiting" : "running" });
       await this.#follow(nextImageId);
     } catch {
-      // Nobody asked for anything here: there is nothing to say.
+      // Nobody asked for suggestions here: there is nothing to show.
     }
   }
 

@@ -13,7 +13,7 @@ import { LabelPage } from "./labelPage";
 import { Prefetch } from "./prefetch";
 import { Settings } from "./settings";
 
-/** The middle 2 x 2 of a 4 x 4 photo: runs 5, 2, 2, 2, 5. */
+/** The middle 2 x 2 of a 4 x 4 image: runs 5, 2, 2, 2, 5. */
 export const SQUARE = { size: [4, 4] as [number, number], counts: "52203" };
 
 export function sessionFor(imageId: string, change: Partial<SessionOut> = {}): SessionOut {
@@ -45,8 +45,8 @@ export class ScriptedWorker implements WorkerPort {
   postMessage(request: Request): void {
     this.requests.push(request);
     const { id } = request;
-    const closeUp = request.type === "decode" ? request.closeUp : null;
-    const candidates = [{ kind: "mask" as const, rle: { widthPx: 4, heightPx: 4, counts: SQUARE.counts }, predictedIou: 0.9, lowResLogits: { data: new Float32Array(16), closeUp } }];
+    const crop = request.type === "decode" ? request.crop : null;
+    const candidates = [{ kind: "mask" as const, rle: { widthPx: 4, heightPx: 4, counts: SQUARE.counts }, predictedIou: 0.9, lowResLogits: { data: new Float32Array(16), crop } }];
     const reply: Reply =
       this.failure?.on === request.type ? { id, ok: false, message: this.failure.message } : { id, ok: true, candidates, tookMs: 1 };
     queueMicrotask(() => this.onmessage?.({ data: reply } as MessageEvent<Reply>));
@@ -114,7 +114,7 @@ export function startPage(script: Script = {}) {
     newId: () => `id-${(ids += 1)}`,
     nowMs: () => (now += 1),
     sleep: nap,
-    readPhoto: () => Promise.resolve({ width: 4, height: 4 } as ImageBitmap),
+    readImage: () => Promise.resolve({ width: 4, height: 4 } as ImageBitmap),
   });
   return { page, queue, decoding, calls, workers };
 }

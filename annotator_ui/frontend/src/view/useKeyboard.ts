@@ -40,7 +40,7 @@ export function useKeyboard(page: LabelPage, actions: readonly Action[]): void {
       action.run();
     };
     const onKeyUp = (event: KeyboardEvent): void => hold(event.key, false);
-    // A key released in another window is never heard here.
+    // A key released in another window sends no event here.
     const onBlur = (): void => {
       hold(" ", false);
       hold("h", false);

@@ -1,4 +1,4 @@
-/** Drag the photo; also what Space and the middle button borrow from any other tool. */
+/** Drag the image; also what Space and the middle button borrow from any other tool. */
 
 import type { ScreenPoint } from "../geometry";
 import type { PointerInput, Tool, ToolContext } from "./tool";

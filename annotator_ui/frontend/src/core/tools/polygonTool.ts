@@ -74,7 +74,7 @@ export class PolygonTool implements OpenTool {
     this.cancel(context);
   }
 
-  /** Compared in the photo: the view may have been zoomed since the first press. */
+  /** Compared in the image: the view may have been zoomed since the first press. */
   #isOnFirst(at: ScreenPoint, { corners }: Drawing, context: ToolContext): boolean {
     const first = corners[0];
     if (first === undefined) return false;

@@ -23,7 +23,7 @@ export type GesturePreview =
 /** What a tool may do to the editor. */
 export interface ToolContext {
   toImage(at: ScreenPoint): ImagePoint;
-  /** The box between two screen points, cut to the photo; null when too small or outside. */
+  /** The box between two screen points, cut to the image; null when too small or outside. */
   boxBetween(a: ScreenPoint, b: ScreenPoint): ImageBox | null;
   addPoint(at: ImagePoint, label: PointLabel): void;
   setBox(box: ImageBox): void;

@@ -7,19 +7,19 @@ import type { PromptStep } from "./prompts";
 import type { Rle } from "./rle";
 import type { OpenTool, ToolContext } from "./tools/tool";
 
-export interface Desk {
+export interface EditorContext {
   readonly image: Size;
   readonly author: string;
   readonly document: Document;
   readonly state: EditorState;
-  readonly context: ToolContext;
+  readonly toolContext: ToolContext;
   newId(): string;
   /** One undo step. */
   record(mark: string, change: Partial<Document>): void;
   set(change: Partial<EditorState>): void;
   select(maskId: string | null): void;
   selectedMask(): MaskItem | null;
-  say(text: string): void;
+  notify(text: string): void;
   draftRle(): Rle | null;
   openTool(): OpenTool | null;
   activeMs(): number;

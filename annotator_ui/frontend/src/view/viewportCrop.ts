@@ -1,12 +1,12 @@
-/** Looks closer where the person does: asks the server for the square of the photo that fits the view,
- * and hands it to the decoder. Until it is there, or when it does not come, the whole photo answers. */
+/** The viewport crop: asks the server for the encoded crop of the image that fits the view, and hands it
+ * to the decoder. Until it arrives, or when it fails, prompts are decoded in the whole image. */
 
 import { ApiError } from "../api/client";
 import { sizeOf } from "../api/mapping";
 import type { ImageOut } from "../api/types";
 import { screenToImage } from "../core/camera";
-import { closeUpAt, hasRoomAt, keyOf, levelForView, squareOf } from "../core/closeUps";
-import type { CloseUp } from "../core/closeUps";
+import { cropAt, hasMarginAt, cropKey, levelForView, boxOfCrop } from "../core/crops";
+import type { Crop } from "../core/crops";
 import type { EditorState } from "../core/editorState";
 import { imagePoint, isInside, screenPoint } from "../core/geometry";
 import type { ImagePoint, ScreenPoint, Size } from "../core/geometry";
@@ -14,45 +14,45 @@ import { messageOf } from "./decoding";
 import type { Decoding } from "./decoding";
 import { ValueStore } from "./store";
 
-export interface CloseUpState {
-  /** `none`: the view shows too much of the photo for any. `failed`: the whole photo answers. */
+export interface ViewportCropState {
+  /** `none`: the view shows too much of the image for any. `failed`: the whole image answers. */
   readonly kind: "none" | "loading" | "ready" | "failed";
-  /** The square that was asked for, as level-row-column. */
+  /** The crop that was asked for, as level-row-column. */
   readonly key: string | null;
   readonly message: string;
 }
 
 export type View = Pick<EditorState, "camera" | "viewport" | "document">;
 
-export interface CloseUpPorts {
-  readonly decoding: Pick<Decoding, "state" | "subscribe" | "lookCloser" | "seeAtLevel">;
+export interface ViewportCropPorts {
+  readonly decoding: Pick<Decoding, "state" | "subscribe" | "setCrop" | "setViewLevel">;
   bytes(url: string): Promise<ArrayBuffer>;
   sleep(ms: number): Promise<void>;
-  /** Prompts are answered from a new square now. */
-  readonly cameCloser: () => void;
+  /** Prompts are decoded in a new crop now. */
+  readonly onCropReady: () => void;
   /** A new model serves since the image was opened. */
   readonly outdated: () => void;
 }
 
-/** The view must want the same square for so long. */
+/** The view must want the same crop for this long. */
 const REST_MS = 250;
 const POLL = { firstMs: 250, factor: 1.4, longestMs: 3_000 } as const;
 /** Embeddings kept so that panning back asks for nothing. */
 const NUM_KEPT = 8;
-const NONE: CloseUpState = { kind: "none", key: null, message: "" };
+const NONE: ViewportCropState = { kind: "none", key: null, message: "" };
 
-export class CloseUps extends ValueStore<CloseUpState> {
-  readonly #ports: CloseUpPorts;
+export class ViewportCrop extends ValueStore<ViewportCropState> {
+  readonly #ports: ViewportCropPorts;
   /** By address, the one used last at the end. */
   readonly #kept = new Map<string, ArrayBuffer>();
   #image: ImageOut | null = null;
   #view: View | null = null;
   #pointer: ScreenPoint | null = null;
-  #wanted: CloseUp | null = null;
+  #wanted: Crop | null = null;
   /** Counts what was wanted: whoever waits stops when it has moved on. */
   #turn = 0;
 
-  constructor(ports: CloseUpPorts) {
+  constructor(ports: ViewportCropPorts) {
     super(NONE);
     this.#ports = ports;
     ports.decoding.subscribe(() => this.#reconsider());
@@ -65,8 +65,8 @@ export class CloseUps extends ValueStore<CloseUpState> {
     this.#want(null);
   }
 
-  /** What the person sees now, and where the pointer is (null: not over the photo's frame). */
-  see(view: View, pointer: ScreenPoint | null): void {
+  /** Take over the view, and where the pointer is (null: not over the image's frame). */
+  updateView(view: View, pointer: ScreenPoint | null): void {
     this.#view = view;
     this.#pointer = pointer;
     this.#reconsider();
@@ -76,39 +76,39 @@ export class CloseUps extends ValueStore<CloseUpState> {
     const { decoding } = this.#ports;
     const [image, view] = [this.#image, this.#view];
     const level = image === null || view === null ? 0 : levelOf(view, sizeOf(image));
-    decoding.seeAtLevel(level);
+    decoding.setViewLevel(level);
     if (image === null || view === null || level === 0 || decoding.state().kind !== "ready") {
       this.#want(null);
       return;
     }
     if (isDrafting(view)) return;
     const wanted = this.#wantedIn(view, sizeOf(image), level);
-    if (this.#wanted === null || keyOf(wanted) !== keyOf(this.#wanted)) this.#want(wanted);
+    if (this.#wanted === null || cropKey(wanted) !== cropKey(this.#wanted)) this.#want(wanted);
   }
 
-  /** The present square as long as it shows enough around the place; no square is left for little. */
-  #wantedIn(view: View, image: Size, level: number): CloseUp {
+  /** The present crop as long as it shows enough around the point; small moves change no crop. */
+  #wantedIn(view: View, image: Size, level: number): Crop {
     const pointed = this.#pointer === null ? null : screenToImage(view.camera, this.#pointer);
-    const isOverPhoto = pointed !== null && isInside(pointed, image);
-    const place = isOverPhoto ? pointed : middleOf(view, image);
+    const isOverImage = pointed !== null && isInside(pointed, image);
+    const place = isOverImage ? pointed : middleOf(view, image);
     const present = this.#wanted;
-    if (present?.level === level && hasRoomAt(squareOf(present, image), image, place)) return present;
-    return closeUpAt(image, level, place);
+    if (present?.level === level && hasMarginAt(boxOfCrop(present, image), image, place)) return present;
+    return cropAt(image, level, place);
   }
 
-  #want(closeUp: CloseUp | null): void {
-    this.#wanted = closeUp;
+  #want(crop: Crop | null): void {
+    this.#wanted = crop;
     this.#turn += 1;
-    if (closeUp === null) {
+    if (crop === null) {
       if (this.state().kind !== "none") this.update(NONE);
     } else if (this.#image !== null) {
-      this.update({ kind: "loading", key: keyOf(closeUp), message: "" });
-      void this.#get(this.#image, closeUp, this.#turn);
+      this.update({ kind: "loading", key: cropKey(crop), message: "" });
+      void this.#get(this.#image, crop, this.#turn);
     }
   }
 
-  async #get(image: ImageOut, closeUp: CloseUp, turn: number): Promise<void> {
-    const url = addressOf(image, closeUp);
+  async #get(image: ImageOut, crop: Crop, turn: number): Promise<void> {
+    const url = addressOf(image, crop);
     await this.#ports.sleep(REST_MS);
     try {
       const embedding = await this.#embedding(url, turn);
@@ -118,10 +118,10 @@ export class CloseUps extends ValueStore<CloseUpState> {
         return;
       }
       // A copy: the worker takes the buffer over.
-      const isHeld = await this.#ports.decoding.lookCloser(image.id, closeUp, embedding.slice(0));
+      const isHeld = await this.#ports.decoding.setCrop(image.id, crop, embedding.slice(0));
       if (turn !== this.#turn || !isHeld) return;
       this.update({ kind: "ready", message: "" });
-      this.#ports.cameCloser();
+      this.#ports.onCropReady();
     } catch (error) {
       if (turn !== this.#turn) return;
       this.update({ kind: "failed", message: messageOf(error) });
@@ -129,7 +129,7 @@ export class CloseUps extends ValueStore<CloseUpState> {
     }
   }
 
-  /** Poll until the server has it; null when another square is wanted by then. */
+  /** Poll until the server has it; null when another crop is wanted by then. */
   async #embedding(url: string, turn: number): Promise<ArrayBuffer | null> {
     for (let pauseMs: number = POLL.firstMs; turn === this.#turn; ) {
       try {
@@ -157,17 +157,17 @@ export class CloseUps extends ValueStore<CloseUpState> {
   }
 }
 
-/** A mask is finished in the square it was begun in: no other takes its place meanwhile. */
+/** A mask is finished in the crop it was begun in: no other takes its place meanwhile. */
 function isDrafting({ document }: View): boolean {
   return document.draft.steps.length > 0;
 }
 
-function addressOf({ embedding_url: url }: ImageOut, closeUp: CloseUp): string {
-  return `${url}${url.includes("?") ? "&" : "?"}close_up=${keyOf(closeUp)}`;
+function addressOf({ embedding_url: url }: ImageOut, crop: Crop): string {
+  return `${url}${url.includes("?") ? "&" : "?"}close_up=${cropKey(crop)}`;
 }
 
-/** Where the view begins and ends along each axis, cut to the photo. */
-function seenIn({ camera, viewport }: View, image: Size): { readonly from: ImagePoint; readonly to: ImagePoint } {
+/** The visible part of the image. */
+function visibleBox({ camera, viewport }: View, image: Size): { readonly from: ImagePoint; readonly to: ImagePoint } {
   const cut = (place: number, lengthPx: number): number => Math.min(lengthPx, Math.max(0, place));
   const [first, last] = [screenPoint(0, 0), screenPoint(viewport.widthPx, viewport.heightPx)].map((corner) => {
     const { x, y } = screenToImage(camera, corner);
@@ -177,13 +177,13 @@ function seenIn({ camera, viewport }: View, image: Size): { readonly from: Image
 }
 
 function levelOf(view: View, image: Size): number {
-  const { from, to } = seenIn(view, image);
+  const { from, to } = visibleBox(view, image);
   const [widthPx, heightPx] = [to.x - from.x, to.y - from.y];
   if (widthPx <= 0 || heightPx <= 0) return 0;
   return levelForView(image, image.widthPx >= image.heightPx ? widthPx : heightPx);
 }
 
 function middleOf(view: View, image: Size): ImagePoint {
-  const { from, to } = seenIn(view, image);
+  const { from, to } = visibleBox(view, image);
   return imagePoint((from.x + to.x) / 2, (from.y + to.y) / 2);
 }
