@@ -11,7 +11,6 @@ from engine.domain.roles import Scope
 from engine.domain.schedule import RoundSize
 from engine.domain.stages import SPECS, StageKind
 from engine.domain.states import (
-    ExportFormat,
     ExportStatus,
     ImportStatus,
     JobStatus,
@@ -118,8 +117,6 @@ SCOPES: Mapping[str, str] = {
     Scope.LABEL: "look and label",
     Scope.LEAD: "all that you may as a lead",
 }
-
-FORMATS: Mapping[str, str] = {ExportFormat.SA1B: "SA-1B", ExportFormat.COCO: "COCO"}
 
 JOBS: Mapping[str, str] = {
     JobKind.EMBED_PROJECT: "Embed all images",

@@ -15,11 +15,12 @@ from annotator_ui.lookups import job_by_id, project_by_slug, version_by_id
 from annotator_ui.permissions import actor_of, signed_in_page, user_of
 from annotator_ui.views.guard import domain_errors_as_pages, told_as_message
 from annotator_ui.views.starter_notice import told
-from annotator_ui.wording import FAMILIES, FORMATS, STAGES, TRAINS
+from annotator_ui.wording import FAMILIES, STAGES, TRAINS
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.policy_fields import FIELDS
 from engine.domain.roles import Permission
 from engine.domain.schedule import RoundSize
+from engine.exporters import EXPORTERS
 from engine.models import Job, Project
 from engine.services.datasets import exports
 from engine.services.jobs import jobs
@@ -163,10 +164,10 @@ def policy(request: HttpRequest, project: Project) -> None:
 @project_action(Permission.EXPORT)
 def export(request: HttpRequest, project: Project) -> None:
     format_ = request.POST.get("format", "")
-    if format_ not in FORMATS:
+    if format_ not in EXPORTERS:
         raise InvalidInput("there is no such export format")
     exports.request_export(project, format=format_, actor=user_of(request))
-    messages.success(request, f"The {FORMATS[format_]} export is being written.")
+    messages.success(request, f"The {EXPORTERS[format_].TITLE} export is being written.")
 
 
 @require_POST

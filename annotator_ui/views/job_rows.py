@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from annotator_ui.addresses import API_BASE
 from annotator_ui.progress import ago, duration, eta_s, progress_line
-from annotator_ui.wording import FORMATS, JOBS, tone
+from annotator_ui.wording import JOBS, tone
 from engine.domain.jobs import JobKind
 from engine.domain.states import ExportStatus, JobStatus
+from engine.exporters import EXPORTERS, title_of
 from engine.models import DatasetImport, Export, Image, Job, JobAttempt, ModelVersion, Project
 
 NUM_RECENT = 8
@@ -60,6 +61,15 @@ class JobRow:
     when: str
     can_cancel: bool
     can_retry: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportChoice:
+    """A format that the page offers."""
+
+    name: str
+    title: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,10 +209,18 @@ def _subjects(jobs: Sequence[Job]) -> dict[UUID, str]:
         elif version := versions.get(ids.get("model_version", job.pk)):
             subjects[job.pk] = f"v{version.number}"
         elif export := formats.get(ids.get("export", job.pk)):
-            subjects[job.pk] = FORMATS[export.format]
+            subjects[job.pk] = title_of(export.format)
         elif run := runs.get(ids.get("import", job.pk)):
             subjects[job.pk] = run.name
     return subjects
+
+
+def export_choices() -> list[ExportChoice]:
+    """One button a format, in the order of the registry."""
+    return [
+        ExportChoice(name=name, title=one.TITLE, description=one.DESCRIPTION)
+        for name, one in EXPORTERS.items()
+    ]
 
 
 def export_rows(project: Project) -> list[ExportRow]:
@@ -217,7 +235,7 @@ def _export_row(export: Export, *, now: datetime) -> ExportRow:
     return ExportRow(
         id=export.pk,
         format=export.format,
-        title=FORMATS[export.format],
+        title=title_of(export.format),
         status=export.status,
         tone=tone(export.status),
         num_masks=export.num_masks,

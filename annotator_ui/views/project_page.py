@@ -12,7 +12,15 @@ from annotator_ui.views import imports
 from annotator_ui.views.figures import CostRow, Figure, cost_rows, project_tiles
 from annotator_ui.views.image_cards import ImageCard, image_grid
 from annotator_ui.views.imports import ImportRow
-from annotator_ui.views.job_rows import ExportRow, JobRow, export_rows, job_rows, per_image_phrases
+from annotator_ui.views.job_rows import (
+    ExportChoice,
+    ExportRow,
+    JobRow,
+    export_choices,
+    export_rows,
+    job_rows,
+    per_image_phrases,
+)
 from annotator_ui.views.model_rows import FamilyPanel, family_panels
 from annotator_ui.views.stage_track import StageCard, StageMoves, moves, stage_cards
 from annotator_ui.wording import STAGES
@@ -40,6 +48,7 @@ class ProjectPage:
     families: Sequence[FamilyPanel]
     jobs: Sequence[JobRow]
     per_image_jobs: Sequence[str]
+    export_choices: Sequence[ExportChoice]
     exports: Sequence[ExportRow]
     imports: Sequence[ImportRow]
     images: Sequence[ImageCard]
@@ -67,6 +76,7 @@ def build(project: Project, *, is_lead: bool, page_number: str) -> ProjectPage:
         families=family_panels(project) if is_lead else [],
         jobs=job_rows(project) if is_lead else [],
         per_image_jobs=per_image_phrases(project) if is_lead else [],
+        export_choices=export_choices() if is_lead else [],
         exports=export_rows(project) if is_lead else [],
         imports=imports.rows(project) if is_lead else [],
         images=grid.cards,

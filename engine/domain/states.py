@@ -124,11 +124,6 @@ class ModelFamily(StrEnum):
     OBJECT_DETECTOR = "object_detector"
 
 
-class ExportFormat(StrEnum):
-    SA1B = "sa1b"
-    COCO = "coco"
-
-
 Moves = Mapping[StrEnum, frozenset[StrEnum]]
 
 

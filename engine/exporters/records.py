@@ -66,12 +66,21 @@ class Dataset:
     labels: tuple[str, ...]
 
 
-class Format(Protocol):
+class Exporter(Protocol):
     """A dataset format: files for each image, and files grown line by line over all images.
+
+    A module of `formats` with these names is registered by itself.
 
     Everything must follow from the records alone: two exports of the same masks are the same
     bytes.
     """
+
+    NAME: str
+    """What the API and the command line call it: at most 16 lower-case letters and digits."""
+    TITLE: str
+    """What pages call it, as on the button "Export COCO"."""
+    DESCRIPTION: str
+    """One sentence: what lies in an export of this format."""
 
     def members(self, record: ImageRecord) -> Iterable[Member]:
         """Return the files of one image."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from engine.domain.states import ExportFormat, ExportStatus
+from engine.domain.states import ExportStatus
 from engine.models.base import KEY_CHARACTERS, SHA256_CHARACTERS, StatefulRow, one_of
 from engine.models.job import Job
 from engine.models.project import Project
@@ -14,6 +14,8 @@ _READY = Q(status=ExportStatus.READY.value)
 
 
 class Export(StatefulRow):
+    """`format` is the name of an exporter; which there are is known to their registry alone."""
+
     STATES = ExportStatus
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="exports")
     format = models.CharField(max_length=16)
@@ -27,7 +29,6 @@ class Export(StatefulRow):
     class Meta:
         ordering = ["created_at"]
         constraints = [
-            one_of("format", ExportFormat, name="export_format_known"),
             one_of("status", ExportStatus, name="export_status_known"),
             models.CheckConstraint(
                 condition=(_READY & ~Q(storage_key="") & ~Q(sha256=""))

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from engine.domain.jobs import QUEUES, JobKind
+from engine.domain.jobs import QUEUES
 from engine.domain.states import AttemptOutcome, JobStatus
 from engine.models.base import NAME_CHARACTERS, Row, StatefulRow, one_of
 from engine.models.project import Project
@@ -17,7 +17,10 @@ _LIVE = Q(status__in=LIVE)
 
 
 class Job(StatefulRow):
-    """`fence` counts claims: a worker whose fence is not the row's has lost the job."""
+    """`fence` counts claims: a worker whose fence is not the row's has lost the job.
+
+    `kind` is the name of a job spec; which there are is known to their registry alone.
+    """
 
     STATES = JobStatus
     kind = models.CharField(max_length=24)
@@ -47,7 +50,6 @@ class Job(StatefulRow):
     class Meta:
         ordering = ["created_at", "id"]
         constraints = [
-            one_of("kind", JobKind, name="job_kind_known"),
             one_of("status", JobStatus, name="job_status_known"),
             models.UniqueConstraint(
                 fields=["idem_key"],

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masks.rle import Rle
+from masks.sa1b import Sa1bMask, annotation_file
 from sam.automatic.mask_generator import AutomaticMask, AutomaticSettings
 from sam.checkpoints.checkpoint_files import write_atomically
 from sam.image_files import SUFFIXES, PhotoError, read_photo
@@ -151,31 +152,25 @@ def run(
 
 
 def sa1b(task: PhotoTask, image_hw: tuple[int, int], masks: Sequence[AutomaticMask]) -> Any:
-    """Return the masks of a photo in SA-1B's fields.
-
-    Boxes are x, y, width, height with sides counted in pixels (the official files have one less).
-    """
-    return {
-        "image": {
-            "image_id": task.image_id,
-            "file_name": task.file_name,
-            "width": image_hw[1],
-            "height": image_hw[0],
-        },
-        "annotations": [
-            {
-                "id": index,
-                "segmentation": mask.rle.to_coco(),
-                "bbox": list(mask.bbox_xywh_px),
-                "area": mask.area_px,
-                "predicted_iou": mask.predicted_iou,
-                "stability_score": mask.stability_score,
-                "crop_box": list(mask.crop_box_xywh_px),
-                "point_coords": [list(mask.point_xy_px)],
-            }
-            for index, mask in enumerate(masks, start=1)
-        ],
-    }
+    """Return the masks of an image as SA-1B's annotation file (see masks/sa1b.py)."""
+    return annotation_file(
+        (
+            Sa1bMask(
+                number=number,
+                rle=mask.rle,
+                area_px=mask.area_px,
+                bbox_xywh_px=mask.bbox_xywh_px,
+                predicted_iou=mask.predicted_iou,
+                stability_score=mask.stability_score,
+                crop_box_xywh_px=mask.crop_box_xywh_px,
+                point_xy_px=mask.point_xy_px,
+            )
+            for number, mask in enumerate(masks, start=1)
+        ),
+        image_id=task.image_id,
+        file_name=task.file_name,
+        image_hw=image_hw,
+    )
 
 
 def _one(task: PhotoTask, segment: Segment, record: Path, *, with_overlay: bool) -> Outcome:

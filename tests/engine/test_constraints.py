@@ -72,7 +72,6 @@ def project() -> Project:
 
 
 UPDATES: dict[str, tuple[type[models.Model], dict[str, Any], dict[str, Any]]] = {
-    "job_kind_known": (Job, {}, {"kind": "dance"}),
     "job_status_known": (Job, {"status": "queued"}, {"status": "asleep", "finished_at": NOW}),
     "job_queue_known": (Job, {}, {"queue": "tpu"}),
     "job_has_idem_key": (Job, {"status": "queued"}, {"idem_key": ""}),
@@ -105,7 +104,6 @@ UPDATES: dict[str, tuple[type[models.Model], dict[str, Any], dict[str, Any]]] = 
     "model_trains_known": (ModelVersion, {}, {"trains": "nothing"}),
     "model_number_from_one": (ModelVersion, {}, {"number": 0}),
     "model_not_its_own_parent": (ModelVersion, {}, {"parent": models.F("id")}),
-    "export_format_known": (Export, {}, {"format": "pdf"}),
     "export_status_known": (Export, {}, {"status": "mailed"}),
     "export_file_iff_ready": (Export, {}, {"status": "ready"}),
     "membership_role_known": (Membership, {}, {"role": "guest"}),

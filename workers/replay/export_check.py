@@ -7,7 +7,6 @@ import zipfile
 from io import BytesIO
 
 from engine import storage
-from engine.domain.states import ExportFormat
 from engine.services.datasets import exports
 from workers.replay.desk import Desk, run_jobs
 from workers.replay.rounds import ExportCheck
@@ -15,7 +14,7 @@ from workers.replay.rounds import ExportCheck
 
 def check_export(desk: Desk) -> ExportCheck:
     """Export as COCO and compare the file with the masks as the oracle left them."""
-    export = exports.request_export(desk.project, format=ExportFormat.COCO.value, actor=desk.lead)
+    export = exports.request_export(desk.project, format="coco", actor=desk.lead)
     run_jobs(desk)
     export.refresh_from_db()
     exported = exported_counts(storage.read_bytes(export.storage_key))

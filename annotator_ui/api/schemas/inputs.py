@@ -8,6 +8,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints
 
+from annotator_ui.api.schemas.registered import NameIn
 from engine.domain.jobs import JobKind
 from engine.domain.policy import (
     MAX_ANNOTATE_MS,
@@ -21,6 +22,7 @@ from engine.domain.schedule import RoundSize
 from engine.domain.states import (
     JobStatus,
 )
+from engine.exporters import EXPORTERS
 from engine.models.base import NAME_CHARACTERS
 
 MAX_SIDE_PX = 65_535
@@ -191,7 +193,7 @@ class PromoteIn(StrictIn):
 
 
 class ExportIn(StrictIn):
-    format: Literal["sa1b", "coco"]
+    format: Annotated[str, NameIn(EXPORTERS)]
 
 
 class JobsQuery(Schema):

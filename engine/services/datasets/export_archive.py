@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from engine.exporters.records import Dataset, Format, ImageRecord, Member
+from engine.exporters.records import Dataset, Exporter, ImageRecord, Member
 
 CHUNK_BYTES = 1 << 20
 MANIFEST = "manifest.sha256"
@@ -30,7 +30,7 @@ def is_written(folder: Path, shard: int) -> bool:
 
 
 def write_shard(
-    folder: Path, shard: int, records: Iterable[ImageRecord], *, format: Format, dataset: Dataset
+    folder: Path, shard: int, records: Iterable[ImageRecord], *, format: Exporter, dataset: Dataset
 ) -> None:
     """Write one shard's files; whatever a killed attempt left of it is written over."""
     # Two attempts at once (one taken for dead) write the same bytes, each into its own parts.
@@ -60,7 +60,9 @@ def write_shard(
     _path(folder, shard, _DONE).touch()
 
 
-def join(folder: Path, target: Path, *, num_shards: int, format: Format, dataset: Dataset) -> None:
+def join(
+    folder: Path, target: Path, *, num_shards: int, format: Exporter, dataset: Dataset
+) -> None:
     """Make one archive of all shards: members are copied as they are, then the whole files."""
     shards = range(num_shards)
     part = target.with_suffix(".part")

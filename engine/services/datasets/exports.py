@@ -12,8 +12,8 @@ from engine import storage
 from engine.domain.errors import Conflict, InvalidInput
 from engine.domain.jobs import JobKind
 from engine.domain.roles import Permission
-from engine.domain.states import ExportFormat, ExportStatus
-from engine.exporters import FORMATS
+from engine.domain.states import ExportStatus
+from engine.exporters import EXPORTERS
 from engine.exporters.records import Dataset
 from engine.models import Export, Project, User
 from engine.services.datasets import export_archive, export_plan, export_records
@@ -37,8 +37,7 @@ class WrittenExport:
 def request_export(project: Project, *, format: str, actor: User) -> Export:
     """Queue an export of all accepted masks. InvalidInput for an unknown format or no mask."""
     require(actor, Permission.EXPORT, project)
-    if format not in list(ExportFormat):
-        raise InvalidInput(f"format must be one of {', '.join(ExportFormat)}, not {format!r}")
+    EXPORTERS.require(format)
     if not export_plan.has_masks(project):
         raise InvalidInput(export_plan.NOTHING)
     export = Export.objects.create(project=project, format=format)
@@ -66,7 +65,7 @@ def write_export(
     out_dir.mkdir(parents=True, exist_ok=True)
     tell(0.0, "choosing the masks")
     plan = export_plan.load_or_make(export.project, out_dir)
-    format = FORMATS[ExportFormat(export.format)]
+    format = EXPORTERS.require(export.format)
     dataset = Dataset(labels=plan.labels)
     for shard in range(plan.num_shards):
         tell(0.9 * shard / plan.num_shards, f"part {shard + 1} of {plan.num_shards}")

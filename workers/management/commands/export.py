@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from engine import storage
 from engine.domain.errors import DomainError
-from engine.domain.states import ExportFormat
+from engine.exporters import DEFAULT_FORMAT, EXPORTERS
 from engine.models import Export
 from engine.selectors.named import project_named, user_named
 from engine.services.datasets import exports
@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", required=True, help="its slug, as in its address")
-        parser.add_argument("--format", choices=list(ExportFormat), default=ExportFormat.SA1B)
+        parser.add_argument("--format", choices=list(EXPORTERS), default=DEFAULT_FORMAT)
         parser.add_argument("--output", type=Path, required=True, help="the archive to write")
         parser.add_argument("--user", help="the lead who exports; default: who made the project")
 

@@ -13,12 +13,16 @@ import orjson
 from engine.exporters import provenance
 from engine.exporters.records import Dataset, ImageRecord, MaskRecord, Member
 
+NAME = "coco"
+TITLE = "COCO"
+DESCRIPTION = "COCO instances: images/ and one annotations.json with compressed run lengths."
+
 UNLABELLED = "object"
 IMAGES, ANNOTATIONS = "images.part", "annotations.part"
 
 
 def members(record: ImageRecord) -> Iterable[Member]:
-    """Return the picture."""
+    """Return the image file."""
     name = f"images/{_file_name(record)}"
     yield Member(name=name, content=record.path, sha256=record.sha256)
 

@@ -1,0 +1,1 @@
+"""Export formats: every module or package in here that has a NAME is one."""
