@@ -173,11 +173,11 @@ DJANGO_VITE = {
     }
 }
 
-# Where the bell is: unset, the embedded runner polls the Job table; set, Celery workers are rung.
+# Unset, the embedded runner polls the Job table; set, Celery workers are notified of new jobs.
 REDIS_URL = os.environ.get("REDIS_URL", "")
-# Dotted path of `send(job_id, queue)`, called after commit. Empty: the runner polls.
+# Dotted path of a function (job_id, queue), called after commit. Empty: the runner polls.
 ENGINE_JOB_DISPATCHER = os.environ.get(
-    "SEGLOOP_JOB_DISPATCHER", "workers.dispatch.send" if REDIS_URL else ""
+    "SEGLOOP_JOB_DISPATCHER", "workers.celery.notify.notify_of_job" if REDIS_URL else ""
 )
 # The shipped model that a new project starts from.
 STARTER_DIR = Path(os.environ.get("SEGLOOP_STARTER_DIR", BASE_DIR / "sam" / "starter"))

@@ -1,6 +1,6 @@
-"""How a worker process behaves, read from the environment once.
+"""Intervals of a worker process, read from the environment.
 
-What a job needs (queue, stall time, attempts) is data of its kind: engine.domain.jobs.
+The queue, stall time and attempts of a job belong to its kind: engine.domain.jobs.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """Seconds that rule a worker.
+    """Intervals of a worker, in seconds.
 
     A job of a killed worker is queued again after at most its lease + `sweep_s`.
-    schedule_s: how often a worker looks whether a training is due.
-    lease_s: for every job; None leaves it to the job's kind (engine.domain.jobs).
+
+    Attributes:
+        lease_s: For every job; None leaves it to the job's kind (engine.domain.jobs).
+        schedule_s: How often a worker checks whether a training is due.
+        stale_after_s: A Celery worker that received no notification for so long, while it is idle
+            and jobs wait, ends itself.
+        turn_s: How long one notification may keep a Celery worker busy.
     """
 
     lease_s: float | None = None
@@ -24,12 +29,16 @@ class WorkerConfig:
     schedule_s: float = 20.0
     idle_min_s: float = 0.2
     idle_max_s: float = 1.0
-    deaf_after_s: float = 60.0  # a Celery worker that hears no bell for work that waits ends itself
-    turn_s: float = 60.0  # how long one ring of the bell may keep a Celery worker
+    stale_after_s: float = 60.0
+    turn_s: float = 60.0
 
 
 def from_environment() -> WorkerConfig:
-    """Read SEGLOOP_LEASE_S, the one value that an operator may want to change."""
+    """Read SEGLOOP_LEASE_S, the one interval that an operator may want to change.
+
+    Raises:
+        ValueError: It is not a number of at least 1.
+    """
     text = os.environ.get("SEGLOOP_LEASE_S", "")
     if not text:
         return WorkerConfig()
@@ -40,5 +49,5 @@ def from_environment() -> WorkerConfig:
 
 
 def worker_name(role: str) -> str:
-    """Name this process for leases and logs: role@host:pid."""
+    """Return the name of this process in leases and logs: role@host:pid."""
     return f"{role}@{socket.gethostname()}:{os.getpid()}"

@@ -18,7 +18,7 @@ from django.urls import get_resolver
 import annotator_ui.api, annotator_ui.wsgi
 get_resolver().url_patterns
 assert Client().get("/healthz").status_code == 200
-heavy = ("torch", "celery", "sam", "training", "workers.wake", "workers.run_job")
+heavy = ("torch", "celery", "sam", "training", "workers.celery.task", "workers.execution.run_job")
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """
 

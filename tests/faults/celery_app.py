@@ -2,7 +2,7 @@
 
 from celery.signals import worker_init
 
-from workers.app import app
+from workers.celery.app import app
 
 
 @worker_init.connect

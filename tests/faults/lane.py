@@ -12,8 +12,8 @@ if __name__ == "__main__":
     from engine.domain.jobs import QUEUES
     from tests.faults.worker_setup import install
     from workers.config import from_environment
-    from workers.runner import run_lane
-    from workers.stopping import stop_on_signals
+    from workers.execution.runner import run_lane
+    from workers.execution.stopping import stop_on_signals
 
     install()
     run_lane(QUEUES, config=from_environment(), stopping=stop_on_signals(), emit=print)

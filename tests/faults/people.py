@@ -15,7 +15,7 @@ from masks.rle import Rle
 from tests.faults.client import API, Client, NoAnswerError
 from tests.faults.history import History, Save
 from tests.faults.site import Site
-from tests.workers.photos import disc_photo
+from tests.workers.disc_images import disc_photo
 
 
 class Annotator(threading.Thread):

@@ -37,7 +37,7 @@ def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
     from engine.services.jobs import jobs
     from engine.services.people import members, users
     from engine.services.projects import policies, projects
-    from tests.workers.photos import disc_photo
+    from tests.workers.disc_images import disc_photo
 
     lead = users.create_user("lead", role=Role.LEAD)
     project = projects.create_project("Faults", actor=lead)

@@ -19,7 +19,8 @@ def install() -> None:
     """Replace the task of `prelabel_image` and slow some finishes down; apply the mutation."""
     from engine.domain.jobs import JobKind
     from engine.models import Job, StateChange
-    from workers import run_job, tasks
+    from workers import tasks
+    from workers.execution import run_job
 
     zombie_share = float(os.environ.get("SEGLOOP_TEST_ZOMBIES", "0"))
     pause_s = float(os.environ.get("SEGLOOP_TEST_PAUSE_S", "0"))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from masks.rle import Rle
-from tests.workers.photos import disc_photo
+from tests.workers.disc_images import disc_photo
 
 
 def write_discs(folder: Path, *, num_images: int, first: int = 1) -> Path:

@@ -10,7 +10,7 @@ import pytest
 from engine.domain.ids import uuid7
 from tests.workers.platform import Platform
 from tests.workers.servers import private_redis, temporary_database
-from tests.workers.tiny import shared_starter
+from tests.workers.tiny_models import shared_starter
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ class Platform:
 
     def start_celery(self, queue: str) -> Worker:
         return self.start(
-            *("-m", "celery", "-A", "workers.app", "worker", "--pool", "solo"),
+            *("-m", "celery", "-A", "workers.celery.app", "worker", "--pool", "solo"),
             *("--queues", queue, "--hostname", f"{queue}@test"),
             *("--without-mingle", "--without-gossip", "--loglevel", "INFO"),
         )

@@ -22,7 +22,7 @@ def seed(num_images: str, num_discs: str = "3") -> dict[str, Any]:
     from engine.services.people import users
     from engine.services.projects import projects
     from masks.rle import Rle
-    from tests.workers.photos import disc_photo
+    from tests.workers.disc_images import disc_photo
 
     lead = users.create_user("lead", role=Role.LEAD)
     project = projects.create_project("Discs", actor=lead)
@@ -48,7 +48,7 @@ def ingest(first: str, num: str = "1") -> dict[str, Any]:
     """Take in one more photo, or several; the last one is named."""
     from engine.models import Project, User
     from engine.services.images import images
-    from tests.workers.photos import disc_photo
+    from tests.workers.disc_images import disc_photo
 
     project, lead = Project.objects.get(), User.objects.get()
     for number in range(int(first), int(first) + int(num)):

@@ -15,10 +15,10 @@ from engine.services.images import images
 from engine.services.jobs import jobs
 from engine.services.people import users
 from engine.services.projects import projects
+from workers.execution.run_job import Outcome, run_next
+from workers.execution.stopping import StopFlag
 from workers.replay.dataset import Photo, ReplayError
 from workers.replay.journal import Journal
-from workers.run_job import Outcome, run_next
-from workers.stopping import StopFlag
 
 Say = Callable[[str], object]
 LEASE_S = 60.0

@@ -8,10 +8,10 @@ from typing import Any
 
 from engine.models import ModelVersion
 from training.evaluation.evaluate import Measures, evaluate
+from workers.execution.stopping import StopFlag
 from workers.inference.registry import sam_of
 from workers.replay.desk import require_not_stopped
 from workers.replay.oracle import GOOD_ENOUGH_IOU, MAX_CLICKS
-from workers.stopping import StopFlag
 
 CLICKS = (1, 3, 5)
 CLICKS_TO_GOAL = f"clicks_to_{round(100 * GOOD_ENOUGH_IOU)}"

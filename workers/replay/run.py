@@ -32,6 +32,7 @@ from engine.services.jobs import jobs
 from engine.services.masks import assignments, packed_masks
 from engine.services.models import model_versions
 from engine.services.projects import stages
+from workers.execution.stopping import StopFlag
 from workers.replay import heldout, labelling, oracle
 from workers.replay.dataset import Photo, ReplayError, choose_photos
 from workers.replay.desk import (
@@ -56,7 +57,6 @@ from workers.replay.rounds import (
     plan_rounds,
 )
 from workers.replay.served_decoder import ServedDecoder
-from workers.stopping import StopFlag
 
 PAIR_IOU = 0.5
 GOOD_IOU = 0.75  # where the paper's audit starts to call masks alike (section 5)

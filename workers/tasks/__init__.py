@@ -10,7 +10,7 @@ from importlib import import_module
 from types import ModuleType
 
 from engine.domain.jobs import SPECS, JobKind
-from workers.context import Effects, JobContext
+from workers.execution.context import Effects, JobContext
 
 Task = Callable[[JobContext], Effects]
 

@@ -10,7 +10,7 @@ from engine.domain.states import MaskSource, ModelFamily
 from engine.models import EngineStage, Image
 from engine.services.images import embeddings
 from engine.services.masks import masks
-from workers.context import Effects, JobContext
+from workers.execution.context import Effects, JobContext
 from workers.inference.automask import propose, settings_for
 from workers.inference.embed import features_of, load_photo
 from workers.inference.registry import sam_of, serving

@@ -8,7 +8,7 @@ from __future__ import annotations
 from engine.models import Image, ModelVersion
 from engine.models.image import WHOLE_PHOTO
 from engine.services.images import embeddings
-from workers.context import Effects, JobContext
+from workers.execution.context import Effects, JobContext
 from workers.inference.embed import embed
 
 

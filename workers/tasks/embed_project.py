@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.models import Job
 from engine.services.images import embeddings
-from workers.context import Effects, JobContext
+from workers.execution.context import Effects, JobContext
 
 
 def run(context: JobContext) -> Effects:

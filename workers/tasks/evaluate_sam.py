@@ -31,7 +31,7 @@ from training.evaluation.evaluate import evaluate
 from training.evaluation.metrics import Metrics
 from training.evaluation.prompt_memory import Key, compare_memory, replay_memory
 from training.loop.config import TrainConfig
-from workers.context import Effects, JobContext
+from workers.execution.context import Effects, JobContext
 from workers.inference.automask import recommended_settings
 from workers.inference.registry import detector_of, sam_of
 from workers.inference.thresholds import AUTOMATIC, fit_automatic, fit_prefill, prefill_entry

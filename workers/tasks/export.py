@@ -10,7 +10,7 @@ from django.db import transaction
 
 from engine.models import Export
 from engine.services.datasets import exports
-from workers.context import Effects, JobContext
+from workers.execution.context import Effects, JobContext
 from workers.work_dir import work_dir
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from engine.models import ModelVersion
 from engine.services.models import model_versions
 from sam.export.onnx_decoder import export_decoder
-from workers.context import Effects, JobContext
+from workers.execution.context import Effects, JobContext
 from workers.inference.registry import sam_of
 from workers.work_dir import work_dir
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.models import DatasetImport
 from engine.services.datasets import imports
-from workers.context import Effects, JobContext
+from workers.execution.context import Effects, JobContext
 
 
 def run(context: JobContext) -> Effects:

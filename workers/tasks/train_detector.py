@@ -21,10 +21,10 @@ from training.data.manifest import open_dataset
 from training.detector.detector_config import DetectorTrainConfig
 from training.detector.train_detector import train_detector
 from training.loop.optimisation import TrainStopped
-from workers.context import Effects, JobContext, JobStopped
-from workers.curves import Curve
+from workers.execution.context import Effects, JobContext, JobStopped
 from workers.inference.registry import sam_of, serving
 from workers.inference.thresholds import fit_prefill, prefill_entry
+from workers.model_tasks.training_curve import Curve
 from workers.tasks.evaluate_sam import promote_or_reject
 from workers.tasks.train_sam import snapshot_of
 from workers.work_dir import work_dir

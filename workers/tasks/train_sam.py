@@ -21,8 +21,8 @@ from sam.checkpoints.checkpoint_files import read_header
 from training.finetuning.train import train
 from training.loop.config import Trainable, TrainConfig
 from training.loop.optimisation import TrainStopped
-from workers.context import Effects, JobContext, JobStopped
-from workers.curves import Curve
+from workers.execution.context import Effects, JobContext, JobStopped
+from workers.model_tasks.training_curve import Curve
 from workers.work_dir import work_dir
 
 

@@ -11,9 +11,9 @@ from engine.domain.errors import DomainError
 from engine.models import DatasetImport
 from engine.selectors.named import project_named, user_named
 from engine.services.datasets import imports
-from workers.run_here import queue_and_run
-from workers.run_job import Outcome
-from workers.stopping import stop_on_signals
+from workers.execution.foreground import queue_and_run
+from workers.execution.run_job import Outcome
+from workers.execution.stopping import stop_on_signals
 
 MAX_PRINTED = 50
 

@@ -8,9 +8,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from engine.domain.jobs import FILES, GPU, QUEUES
-from workers import config, supervisor, tasks
-from workers.runner import run_lane
-from workers.stopping import stop_on_signals, watch_parent
+from workers import config, tasks
+from workers.execution import supervisor
+from workers.execution.runner import run_lane
+from workers.execution.stopping import stop_on_signals, watch_parent
 
 NICENESS = {FILES: supervisor.FILES_NICENESS, GPU: supervisor.HEAVY_NICENESS}
 

@@ -1,6 +1,6 @@
 """The embedded runner: polls the Job table, one job at a time in this process.
 
-A Celery deployment uses workers.wake instead; both run jobs by workers.run_job.
+A Celery deployment uses workers.celery.task instead; both run jobs by workers.execution.run_job.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from django.db import DatabaseError, close_old_connections, connection
 
 from workers.config import WorkerConfig, worker_name
-from workers.run_job import Outcome, Run, run_next
-from workers.stopping import StopFlag
-from workers.sweeper import Sweeper
+from workers.execution.run_job import Outcome, Run, run_next
+from workers.execution.stopping import StopFlag
+from workers.execution.sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
 

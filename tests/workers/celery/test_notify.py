@@ -1,4 +1,4 @@
-"""Ringing the bell: a dead Redis slows nobody and breaks nothing."""
+"""Notifying workers: a dead Redis slows nobody and breaks nothing."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
-RING_TWICE = """
+NOTIFY_TWICE = """
 import json, sys, time
 import django
 django.setup()
-from workers.dispatch import ring, send
+from workers.celery.notify import notify, notify_of_job
 start = time.monotonic()
-first = ring("cpu")
+first = notify("cpu")
 middle = time.monotonic()
-send("any", "cpu")
+notify_of_job("any", "cpu")
 end = time.monotonic()
 heavy = sorted({"torch", "sam", "training"} & set(sys.modules))
 print(middle - start, file=sys.stderr)
@@ -44,7 +44,7 @@ def test_a_dead_redis_costs_a_moment_once_and_no_model_code_is_loaded(
             "REDIS_URL": f"redis://127.0.0.1:{server.getsockname()[1]}/0",
         }
         done = subprocess.run(
-            [sys.executable, "-c", RING_TWICE],
+            [sys.executable, "-c", NOTIFY_TWICE],
             cwd=ROOT,
             env=environment,
             capture_output=True,
@@ -52,8 +52,8 @@ def test_a_dead_redis_costs_a_moment_once_and_no_model_code_is_loaded(
             check=True,
         )
 
-    has_rung, first_s, second_s, heavy = json.loads(done.stdout.splitlines()[-1])
-    assert not has_rung
+    was_sent, first_s, second_s, heavy = json.loads(done.stdout.splitlines()[-1])
+    assert not was_sent
     assert first_s < 5
     assert second_s < 0.1  # the breaker is open: not even tried
     assert heavy == []

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.models import Project
 from engine.services.jobs import jobs
-from workers.heartbeat import Progress
+from workers.execution.heartbeat import Progress
 
 Effects = Callable[[], object]
 

@@ -26,11 +26,11 @@ from engine.services.people import users
 from engine.services.projects import projects, stages
 from masks.rle import Rle
 from sam.checkpoints import embedding_files as embeddings_file
-from tests.workers.photos import disc_photo
+from tests.workers.disc_images import disc_photo
+from workers.execution.run_job import Outcome, run_next
+from workers.execution.stopping import StopFlag
 from workers.inference.embed import load_photo
 from workers.inference.registry import sam_of
-from workers.run_job import Outcome, run_next
-from workers.stopping import StopFlag
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from workers.stopping import StopFlag
+from workers.execution.stopping import StopFlag
 
 RESTART_MIN_S = 0.5
 RESTART_MAX_S = 30.0
@@ -36,7 +36,7 @@ def runner_command(queue: str) -> list[str]:
 def celery_command(queue: str) -> list[str]:
     """The Celery worker of a queue: torch and forked workers do not mix, hence the solo pool."""
     return [
-        *(sys.executable, "-m", "celery", "-A", "workers.app", "worker", "--pool", "solo"),
+        *(sys.executable, "-m", "celery", "-A", "workers.celery.app", "worker", "--pool", "solo"),
         *("--queues", queue, "--hostname", f"{queue}-{os.getpid()}@%h"),
         *("--without-mingle", "--without-gossip", "--loglevel", "INFO"),
     ]

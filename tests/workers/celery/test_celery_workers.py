@@ -43,10 +43,10 @@ def test_two_workers_turn_the_loop_and_survive_a_kill_and_a_wiped_redis(
     assert lanes["evaluate_sam"].startswith("celery-gpu@")
 
 
-def test_lost_bells_wait_for_the_next_sweep_and_a_killed_worker_is_started_again(
+def test_lost_notifications_wait_for_the_next_sweep_and_a_killed_worker_is_started_again(
     platform: Platform,
 ) -> None:
-    """Bells rung while nobody listened are lost; the sweeper rings again."""
+    """Notifications sent while no worker listens are lost; the sweeper sends them again."""
     platform.step("seed", "1")
     redis.Redis.from_url(platform.redis_url).flushall()
 

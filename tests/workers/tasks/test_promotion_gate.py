@@ -25,9 +25,9 @@ from engine.services.projects import projects
 from sam.checkpoints import checkpoint_files
 from sam.export.onnx_decoder import export_decoder
 from sam.modeling.model import Sam
-from tests.workers.test_tasks import label, run_all
-from workers.run_job import Run, run_next
-from workers.stopping import StopFlag
+from tests.workers.tasks.test_job_kinds import label, run_all
+from workers.execution.run_job import Run, run_next
+from workers.execution.stopping import StopFlag
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SAM = ModelFamily.SAM

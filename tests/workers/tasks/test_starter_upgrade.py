@@ -18,11 +18,11 @@ from engine.services.models import model_versions, starters
 from engine.services.people import users
 from engine.services.projects import projects, stages
 from sam.checkpoints import embedding_files as embeddings_file
-from tests.workers.photos import disc_photo
-from tests.workers.test_tasks import label, run_all
-from tests.workers.tiny import with_another_encoder
-from workers.run_job import Outcome, run_next
-from workers.stopping import StopFlag
+from tests.workers.disc_images import disc_photo
+from tests.workers.tasks.test_job_kinds import label, run_all
+from tests.workers.tiny_models import with_another_encoder
+from workers.execution.run_job import Outcome, run_next
+from workers.execution.stopping import StopFlag
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SAM, DETECTOR = ModelFamily

@@ -10,7 +10,7 @@ from django.db import DatabaseError
 
 from engine.models import ModelVersion
 from engine.services.models import model_versions
-from workers.context import JobContext
+from workers.execution.context import JobContext
 
 logger = logging.getLogger(__name__)
 

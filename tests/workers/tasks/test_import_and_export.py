@@ -19,7 +19,7 @@ from engine.services.jobs import jobs
 from tests import factories
 from tests.engine import archives
 from tests.needs import SHARED_DATA, missing
-from workers import run_here
+from workers.execution import foreground
 
 pytestmark = [
     # A command and its heartbeat are two connections: each must see what the other committed.
@@ -143,7 +143,7 @@ def test_a_cancelled_import_stops_and_keeps_what_is_in(
         if not cancelled:
             cancelled.append(jobs.cancel(Job.objects.get(kind="import"), actor=project.created_by))
 
-    monkeypatch.setattr(run_here, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(foreground, "LOOK_EVERY_S", 0.05)
     monkeypatch.setattr(
         "workers.management.commands.import.Command._tell", lambda _, x: cancel_once(x)
     )

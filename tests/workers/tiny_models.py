@@ -19,7 +19,7 @@ from sam.detection import object_detector
 from sam.detection.object_detector import ObjectDetector
 from sam.export.onnx_decoder import export_decoder
 from sam.modeling.model import build
-from tests.workers.photos import disc_photo
+from tests.workers.disc_images import disc_photo
 from training.finetuning.train import train
 from training.loop.config import InteractiveConfig, TrainConfig
 

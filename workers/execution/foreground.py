@@ -15,8 +15,8 @@ from engine.domain.jobs import QUEUES
 from engine.models import Job
 from engine.services.jobs import jobs
 from workers import config
-from workers.run_job import Run, run_claim
-from workers.stopping import StopFlag
+from workers.execution.run_job import Run, run_claim
+from workers.execution.stopping import StopFlag
 
 LOOK_EVERY_S = 1.0
 

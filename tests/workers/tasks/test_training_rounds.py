@@ -22,14 +22,14 @@ from engine.services.models import model_versions, schedules
 from engine.services.people import users
 from engine.services.projects import policies, projects, stages
 from tests import factories
-from tests.workers.photos import disc_photo
-from tests.workers.test_tasks import label, run_all
-from workers.curves import MAX_POINTS, Curve
-from workers.heartbeat import Progress
+from tests.workers.disc_images import disc_photo
+from tests.workers.tasks.test_job_kinds import label, run_all
+from workers.execution.heartbeat import Progress
+from workers.execution.run_job import Outcome, run_next
+from workers.execution.stopping import StopFlag
+from workers.execution.sweeper import Sweeper
 from workers.inference import registry
-from workers.run_job import Outcome, run_next
-from workers.stopping import StopFlag
-from workers.sweeper import Sweeper
+from workers.model_tasks.training_curve import MAX_POINTS, Curve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SAM, DETECTOR = ModelFamily

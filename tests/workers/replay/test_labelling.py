@@ -20,13 +20,13 @@ from engine.services.masks import assignments
 from engine.services.people import users
 from engine.services.projects import projects
 from masks.rle import Rle
-from tests.workers.photos import disc
+from tests.workers.disc_images import disc
+from workers.execution.run_job import Outcome, run_next
+from workers.execution.stopping import StopFlag
 from workers.replay.dataset import Photo
 from workers.replay.first_model import FirstModel
 from workers.replay.labelling import drawn_objects, label_image
 from workers.replay.served_decoder import ServedDecoder
-from workers.run_job import Outcome, run_next
-from workers.stopping import StopFlag
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

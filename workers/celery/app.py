@@ -1,4 +1,4 @@
-"""The Celery application. Celery is a doorbell here: the Job table decides who runs what.
+"""The Celery application. It only carries notifications: the Job table decides who runs what.
 
 No result backend, no retries, no ETA, early acknowledgement: docs/architecture.md, rule 1.
 """
@@ -14,7 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "engine.settings")
 
 app = Celery("segloop", broker=settings.REDIS_URL or "memory://")
 app.conf.update(
-    imports=("workers.wake",),  # by name, so that ringing the bell loads no model code
+    imports=("workers.celery.task",),  # by name: sending a notification loads no model code
     task_serializer="json",
     accept_content=["json"],
     task_ignore_result=True,

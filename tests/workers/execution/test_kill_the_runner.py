@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.workers.platform import Platform, all_over, of_kind
-from tests.workers.tiny import recommend_points
+from tests.workers.tiny_models import recommend_points
 
 pytestmark = pytest.mark.slow
 
