@@ -7,21 +7,22 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponseBase
 from ninja import Query, Router
 
-from annotator_ui import decoding
 from annotator_ui.api import present, schemas
 from annotator_ui.api.answers import answers, files
 from annotator_ui.api.files import cached_file, stored_file
 from annotator_ui.lookups import image_by_id, version_by_id
 from annotator_ui.permissions import Actor, actor_of
 from engine import storage
+from engine.decoding import decoder
+from engine.decoding.frame import DecoderSizes
+from engine.decoding.network import cached_network, load_embedding
+from engine.decoding.prompts import CropXywh, DecoderPrompts, require_mask_in_crop
 from engine.domain.errors import Conflict, InvalidInput, NotFound, NotReady
-from engine.domain.prompts import MARGIN_PX, BoxPrompt, PointPrompt, parse_prompts
 from engine.domain.roles import Permission
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion
 from engine.models.image import WHOLE_PHOTO
 from engine.services.images import embeddings, overlays
-from masks.boxes import pixels_of
 from masks.rle import Rle
 
 router = Router(tags=["images"])
@@ -92,23 +93,22 @@ def decode(request: HttpRequest, image_id: UUID, body: schemas.DecodeIn) -> sche
     actor = actor_of(request)
     image = image_by_id(actor, image_id, to=Permission.LABEL)
     version = decoder_for(actor, image, body)
-    points, box = split_prompts(image, body)
-    under = existing_mask(image, body)
-    square = close_up_square(image, body.close_up, points, box, under=under)
+    image_hw = (image.height_px, image.width_px)
+    prompts = DecoderPrompts.parse([one.model_dump() for one in body.prompts], image_hw=image_hw)
+    base_mask = existing_mask(image, body)
+    crop_xywh_px = crop_of(image, body.close_up, prompts, base_mask=base_mask)
     embedding = embeddings.embedding_for(
         image, encoder_sha256=version.encoder_sha256, close_up=body.close_up or WHOLE_PHOTO
     )
-    candidates = decoding.decode(
-        points,
-        box,
-        under=under,
-        image_hw=(image.height_px, image.width_px),
-        close_up_xywh_px=square,
-        image_size_px=version.config["image_size_px"],
-        low_res_side=version.config["image_size_px"] // version.config["low_res_stride_px"],
-        decoder_sha256=version.decoder_sha256,
-        decoder_path=storage.local_copy(version.decoder_key),
-        embedding_path=storage.local_copy(embedding.storage_key),
+    path = storage.local_copy(version.decoder_key)
+    candidates = decoder.decode(
+        prompts,
+        network=cached_network(path, sha256=version.decoder_sha256),
+        embedding=load_embedding(storage.local_copy(embedding.storage_key)),
+        sizes=DecoderSizes.from_config(version.config),
+        image_hw=image_hw,
+        crop_xywh_px=crop_xywh_px,
+        base_mask=base_mask,
     )
     return present.decode_out(candidates)
 
@@ -123,46 +123,15 @@ def existing_mask(image: Image, body: schemas.DecodeIn) -> Rle | None:
     return rle
 
 
-def split_prompts(
-    image: Image, body: schemas.DecodeIn
-) -> tuple[list[PointPrompt], BoxPrompt | None]:
-    """Points and the box of a decode request, checked against the image."""
-    raw = [prompt.model_dump() for prompt in body.prompts]
-    prompts = parse_prompts(raw, width_px=image.width_px, height_px=image.height_px)
-    boxes = [prompt for prompt in prompts if isinstance(prompt, BoxPrompt)]
-    if len(boxes) > 1:
-        raise InvalidInput(f"prompts: at most one box at a time, not {len(boxes)}")
-    points = [prompt for prompt in prompts if isinstance(prompt, PointPrompt)]
-    return points, boxes[0] if boxes else None
-
-
-def close_up_square(
-    image: Image,
-    key: str | None,
-    points: list[PointPrompt],
-    box: BoxPrompt | None,
-    *,
-    under: Rle | None,
-) -> tuple[int, int, int, int] | None:
-    """The close-up's place in the photo, checked against what is asked there; None: no close-up."""
+def crop_of(
+    image: Image, key: str | None, prompts: DecoderPrompts, *, base_mask: Rle | None
+) -> CropXywh | None:
+    """The crop's place in the image, checked against what is asked there; None: no crop."""
     if key is None:
         return None
-    close_up = embeddings.close_up_of(image, key)
-    square = close_up.xywh_px((image.height_px, image.width_px))
-    x, y, width, height = square
-    places = [(point.x_px, point.y_px) for point in points]
-    if box is not None:
-        places += [(box.x0_px, box.y0_px), (box.x1_px, box.y1_px)]
-    for x_px, y_px in places:
-        is_inside = (
-            x - MARGIN_PX <= x_px <= x + width + MARGIN_PX
-            and y - MARGIN_PX <= y_px <= y + height + MARGIN_PX
-        )
-        if not is_inside:
-            raise InvalidInput(
-                f"prompts: ({x_px:g}, {y_px:g}) lies outside the close-up "
-                f"(x from {x} to {x + width}, y from {y} to {y + height})"
-            )
-    if under is not None and not under.decode()[pixels_of(square)].any():
-        raise InvalidInput("under: the mask to change has no pixel in the close-up")
-    return square
+    crop = embeddings.close_up_of(image, key)
+    crop_xywh_px = crop.xywh_px((image.height_px, image.width_px))
+    prompts.require_inside(crop_xywh_px)
+    if base_mask is not None:
+        require_mask_in_crop(base_mask, crop_xywh_px)
+    return crop_xywh_px

@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from annotator_ui.addresses import API_BASE
 from annotator_ui.api import schemas
-from annotator_ui.decoding import Candidate
 from annotator_ui.live import figures_of, revision_of
 from annotator_ui.progress import eta_s, progress_line
+from engine.decoding.decoder import MaskCandidate
 from engine.domain.errors import NotReady
 from engine.domain.states import (
     AssignmentStatus,
@@ -161,7 +161,7 @@ def _rle_out(rle: Rle) -> schemas.RleOut:
     return schemas.RleOut(size=[rle.height_px, rle.width_px], counts=rle.counts)
 
 
-def decode_out(candidates: list[Candidate]) -> schemas.DecodeOut:
+def decode_out(candidates: list[MaskCandidate]) -> schemas.DecodeOut:
     offered = [
         schemas.CandidateOut(rle=_rle_out(one.rle), predicted_iou=one.predicted_iou)
         for one in candidates

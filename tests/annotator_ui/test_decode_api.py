@@ -288,14 +288,14 @@ def test_what_lies_outside_the_close_up_stays_when_a_mask_is_changed_there(
     mask[:, X_PX:] = False
     elsewhere = post(as_annotator, path, {**given, "under": Rle.encode(mask).to_coco()})
     assert elsewhere.status_code == 422
-    assert "no pixel in the close-up" in elsewhere.json()["message"]
+    assert "no pixel in the crop" in elsewhere.json()["message"]
 
 
 @pytest.mark.parametrize(
     ("prompt", "close_up", "said"),
     [
-        ({**IN_CLOSE_UP, "x_px": 90.0}, CLOSE_UP, "(90, 60.5) lies outside the close-up"),
-        ({**BOX, "x1_px": 150.0}, CLOSE_UP, "outside the close-up (x from 100 to 200, y from 20"),
+        ({**IN_CLOSE_UP, "x_px": 90.0}, CLOSE_UP, "(90, 60.5) lies outside the crop"),
+        ({**BOX, "x1_px": 150.0}, CLOSE_UP, "outside the crop (x from 100 to 200, y from 20"),
         (IN_CLOSE_UP, "2-0-0", "1 levels of close-ups"),
         (IN_CLOSE_UP, "everything", "close_up"),
     ],

@@ -23,8 +23,11 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
-from annotator_ui import decoding
 from engine import storage
+from engine.decoding import decoder
+from engine.decoding.frame import DecoderSizes
+from engine.decoding.network import cached_network, load_embedding
+from engine.decoding.prompts import DecoderPrompts
 from engine.domain.prompts import PointPrompt
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion, Project, User
@@ -118,17 +121,14 @@ def embed(image: Image, model: Any) -> None:
 
 def expected(image: Image, version: ModelVersion) -> str:
     """The mask that this version, and no other, gives to the click."""
-    size_px = version.config["image_size_px"]
     stored = image.embeddings.get(encoder_sha256=version.encoder_sha256)
-    best, *_ = decoding.decode(
-        [PointPrompt(x_px=POINT["x_px"], y_px=POINT["y_px"], label=1)],
-        None,
+    path = storage.local_copy(version.decoder_key)
+    best, *_ = decoder.decode(
+        DecoderPrompts((PointPrompt(x_px=POINT["x_px"], y_px=POINT["y_px"], label=1),)),
+        network=cached_network(path, sha256=version.decoder_sha256),
+        embedding=load_embedding(storage.local_copy(stored.storage_key)),
+        sizes=DecoderSizes.from_config(version.config),
         image_hw=(HEIGHT_PX, WIDTH_PX),
-        image_size_px=size_px,
-        low_res_side=size_px // version.config["low_res_stride_px"],
-        decoder_sha256=version.decoder_sha256,
-        decoder_path=storage.local_copy(version.decoder_key),
-        embedding_path=storage.local_copy(stored.storage_key),
     )
     return f"{best.rle.counts} {best.predicted_iou:.4f}"
 
