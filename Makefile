@@ -13,7 +13,7 @@ STAMPS := .make
 # Where the network allows, `make run PIP_ARGS='--extra-index-url URL'` names an index of CPU builds.
 PIP_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check $(PIP_ARGS) -c deploy/constraints.txt
-# An application run from its checkout: only its dependencies are installed, from pyproject.toml.
+# In a checkout nothing is installed but dependencies, from pyproject.toml; `make wheel` is for elsewhere.
 NEEDS := $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print("\n".join(p["optional-dependencies"][sys.argv[1]] if sys.argv[1:] else p["dependencies"]))'
 # The machine's Node.js when it is new enough (20.19+), else the one installed as a Python package.
 NODE_OK := $(shell node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.stdout.write(a>20||(a===20&&b>=19)?"yes":"no")' 2>/dev/null || echo no)
@@ -71,6 +71,24 @@ services: ## find (or, as root with apt, install) the browser, PostgreSQL and Re
 openapi: setup-dev ## rewrite docs/openapi.json, the published form of the API
 	@$(BIN)/python manage.py export_openapi_schema --api annotator_ui.api.api --indent 1 --sorted --output docs/openapi.json
 
+# --- publishing -----------------------------------------------------------------------------
+$(STAMPS)/docs: $(STAMPS)/runtime
+	@echo "installing the documentation's packages ..."
+	@$(PIP) -r <($(NEEDS) docs)
+	@touch $@
+
+$(STAMPS)/wheel: $(STAMPS)/runtime
+	@$(PIP) -r <($(NEEDS) wheel)
+	@touch $@
+
+.PHONY: docs docs-serve wheel
+docs: $(STAMPS)/docs ## build the documentation into site/; any warning is an error
+	@$(BIN)/python -m mkdocs build --strict --quiet && echo "documentation: site/index.html"
+docs-serve: $(STAMPS)/docs ## show the documentation on http://127.0.0.1:8001 while it is written
+	@$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8001
+wheel: $(STAMPS)/wheel ui ## build dist/segloop-*.whl, with the front end and the starter inside
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist . && ls dist/segloop-*.whl
+
 # --- checking -------------------------------------------------------------------------------
 .PHONY: check format lint types contracts migrations
 check: lint types contracts migrations ## lint, types, import contracts, migrations
@@ -103,4 +121,4 @@ test-fast: setup-dev ## without browser, Celery and other long tests
 
 .PHONY: clean
 clean: ## remove everything that was installed or built (not the data in var/)
-	rm -rf $(VENV) $(STAMPS) $(UI)/node_modules $(UI)/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(STAMPS) $(UI)/node_modules $(UI)/dist dist site .mypy_cache .ruff_cache .pytest_cache
