@@ -262,7 +262,7 @@ def _grow(options: argparse.Namespace, config: TrainConfig, start: Path) -> None
 
 
 def _shorten(options: argparse.Namespace, manifest: Path) -> None:
-    images = open_dataset(options.data, side="train").require_side("train")
+    images = open_dataset(options.data, split="train").require_split("train")
     options.out.mkdir(parents=True, exist_ok=True)
     num = min(len(images), options.max_images)
     # Evenly over the list: sets are often sorted by source, and the first few all look alike.
@@ -277,7 +277,7 @@ def _tell_problems(problems: Sequence[str], *, where: Path | None = None) -> Non
 
 def _run_train_detector(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
-    parts = [open_dataset(path, side="train") for path in options.data]
+    parts = [open_dataset(path, split="train") for path in options.data]
     manifest = options.out / "manifest.jsonl"
     write_manifest(manifest, images=combine(parts, holdout_every=options.holdout_every))
     config = replace(
@@ -298,7 +298,7 @@ def _run_train_detector(options: argparse.Namespace) -> None:
 
 
 def _run_evaluate_detector(options: argparse.Namespace) -> None:
-    images = open_dataset(options.data).require_side("holdout")
+    images = open_dataset(options.data).require_split("holdout")
     store = FeatureStore(checkpoint_files.load(options.sam), cache_dir=None)
     detector = object_detector.load(options.detector)
     if detector.config.encoder_sha256 != store.encoder_sha256:

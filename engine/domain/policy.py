@@ -69,7 +69,7 @@ class Policy:
 
     exit_min_masks: int = 8
     exit_min_images: int = 2
-    """Small, so that a demonstration can turn the whole loop; two images give both sides."""
+    """Small, so that a demonstration can turn the whole loop; two images give both splits."""
     exit_min_promoted: int = 1
     exit_min_masks_per_image: float = 0
     exit_max_seconds_fall_fraction: float = 1

@@ -35,7 +35,7 @@ class Candidate:
     """A detector reads the features of one encoder: the serving SAM's must be that one."""
     metrics: Metrics | None
     is_own_snapshot: bool
-    """Whether `metrics` are of the held-out side it was trained beside; of another one it may
+    """Whether `metrics` are of the held-out split it was trained beside; of another one it may
     have learnt the very images."""
     serving: UUID | None
     """The model that serves and could go on serving; None when there is none."""

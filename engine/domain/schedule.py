@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from engine.domain.errors import InvalidInput
 from engine.domain.policy import Policy
-from engine.domain.states import Side
+from engine.domain.states import Split
 
 
 class RoundSize(StrEnum):
@@ -33,7 +33,7 @@ class PlanState(StrEnum):
 class Facts:
     """What a family's schedule is decided by.
 
-    num_masks: confirmed masks on images with a side. last_num_masks, last_asked_at: of the last
+    num_masks: confirmed masks on images with a split. last_num_masks, last_asked_at: of the last
     round asked for, however it ended, so that a failed one is not repeated on the same masks.
     in_work: says which version is in the making; empty when none is.
     obstacle: says why a training could not start now; empty when it could.
@@ -69,18 +69,18 @@ def round_size(num_masks: int, *, policy: Policy) -> RoundSize:
 
 
 def data_obstacle(images_on: Mapping[str, int]) -> InvalidInput | None:
-    """Say what to label before anything can be trained and measured; None when both sides are
-    there. images_on: images with a confirmed mask, by side."""
+    """Say what to label before anything can be trained and measured; None when both splits are
+    there. images_on: images with a confirmed mask, by split."""
     if not any(images_on.values()):
         return InvalidInput(
             "nothing is labelled yet: label at least one object on each of two images",
             code="nothing_labelled",
         )
-    for side, purpose in ((Side.TRAIN, "to learn from"), (Side.HOLDOUT, "to be measured on")):
-        if not images_on.get(side):
+    for split, purpose in ((Split.TRAIN, "to learn from"), (Split.HOLDOUT, "to be measured on")):
+        if not images_on.get(split):
             return InvalidInput(
                 f"no labelled image is left {purpose}: label at least one object on a second image",
-                code="side_empty",
+                code="split_empty",
             )
     return None
 

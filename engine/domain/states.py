@@ -111,8 +111,8 @@ class RevisionKind(StrEnum):
     IMPORT = "import"  # it came with a dataset; `origin` says from where
 
 
-class Side(StrEnum):
-    """Which half of the data an image belongs to; UNDECIDED until its first human mask."""
+class Split(StrEnum):
+    """Which part of the data an image belongs to; UNDECIDED until its first human mask."""
 
     UNDECIDED = ""
     TRAIN = "train"

@@ -19,7 +19,7 @@ def lines(record: ImageRecord) -> bytes:
                 "image_number": record.number,
                 "image_id": record.image_id,
                 "image_file_name": record.file_name,
-                "side": record.side,
+                "split": record.split,
                 "mask_id": mask.mask_id,
                 "revision_id": mask.revision_id,
                 "source": mask.source,

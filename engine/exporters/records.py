@@ -46,7 +46,7 @@ class ImageRecord:
     """Of the bytes at `path`."""
     width_px: int
     height_px: int
-    side: str
+    split: str
     masks: list[MaskRecord]
 
 

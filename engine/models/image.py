@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from engine.domain.states import ImageStatus, Side
+from engine.domain.states import ImageStatus, Split
 from engine.models.base import (
     KEY_CHARACTERS,
     NAME_CHARACTERS,
@@ -32,13 +32,13 @@ class Image(StatefulRow):
     width_px = models.PositiveIntegerField()
     height_px = models.PositiveIntegerField()
     status = models.CharField(max_length=16, default=ImageStatus.READY.value)
-    side = models.CharField(max_length=8, default=Side.UNDECIDED.value, blank=True)
+    split = models.CharField(max_length=8, default=Split.UNDECIDED.value, blank=True)
 
     class Meta:
         ordering = ["created_at", "id"]
         constraints = [
             one_of("status", ImageStatus, name="image_status_known"),
-            one_of("side", Side, name="image_side_known"),
+            one_of("split", Split, name="image_split_known"),
             models.UniqueConstraint(fields=["project", "sha256"], name="image_content_once"),
             models.CheckConstraint(
                 condition=Q(width_px__gt=0, height_px__gt=0), name="image_has_pixels"

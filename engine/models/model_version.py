@@ -116,7 +116,7 @@ class TrainingCurve(Row):
 
 
 class Evaluation(Row):
-    """What a version measured on the held-out side of a snapshot."""
+    """What a version measured on the held-out split of a snapshot."""
 
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.CASCADE, related_name="evaluations"

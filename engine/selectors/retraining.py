@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from engine.domain.schedule import Facts, Plan, PlanState, data_obstacle, plan
 from engine.domain.stages import MIN_MASKS_FOR_DETECTOR, SPECS, Prefill, StageKind
-from engine.domain.states import ModelFamily, ModelVersionStatus, Side, StageStatus
+from engine.domain.states import ModelFamily, ModelVersionStatus, Split, StageStatus
 from engine.models import EngineStage, ModelVersion, Project, StateChange
 from engine.models.model_version import IN_WORK
 from engine.selectors.masks import confirmed_masks
@@ -53,14 +53,14 @@ def facts_of(project: Project, *, family: ModelFamily) -> Facts:
 
 
 def trainable(project: Project) -> tuple[int, dict[str, int]]:
-    """Count confirmed masks on images with a side, and such images by side."""
-    masks = confirmed_masks(project).exclude(image__side=Side.UNDECIDED.value)
-    images = masks.order_by().values_list("image__side").annotate(n=Count("image", distinct=True))
+    """Count confirmed masks on images with a split, and such images by split."""
+    masks = confirmed_masks(project).exclude(image__split=Split.UNDECIDED.value)
+    images = masks.order_by().values_list("image__split").annotate(n=Count("image", distinct=True))
     return masks.count(), dict(images)
 
 
 def can_be_measured(project: Project) -> bool:
-    """Tell whether labelled images on both sides make a snapshot to measure a model on."""
+    """Tell whether labelled images in both splits make a snapshot to measure a model on."""
     return data_obstacle(trainable(project)[1]) is None
 
 

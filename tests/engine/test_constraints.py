@@ -82,7 +82,7 @@ UPDATES: dict[str, tuple[type[models.Model], dict[str, Any], dict[str, Any]]] = 
     "job_progress_is_a_percentage": (Job, {}, {"progress_pct": 101}),
     "attempt_outcome_iff_ended": (JobAttempt, {}, {"ended_at": NOW, "outcome": "vanished"}),
     "image_status_known": (Image, {}, {"status": "lost"}),
-    "image_side_known": (Image, {}, {"side": "both"}),
+    "image_split_known": (Image, {}, {"split": "both"}),
     "image_has_pixels": (Image, {}, {"width_px": 0}),
     "image_has_sha256": (Image, {}, {"sha256": ""}),
     "embedding_has_encoder": (Embedding, {}, {"encoder_sha256": ""}),

@@ -239,7 +239,7 @@ def test_the_same_bytes_are_taken_once(project: Project) -> None:
 
     assert (created, created_again) == (True, False)
     assert again == image
-    assert (image.width_px, image.height_px, image.status, image.side) == (48, 32, "ready", "")
+    assert (image.width_px, image.height_px, image.status, image.split) == (48, 32, "ready", "")
     assert storage.local_copy(image.storage_key).is_file()
     assert storage.local_copy(image.thumbnail_key).is_file()
 

@@ -129,8 +129,8 @@ def test_imported_masks_teach_models_but_cost_nobody_a_second(
     assert figures.clicks_per_mask is None
     assert figures.by_model_version == []
     assert confirmed_masks(project).count() == 2  # a crowd is no single object
-    assert Image.objects.get(file_name="a.png").side == "train"
-    assert Image.objects.get(file_name="b.png").side == ""
+    assert Image.objects.get(file_name="a.png").split == "train"
+    assert Image.objects.get(file_name="b.png").split == ""
 
 
 def test_importing_again_doubles_nothing(project: Project, tmp_path: Path) -> None:

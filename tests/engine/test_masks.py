@@ -1,4 +1,4 @@
-"""Saving masks: retries, conflicts, late saves, bad input, sides, and what the database refuses."""
+"""Saving masks: retries, conflicts, late saves, bad input, splits, database constraints."""
 
 from __future__ import annotations
 
@@ -193,19 +193,23 @@ def test_a_mask_id_belongs_to_one_image(project: Project, assignment: Assignment
 def test_the_second_seventh_and_twelfth_labelled_image_are_held_out(project: Project) -> None:
     labelled = factories.label_images(project, num_images=12)
 
-    sides = [image.side for image in labelled]
-    assert [place for place, side in enumerate(sides, start=1) if side == "holdout"] == [2, 7, 12]
-    assert sides.count("train") == 9
+    splits = [image.split for image in labelled]
+    assert [place for place, split in enumerate(splits, start=1) if split == "holdout"] == [
+        2,
+        7,
+        12,
+    ]
+    assert splits.count("train") == 9
 
 
-def test_an_image_keeps_its_side_when_its_mask_is_rejected(project: Project) -> None:
+def test_an_image_keeps_its_split_when_its_mask_is_rejected(project: Project) -> None:
     _, second = factories.label_images(project, num_images=2)
     masks.reject_mask(second.masks.get(), actor=project.created_by)
 
     third = factories.label_images(project, num_images=1)[0]
 
-    assert Image.objects.get(pk=second.pk).side == "holdout"
-    assert third.side == "train"
+    assert Image.objects.get(pk=second.pk).split == "holdout"
+    assert third.split == "train"
 
 
 def test_a_rejected_mask_can_be_accepted_again_and_the_history_says_who(

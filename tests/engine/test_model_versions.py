@@ -55,7 +55,7 @@ def test_a_snapshot_freezes_confirmed_masks_with_their_files(project: Project) -
 
     assert (snapshot.num_images, snapshot.num_masks) == (2, 3)
     first, second = manifest_of(snapshot)
-    assert (first["side"], second["side"]) == ("train", "holdout")
+    assert (first["split"], second["split"]) == ("train", "holdout")
     assert first["image"] == f"../../{train.storage_key}"
     folder = storage.local_copy(snapshot.manifest_key).parent
     assert (folder / first["image"]).resolve() == storage.local_copy(train.storage_key).resolve()
@@ -110,7 +110,7 @@ def test_the_same_labels_are_the_same_snapshot(project: Project) -> None:
     ("num_images", "sentence"),
     [(0, "nothing is labelled yet"), (1, "label at least one object on a second image")],
 )
-def test_an_empty_side_is_explained(project: Project, num_images: int, sentence: str) -> None:
+def test_an_empty_split_is_explained(project: Project, num_images: int, sentence: str) -> None:
     factories.label_images(project, num_images=num_images)
 
     with pytest.raises(InvalidInput, match=sentence):

@@ -136,15 +136,15 @@ def test_unsound_prefills_are_not_shown(
     assert made == [], why
 
 
-def test_confirming_a_prefilled_mask_fixes_the_side_of_the_image(
+def test_confirming_a_prefilled_mask_fixes_the_split_of_the_image(
     image: Image, version: ModelVersion
 ) -> None:
     mask = record(image, version, propose(image, 2))[0]
-    assert Image.objects.get(pk=image.pk).side == ""
+    assert Image.objects.get(pk=image.pk).split == ""
 
     masks.accept_mask(mask, actor=image.project.created_by)
 
-    assert Image.objects.get(pk=image.pk).side == "train"
+    assert Image.objects.get(pk=image.pk).split == "train"
 
 
 def test_an_unconfirmed_prefill_does_not_hide_an_automatic_mask(

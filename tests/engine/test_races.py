@@ -201,8 +201,8 @@ def test_racing_first_masks_on_many_images_fix_the_sides_of_exactly_one_order() 
 
     in_threads(*[save(one) for one in held])
 
-    sides = Counter(project.images.values_list("side", flat=True))
-    assert sides == {"train": 5, "holdout": 2}  # the 2nd and the 7th, whichever they were
+    splits = Counter(project.images.values_list("split", flat=True))
+    assert splits == {"train": 5, "holdout": 2}  # the 2nd and the 7th, whichever they were
 
 
 def test_a_save_sent_twice_at_once_is_stored_once() -> None:

@@ -44,7 +44,7 @@ def write_blobs(folder: Path, *, num_train: int, num_holdout: int = 0) -> Path:
                 image_path=path,
                 image_id=f"blob-{index}",
                 image_hw=photo.shape[:2],
-                side="train" if index < num_train else "holdout",
+                split="train" if index < num_train else "holdout",
                 source="even" if index % 2 == 0 else "odd",
                 features_path=None,
                 masks=tuple(

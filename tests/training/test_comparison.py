@@ -26,7 +26,7 @@ def image(name: str, sides_px: list[int]) -> ImageRecord:
         image_path=Path(f"{name}.png"),
         image_id=name,
         image_hw=(128, 128),
-        side="holdout",
+        split="holdout",
         source=name,
         features_path=None,
         masks=tuple(records),
@@ -90,7 +90,7 @@ def test_the_serving_models_own_edges_are_no_advantage() -> None:
 
 def test_a_probe_counts_answers_and_passes_over_unreadable_photos(tmp_path: Path) -> None:
     manifest = write_blobs(tmp_path, num_train=2)
-    images = open_dataset(manifest, side="train").require_side("train")
+    images = open_dataset(manifest, split="train").require_split("train")
     images[0].image_path.write_bytes(b"no photo")
 
     seen = probe(build("tiny", seed=0), images)

@@ -236,7 +236,7 @@ def test_a_checkpoint_file_is_measured_on_its_held_out_side(tmp_path: Path) -> N
 def test_a_manifest_without_the_side_is_refused(tmp_path: Path) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=1)
 
-    with pytest.raises(ManifestError, match="no usable image on the holdout side"):
+    with pytest.raises(ManifestError, match="no usable image on the holdout split"):
         evaluate(build("tiny", seed=0), manifest)
 
 

@@ -40,7 +40,7 @@ def photo(tmp_path: Path) -> ImageRecord:
         image_path=path,
         image_id="photo",
         image_hw=(240, 256),
-        side="holdout",
+        split="holdout",
         source="made",
         features_path=None,
         masks=tuple(masks),

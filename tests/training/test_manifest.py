@@ -35,7 +35,7 @@ def record(image: Path, **changes: object) -> dict[str, object]:
     base: dict[str, object] = {
         "image": str(image),
         "image_id": image.stem,
-        "side": "train",
+        "split": "train",
         "masks": [{"id": "m1", "rle": square()}],
     }
     return base | changes
@@ -46,19 +46,28 @@ def write_lines(path: Path, *records: object) -> Path:
     return path
 
 
+def test_a_manifest_of_version_0_1_names_the_split_a_side(tmp_path: Path) -> None:
+    old = record(make_image(tmp_path / "a.png")) | {"side": "holdout"}
+    del old["split"]
+
+    (read,) = read_manifest(write_lines(tmp_path / "m.jsonl", old)).images
+
+    assert read.split == "holdout"
+
+
 def test_a_good_record_is_read_with_its_masks(tmp_path: Path) -> None:
     image = make_image(tmp_path / "a.png")
-    path = write_lines(tmp_path / "m.jsonl", record(image, side="holdout", source="lab"))
+    path = write_lines(tmp_path / "m.jsonl", record(image, split="holdout", source="lab"))
 
     manifest = read_manifest(path)
 
     (read,) = manifest.images
-    assert (read.image_id, read.side, read.source) == ("a", "holdout", "lab")
+    assert (read.image_id, read.split, read.source) == ("a", "holdout", "lab")
     assert read.image_hw == (20, 30)
     assert read.masks[0].mask_id == "m1"
     assert read.masks[0].rle.area_px == 4 * 6
     assert manifest.problems == ()
-    assert manifest.on_side("train") == ()
+    assert manifest.in_split("train") == ()
 
 
 def test_bad_records_are_reported_and_the_good_ones_kept(tmp_path: Path) -> None:
@@ -70,7 +79,7 @@ def test_bad_records_are_reported_and_the_good_ones_kept(tmp_path: Path) -> None
         record(image),
         record(image),
         record(tmp_path / "missing.png"),
-        record(other, side="both"),
+        record(other, split="both"),
         record(other, masks=[{"id": "m2", "rle": square(height_px=10)}]),
         "[1, 2]\n",
     )
@@ -82,7 +91,7 @@ def test_bad_records_are_reported_and_the_good_ones_kept(tmp_path: Path) -> None
     assert "line 1: not JSON" in told
     assert "line 3: image_id 'a' was used before" in told
     assert "line 4: cannot read the image" in told
-    assert "line 5: 'side' must be train or holdout" in told
+    assert "line 5: 'split' must be train or holdout" in told
     assert "line 6: mask 1: the mask is 10 x 30 px" in told
     assert "line 7: expected a JSON object, found list" in told
 
@@ -140,8 +149,8 @@ def test_a_side_without_images_is_refused(tmp_path: Path) -> None:
     image = make_image(tmp_path / "a.png")
     manifest = read_manifest(write_lines(tmp_path / "m.jsonl", record(image)))
 
-    with pytest.raises(ManifestError, match="no usable image on the holdout side"):
-        manifest.require_side("holdout")
+    with pytest.raises(ManifestError, match="no usable image on the holdout split"):
+        manifest.require_split("holdout")
 
 
 def test_a_manifest_survives_a_round_trip(tmp_path: Path) -> None:
@@ -175,12 +184,12 @@ def coco_folder(folder: Path) -> Path:
 
 
 def test_a_coco_folder_gives_sources_and_leaves_crowds_out(tmp_path: Path) -> None:
-    manifest = from_coco(coco_folder(tmp_path / "shelf"), side="train")
+    manifest = from_coco(coco_folder(tmp_path / "shelf"), split="train")
 
     assert [image.source for image in manifest.images] == ["lab", "shelf"]
     assert [[mask.mask_id for mask in image.masks] for image in manifest.images] == [["1"], ["3"]]
     assert manifest.images[1].masks[0].rle.bbox_xywh_px == (3, 2, 6, 4)
-    assert len(manifest.on_side("train")) == 2
+    assert len(manifest.in_split("train")) == 2
     assert len(manifest.problems) == 1
     assert "image 2: mask 2:" in manifest.problems[0]
 

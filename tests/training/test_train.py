@@ -268,13 +268,13 @@ def test_bad_inputs_are_refused_in_one_sentence(
         train(QUICK, manifest, tmp_path / "nothing.safetensors", tmp_path / "run")
     with pytest.raises(ManifestError, match="cannot read the manifest"):
         train(QUICK, tmp_path / "nothing.jsonl", start, tmp_path / "run")
-    (image, *_) = read_manifest(manifest).on_side("holdout")
+    (image, *_) = read_manifest(manifest).in_split("holdout")
     write_manifest(tmp_path / "held.jsonl", images=[image])
-    with pytest.raises(ManifestError, match="no usable image on the train side"):
+    with pytest.raises(ManifestError, match="no usable image on the train split"):
         train(QUICK, tmp_path / "held.jsonl", start, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     image.image_path.write_bytes(image.image_path.read_bytes()[:400])
-    write_manifest(tmp_path / "cut.jsonl", images=[replace(image, side="train")])
+    write_manifest(tmp_path / "cut.jsonl", images=[replace(image, split="train")])
     with pytest.raises(ManifestError, match="cannot read the image"):
         train(QUICK, tmp_path / "cut.jsonl", start, tmp_path / "run")
 
@@ -347,7 +347,7 @@ def test_an_older_set_is_mixed_in_and_belongs_to_the_run(
 def test_an_image_lost_during_the_run_is_skipped_and_counted(
     tmp_path: Path, start: Path, manifest: Path
 ) -> None:
-    images = read_manifest(manifest).on_side("train")
+    images = read_manifest(manifest).in_split("train")
 
     def lose_one(fraction: float, message: str, **figures: float) -> None:
         if figures.get("step") == 1:

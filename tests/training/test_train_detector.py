@@ -62,7 +62,7 @@ def test_a_detector_keeps_how_large_its_objects_are_where_photos_are_of_one_kind
     tmp_path: Path, sam: Path, notes: bool
 ) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=3, num_holdout=1)
-    images = open_dataset(manifest, side="train").require_side("train")
+    images = open_dataset(manifest, split="train").require_split("train")
     sides_px = [max(mask.rle.bbox_xywh_px[2:]) for image in images for mask in image.masks]
 
     result = train_detector(

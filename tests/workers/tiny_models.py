@@ -102,7 +102,7 @@ def _train_on_discs(folder: Path) -> Path:
             {"id": f"{seed}-{place}", "rle": Rle.encode(mask).to_coco()}
             for place, mask in enumerate(masks)
         ]
-        record = {"image": str(photo), "image_id": str(seed), "side": "train", "masks": found}
+        record = {"image": str(photo), "image_id": str(seed), "split": "train", "masks": found}
         lines.append(json.dumps(record) + "\n")
     manifest = folder / "manifest.jsonl"
     manifest.write_text("".join(lines))

@@ -18,13 +18,13 @@ from pycocotools import mask as coco_mask
 
 from masks.rle import Rle, RleError
 
-Side = Literal["train", "holdout"]
-SIDES: tuple[Side, ...] = ("train", "holdout")
+Split = Literal["train", "holdout"]
+SPLITS: tuple[Split, ...] = ("train", "holdout")
 MAX_LISTED_PROBLEMS = 3
 COCO_NAME = "instances.json"
 LAYOUTS = (
     f"data is a COCO folder ({COCO_NAME} beside images/), or a manifest of JSON lines, an image a "
-    'line: {"image": FILE, "image_id": ID, "side": "train" or "holdout", "masks": '
+    'line: {"image": FILE, "image_id": ID, "split": "train" or "holdout", "masks": '
     '[{"id": ID, "rle": {"size": [H, W], "counts": ...}}]}'
 )
 Entry = TypeVar("Entry")
@@ -57,7 +57,7 @@ class ImageRecord:
     image_path: Path
     image_id: str
     image_hw: tuple[int, int]
-    side: Side
+    split: Split
     source: str
     features_path: Path | None
     masks: tuple[MaskRecord, ...]
@@ -81,20 +81,20 @@ class Manifest:
         """SHA-256 (hex) of what is learned from; where the files lie does not matter."""
         digest = hashlib.sha256()
         for image in self.images:
-            digest.update(json.dumps([image.image_id, image.side, image.source]).encode())
+            digest.update(json.dumps([image.image_id, image.split, image.source]).encode())
             for mask in image.masks:
                 digest.update(json.dumps([mask.mask_id, mask.rle.sha256]).encode())
         return digest.hexdigest()
 
-    def on_side(self, side: Side) -> tuple[ImageRecord, ...]:
-        """Return the images of one side, in the order of the manifest."""
-        return tuple(image for image in self.images if image.side == side)
+    def in_split(self, split: Split) -> tuple[ImageRecord, ...]:
+        """Return the images of one split, in the order of the manifest."""
+        return tuple(image for image in self.images if image.split == split)
 
-    def require_side(self, side: Side) -> tuple[ImageRecord, ...]:
-        """Return the images of one side; ManifestError when there are none."""
-        images = self.on_side(side)
+    def require_split(self, split: Split) -> tuple[ImageRecord, ...]:
+        """Return the images of one split; ManifestError when there are none."""
+        images = self.in_split(split)
         if not images:
-            raise ManifestError(f"{self.path}: no usable image on the {side} side")
+            raise ManifestError(f"{self.path}: no usable image on the {split} split")
         return images
 
 
@@ -124,7 +124,7 @@ def read_manifest(path: Path) -> Manifest:
     return _collect(lines, parse=_parse_object, path=path)
 
 
-def from_coco(folder: Path, *, side: Side = "holdout") -> Manifest:
+def from_coco(folder: Path, *, split: Split = "holdout") -> Manifest:
     """Read a COCO folder (`instances.json`, `images/`); crowd regions are left out.
 
     The source of an image is its `source`, else its `stain`, else the name of the folder.
@@ -139,7 +139,9 @@ def from_coco(folder: Path, *, side: Side = "holdout") -> Manifest:
         raise ManifestError(f"{path} is not a COCO instances file: {error!r}") from error
 
     def parse(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-        return _coco_record(entry, annotations.get(str(entry["id"]), []), folder=folder, side=side)
+        return _coco_record(
+            entry, annotations.get(str(entry["id"]), []), folder=folder, split=split
+        )
 
     manifest = _collect(entries, parse=parse, path=path)
     strays = annotations.keys() - {str(entry["id"]) for _, entry in entries}
@@ -147,8 +149,8 @@ def from_coco(folder: Path, *, side: Side = "holdout") -> Manifest:
     return replace(manifest, problems=(*manifest.problems, *sorted(unknown)))
 
 
-def open_dataset(path: Path, *, side: Side = "holdout") -> Manifest:
-    """Open a manifest file, or a COCO folder whose images all go to `side`.
+def open_dataset(path: Path, *, split: Split = "holdout") -> Manifest:
+    """Open a manifest file, or a COCO folder whose images all go to `split`.
 
     Raises ManifestError, which names the layouts there are for one that is another.
     """
@@ -156,7 +158,7 @@ def open_dataset(path: Path, *, side: Side = "holdout") -> Manifest:
     if path.is_dir():
         if not (path / COCO_NAME).is_file():
             raise ManifestError(f"{path} holds no {COCO_NAME}: {LAYOUTS}")
-        return from_coco(path, side=side)
+        return from_coco(path, split=split)
     if kind := _other_kind_of_json(path):
         raise ManifestError(f"{path} is {kind}, not JSON lines: {LAYOUTS}")
     return read_manifest(path)
@@ -193,12 +195,12 @@ def combine(manifests: Sequence[Manifest], *, holdout_every: int) -> list[ImageR
     for number, manifest in enumerate(manifests):
         for image in manifest.images:
             seen[image.source] += 1
-            held_out = image.side == "holdout" or seen[image.source] % holdout_every == 0
+            held_out = image.split == "holdout" or seen[image.source] % holdout_every == 0
             joined.append(
                 replace(
                     image,
                     image_id=f"{number}-{image.image_id}",
-                    side="holdout" if held_out else "train",
+                    split="holdout" if held_out else "train",
                 )
             )
     return joined
@@ -212,7 +214,7 @@ def _to_object(image: ImageRecord) -> dict[str, object]:
     record: dict[str, object] = {
         "image": str(image.image_path.absolute()),
         "image_id": image.image_id,
-        "side": image.side,
+        "split": image.split,
         "source": image.source,
         "masks": masks,
     }
@@ -277,16 +279,16 @@ def _image_record(
         image_hw = image_size_hw(image_path)
     except OSError as error:
         raise _BadRecordError(f"cannot read the image {image_path}: {error}") from error
-    side = record.get("side", "train")
-    if side not in SIDES:
-        raise _BadRecordError(f"'side' must be train or holdout, found {side!r}")
+    split = record.get("split", record.get("side", "train"))  # "side" until version 0.1
+    if split not in SPLITS:
+        raise _BadRecordError(f"'split' must be train or holdout, found {split!r}")
     features = record.get("features")
     masks = _mask_records(record, image_hw=image_hw, where=where, problems=problems)
     return ImageRecord(
         image_path=image_path,
         image_id=_text(record, "image_id"),
         image_hw=image_hw,
-        side=cast(Side, side),
+        split=cast(Split, split),
         source=str(record.get("source") or "all"),
         features_path=None if features is None else root / _text(record, "features"),
         masks=masks,
@@ -347,12 +349,12 @@ def _coco_record(
     annotations: Iterable[Mapping[str, Any]],
     *,
     folder: Path,
-    side: Side,
+    split: Split,
 ) -> dict[str, object]:
     return {
         "image": f"images/{_text(entry, 'file_name')}",
         "image_id": _text(entry, "id"),
-        "side": side,
+        "split": split,
         "source": entry.get("source") or entry.get("stain") or folder.name,
         "masks": list(_coco_masks(annotations, entry=entry)),
     }

@@ -79,15 +79,15 @@ def train_detector(
     on_progress: OnProgress = no_progress,
     should_stop: Callable[[], bool] = never_stop,
 ) -> DetectorResult:
-    """Train from `start_detector`, or from scratch, and measure both on the held-out side.
+    """Train from `start_detector`, or from scratch, and measure both on the held-out split.
 
     A start detector of another encoder of the same shape lends its weights only: it is not
     measured, for it cannot serve beside this SAM.
     The same call on the same `out_dir` resumes a run that was killed or stopped. Raises
     ManifestError, CheckpointError, TrainError, and TrainStopped after saving the state.
     """
-    manifest = open_dataset(Path(manifest_path), side="train")
-    train_images = manifest.require_side("train")
+    manifest = open_dataset(Path(manifest_path), split="train")
+    train_images = manifest.require_split("train")
     model = checkpoint_files.load(sam_checkpoint)
     store = FeatureStore(model, cache_dir=Path(out_dir) / "features")
     detector = _start(config, start_detector, store=store)
@@ -330,13 +330,13 @@ def _calibrate(
 
     The threshold comes from held-out images, or else from some training ones.
     """
-    images = manifest.on_side("holdout") or manifest.on_side("train")[:CALIBRATION_IMAGES]
+    images = manifest.in_split("holdout") or manifest.in_split("train")[:CALIBRATION_IMAGES]
     found = detect_all(detector, images=images, store=store, max_area_share=config.max_area_share)
     score_thresh = balanced_threshold(found, fallback=detector.config.score_thresh)
     detector.config = replace(
         detector.config,
         score_thresh=score_thresh,
-        object_side_px=_typical_side_px(manifest.on_side("train"), config=config),
+        object_side_px=_typical_side_px(manifest.in_split("train"), config=config),
     )
 
 
@@ -357,7 +357,7 @@ def _measure(
     store: FeatureStore,
     config: DetectorTrainConfig,
 ) -> dict[str, float]:
-    images = manifest.on_side("holdout")
+    images = manifest.in_split("holdout")
     if not images:
         return {}
     measured = measure_detector(

@@ -21,7 +21,7 @@ from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
 from training.data.crop_dataset import look_closer
 from training.data.features import FeatureStore, load_image
-from training.data.manifest import ImageRecord, ManifestError, MaskRecord, Side, open_dataset
+from training.data.manifest import ImageRecord, ManifestError, MaskRecord, Split, open_dataset
 from training.evaluation.baselines import flood_fills, grabcut, load_opencv
 from training.evaluation.boundary import boundary_f, tolerance_px
 from training.evaluation.metrics import MaskScore, Metrics
@@ -69,7 +69,7 @@ def evaluate(
     checkpoint: Path | Sam,
     manifest_path: Path,
     *,
-    side: Side = "holdout",
+    split: Split = "holdout",
     clicks: Sequence[int] = DEFAULT_CLICKS,
     measures: Measures | None = None,
     max_masks_per_image: int | None = None,
@@ -78,7 +78,7 @@ def evaluate(
     samples: Samples | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Metrics:
-    """Measure a checkpoint on one side of a manifest, or on a COCO folder.
+    """Measure a checkpoint on one split of a manifest, or on a COCO folder.
 
     Kinds of IoU: `clicks_<k>`, `oracle_1` (best of the three masks after one click), `box` (the
     exact box of the mask), and `fill_box`, the baseline that fills that box. Which mask counts is
@@ -95,8 +95,8 @@ def evaluate(
         raise ValueError("automatic generation is measured on whole photos, not on close-ups")
     if measures.baselines:
         load_opencv()
-    manifest = open_dataset(Path(manifest_path), side=side)
-    images = manifest.require_side(side)[:max_images]
+    manifest = open_dataset(Path(manifest_path), split=split)
+    images = manifest.require_split(split)[:max_images]
     model = checkpoint if isinstance(checkpoint, Sam) else checkpoint_files.load(checkpoint)
     model.eval()
     store = FeatureStore(model, cache_dir=None)

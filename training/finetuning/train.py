@@ -76,7 +76,7 @@ def train(
     on_progress: OnProgress = no_progress,
     should_stop: Callable[[], bool] = never_stop,
 ) -> TrainResult:
-    """Train on the manifest's train side, starting from a checkpoint.
+    """Train on the manifest's train split, starting from a checkpoint.
 
     mix_path: an older set, of which every step takes `mix_share` of its images.
     processes: of a run that torchrun started; alone otherwise, on a GPU when there is one.
@@ -85,14 +85,14 @@ def train(
     TrainStopped after saving the state.
     """
     processes = processes or alone()
-    sets = [open_dataset(Path(path), side="train") for path in (manifest_path, mix_path) if path]
+    sets = [open_dataset(Path(path), split="train") for path in (manifest_path, mix_path) if path]
     for manifest in sets:
-        manifest.require_side("train")
+        manifest.require_split("train")
     model = checkpoint_files.load(start_checkpoint, device=processes.device)
     size_px = model.config.image_size_px
     examples = [
         usable_examples(
-            look_closer(manifest.on_side("train"), max_per_image=config.close_ups_per_image),
+            look_closer(manifest.in_split("train"), max_per_image=config.close_ups_per_image),
             size_px=size_px,
             config=config,
         )

@@ -120,7 +120,7 @@ def cache_photos(data_dir: Path, cache_dir: Path) -> dict[str, tuple[Path, ...]]
     for name in PHOTO_SETS:
         if not (data_dir / name).is_dir():
             continue
-        for record in from_coco(data_dir / name, side="train").images:
+        for record in from_coco(data_dir / name, split="train").images:
             path = cache_dir / f"{name}-{record.image_id}.npz"
             if not path.exists():
                 missing.append((record, path))

@@ -95,7 +95,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrain:
-    """What became of the round's candidate. mIoUs are of one click on the held-out side."""
+    """What became of the round's candidate. mIoUs are of one click on the held-out split."""
 
     version: int
     status: str

@@ -49,7 +49,7 @@ def run(context: JobContext) -> Effects:
     )
     snapshot = _measured_on(context, candidate)
     manifest = storage.local_copy(snapshot.manifest_key)
-    images = open_dataset(manifest).require_side("holdout")
+    images = open_dataset(manifest).require_split("holdout")
     close = look_closer(images, max_per_image=CLOSE_UPS_PER_IMAGE)
     serving = serving_version(context.project, family=ModelFamily.SAM)
     before: Metrics | None = None

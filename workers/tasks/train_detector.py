@@ -78,7 +78,7 @@ def _fit_prefill(
         context.checkpoint(0.99, f"fitting thresholds, image {done} of {total}")
 
     detector = object_detector.load(checkpoint, device=best_device())
-    images = open_dataset(storage.local_copy(snapshot_of(version).manifest_key)).on_side("holdout")
+    images = open_dataset(storage.local_copy(snapshot_of(version).manifest_key)).in_split("holdout")
     fitted = fit_prefill(sam_of(sam), detector, images, on_image=on_image)
     return prefill_entry(version, sam, fitted) if fitted else {}
 

@@ -107,7 +107,7 @@ class FittedThresholdsOut(Schema):
 
 
 class MeasuredVersionOut(Schema):
-    """A model version, what it measured on the held-out side, and what speaks against it.
+    """A model version, what it measured on the held-out split, and what speaks against it.
 
     `metrics` holds the plain figures; `<kind>_ci95` in `intervals` are (low, high). `trained_on`
     counts the masks of its snapshot, None for a shipped one. `requested_by` is None when the

@@ -63,7 +63,7 @@ def records_of(planned: Sequence[PlannedImage]) -> Iterator[ImageRecord]:
                 sha256=storage.sha256_of(image.storage_key),
                 width_px=image.width_px,
                 height_px=image.height_px,
-                side=image.side,
+                split=image.split,
                 masks=masks,
             )
 

@@ -15,7 +15,7 @@ from engine.domain.states import MaskSource, MaskStatus, RevisionKind
 from engine.importers.records import ForeignMask, Refused
 from engine.models import Image, Mask, MaskRevision, User
 from engine.selectors.stages import active_stage
-from engine.services.images.split import fix_side
+from engine.services.images.split import fix_split
 from engine.services.json_values import json_safe
 from engine.services.masks.shapes import shape_columns
 
@@ -82,7 +82,7 @@ def record_imported(image: Image, *, masks: Sequence[ForeignMask], actor: User) 
     Mask.objects.bulk_create(rows)
     MaskRevision.objects.bulk_create(revisions)
     if any(row.reviewed_by_id for row in rows):
-        fix_side(image)
+        fix_split(image)
     return Recorded(num_new=len(rows), num_known=len(masks) - len(new), refused=refused)
 
 

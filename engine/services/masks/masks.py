@@ -24,7 +24,7 @@ from engine.domain.states import (
     RevisionKind,
 )
 from engine.models import Assignment, Image, Mask, MaskRevision, ModelVersion, User
-from engine.services.images.split import fix_side
+from engine.services.images.split import fix_split
 from engine.services.masks import assignments, packed_masks
 from engine.services.masks.proposed_masks import record_proposals
 from engine.services.masks.shapes import checked_rle, shape_columns
@@ -111,7 +111,7 @@ def accept_mask(mask: Mask, *, actor: User) -> Mask:
         move(mask, MaskStatus.ACCEPTED, actor=actor, changes={"reviewed_by": actor})
     else:
         _note_reviewer(mask, actor=actor)
-    fix_side(image)
+    fix_split(image)
     return mask
 
 
@@ -156,7 +156,7 @@ def _store(revision: MaskRevision, *, image: Image, label: str | None) -> SavedM
         _require_image(mask, image=image)
         conflict = not _append(revision, mask=mask, label=label)
     if not conflict:
-        fix_side(image)
+        fix_split(image)
     return SavedMask(mask=mask, revision=revision, duplicate=False, conflict=conflict)
 
 
@@ -215,7 +215,7 @@ def _keep_lease(assignment: Assignment, *, actor: User) -> None:
 def _lock(image: Image) -> None:
     """Lock the image's row, so that saves on one image happen one after the other."""
     locked = Image.objects.select_for_update(no_key=True).get(pk=image.pk)
-    image.side = locked.side
+    image.split = locked.split
     packed_masks.unpack(image)
 
 

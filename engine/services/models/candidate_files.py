@@ -59,7 +59,7 @@ def register_files(
 def put_forward(version: ModelVersion, *, actor: User, reason: str) -> Job | None:
     """Measure a trained version beside the serving one; the job lets it serve if the gate may.
 
-    Without labelled images on both sides there is nothing to measure on: it serves at once, by
+    Without labelled images in both splits there is nothing to measure on: it serves at once, by
     the actor's word, and None is returned. The caller has locked the project.
     """
     if can_be_measured(version.project):

@@ -180,7 +180,7 @@ def curve_of(version: ModelVersion) -> list[dict[str, float]]:
 def record_evaluation(
     version: ModelVersion, *, snapshot: Snapshot, metrics: Mapping[str, Any]
 ) -> Evaluation:
-    """Keep what a version measured on the held-out side of a snapshot (the last measure counts)."""
+    """Keep what a version measured on a snapshot's held-out split (the last measure counts)."""
     evaluation, _ = Evaluation.objects.update_or_create(
         model_version=version, snapshot=snapshot, defaults={"metrics": json_safe(metrics)}
     )

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from engine import storage
 from engine.domain.schedule import data_obstacle
-from engine.domain.states import ModelFamily, Side
+from engine.domain.states import ModelFamily, Split
 from engine.models import Embedding, Image, Mask, Project, Snapshot
 from engine.models.image import WHOLE_PHOTO
 from engine.selectors.masks import confirmed_masks
@@ -22,12 +22,12 @@ def freeze_snapshot(project: Project) -> Snapshot:
     """Write the manifest of every confirmed mask's head revision; the same data is the same row.
 
     It names the stored images and the serving encoder's embeddings by key.
-    InvalidInput says what to label when a side is empty. Reads in one transaction.
+    InvalidInput says what to label when a split is empty. Reads in one transaction.
     """
     with transaction.atomic():
         masks_of = _masks_by_image(project)
         images = list(project.images.filter(pk__in=masks_of).order_by("created_at", "id"))
-        _require_both_sides(images)
+        _require_both_splits(images)
         lines = list(_lines(project, images=images, masks_of=masks_of))
         key = storage.put_bytes("manifests", "".join(lines).encode(), ".jsonl")
         snapshot, _ = Snapshot.objects.get_or_create(
@@ -44,14 +44,14 @@ def freeze_snapshot(project: Project) -> Snapshot:
 
 def _masks_by_image(project: Project) -> dict[UUID, list[Mask]]:
     masks_of: dict[UUID, list[Mask]] = {}
-    chosen = confirmed_masks(project).exclude(image__side=Side.UNDECIDED.value)
+    chosen = confirmed_masks(project).exclude(image__split=Split.UNDECIDED.value)
     for mask in chosen.select_related("head__parent").order_by("order", "id"):
         masks_of.setdefault(mask.image_id, []).append(mask)
     return masks_of
 
 
-def _require_both_sides(images: Iterable[Image]) -> None:
-    missing = data_obstacle(Counter(image.side for image in images))
+def _require_both_splits(images: Iterable[Image]) -> None:
+    missing = data_obstacle(Counter(image.split for image in images))
     if missing is not None:
         raise missing
 
@@ -64,7 +64,7 @@ def _lines(
         record: dict[str, object] = {
             "image": storage.reference(image.storage_key),
             "image_id": str(image.pk),
-            "side": image.side,
+            "split": image.split,
             "source": project.slug,
         }
         if path := features.get(image.pk):
