@@ -92,8 +92,9 @@ wheel: $(STAMPS)/wheel ui ## build dist/segloop-*.whl, with the front end and th
 # --- checking -------------------------------------------------------------------------------
 .PHONY: check format lint types contracts migrations
 check: lint types contracts migrations ## lint, types, import contracts, migrations
-format: setup-dev ## format the code
+format: setup-dev $(UI)/node_modules/.package-lock.json ## format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	@$(NPM) run --silent format
 lint: setup-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup-dev
