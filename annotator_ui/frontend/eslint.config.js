@@ -8,7 +8,11 @@ const inwards = (patterns, message) => ({
 export default tseslint.config(
   { ignores: ["dist", "public", "node_modules"] },
   ...tseslint.configs.strictTypeChecked,
-  { languageOptions: { parserOptions: { project: "./tsconfig.json", tsconfigRootDir: import.meta.dirname } } },
+  {
+    languageOptions: {
+      parserOptions: { project: "./tsconfig.json", tsconfigRootDir: import.meta.dirname },
+    },
+  },
   {
     files: ["**/*.ts", "**/*.tsx"],
     rules: {
@@ -25,7 +29,10 @@ export default tseslint.config(
   },
   {
     files: ["src/core/**/*.ts"],
-    rules: inwards(["react*", "onnx*", "**/view/*", "**/decoder/*", "**/api/*"], "The core imports only itself."),
+    rules: inwards(
+      ["react*", "onnx*", "**/view/*", "**/decoder/*", "**/api/*"],
+      "The core imports only itself.",
+    ),
   },
   {
     files: ["src/decoder/**/*.ts", "src/api/**/*.ts"],

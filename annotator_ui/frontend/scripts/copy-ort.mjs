@@ -12,5 +12,6 @@ const target = join(here, "..", "public", "ort");
 mkdirSync(target, { recursive: true });
 // The second pair drives graphics cards; browsers without one never ask for it.
 for (const build of ["ort-wasm-simd-threaded", "ort-wasm-simd-threaded.asyncify"]) {
-  for (const type of ["mjs", "wasm"]) copyFileSync(join(source, `${build}.${type}`), join(target, `${build}.${type}`));
+  for (const type of ["mjs", "wasm"])
+    copyFileSync(join(source, `${build}.${type}`), join(target, `${build}.${type}`));
 }

@@ -51,7 +51,8 @@ async function openJournal(): Promise<Journal> {
 
 /** One sender for all tabs of this person; needs a journal that they share. */
 function shareTabs(config: PageConfig, journal: Journal): TabLink {
-  if (journal.problem !== undefined || !("locks" in navigator) || !("BroadcastChannel" in window)) return ALONE;
+  if (journal.problem !== undefined || !("locks" in navigator) || !("BroadcastChannel" in window))
+    return ALONE;
   const name = `segloop-sender-${config.user.name}`;
   return linkTabs(navigator.locks, new BroadcastChannel(name), name);
 }
@@ -68,7 +69,10 @@ function openSettings(): Settings {
 }
 
 function newDecoder(): DecoderClient {
-  const worker = new Worker(new URL("./decoder/worker.ts", import.meta.url), { type: "module", name: "decoder" });
+  const worker = new Worker(new URL("./decoder/worker.ts", import.meta.url), {
+    type: "module",
+    name: "decoder",
+  });
   return new DecoderClient(worker);
 }
 
@@ -76,15 +80,45 @@ async function makePage(config: PageConfig): Promise<LabelPage> {
   const nowMs = (): number => Date.now();
   const newId = (): string => uuid7(nowMs(), crypto.getRandomValues(new Uint8Array(10)));
   const nap = (ms: number): Promise<void> => sleep(ms, new AbortController().signal);
-  const api = new ApiClient({ base: config.api_base, csrfToken: () => csrfToken(config), fetch: fetch.bind(window) });
+  const api = new ApiClient({
+    base: config.api_base,
+    csrfToken: () => csrfToken(config),
+    fetch: fetch.bind(window),
+  });
   const journal = await openJournal();
   const link = shareTabs(config, journal);
-  const queue = new SaveQueue({ server: api, journal, link, userName: config.user.name, nowMs, sleep, random: Math.random });
+  const queue = new SaveQueue({
+    server: api,
+    journal,
+    link,
+    userName: config.user.name,
+    nowMs,
+    sleep,
+    random: Math.random,
+  });
   const prefetch = new Prefetch(api);
   const numThreads = threadsFor(crossOriginIsolated, navigator.hardwareConcurrency);
-  const decoding = new Decoding({ api, prefetch, ortUrl: config.static_ort_url, numThreads, newDecoder, sleep: nap });
+  const decoding = new Decoding({
+    api,
+    prefetch,
+    ortUrl: config.static_ort_url,
+    numThreads,
+    newDecoder,
+    sleep: nap,
+  });
   const readImage = (blob: Blob): Promise<ImageBitmap> => createImageBitmap(blob);
-  return new LabelPage({ config, api, queue, decoding, prefetch, settings: openSettings(), newId, nowMs, sleep: nap, readImage });
+  return new LabelPage({
+    config,
+    api,
+    queue,
+    decoding,
+    prefetch,
+    settings: openSettings(),
+    newId,
+    nowMs,
+    sleep: nap,
+    readImage,
+  });
 }
 
 /** What the page does by itself: keep the lease, send what waits, warn before losing unsent work. */

@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 const GOLDEN = new URL("../../../tests/golden/", import.meta.url);
 
 /** The parsed file; each test states the shape it expects of it. */
-export function golden(name: "rle" | "coordinates" | "feeds" | "selection" | "upscale" | "seeds" | "close_ups"): unknown {
+export function golden(
+  name: "rle" | "coordinates" | "feeds" | "selection" | "upscale" | "seeds" | "close_ups",
+): unknown {
   return JSON.parse(readFileSync(new URL(`${name}.json`, GOLDEN), "utf8"));
 }

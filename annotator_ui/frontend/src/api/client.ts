@@ -1,7 +1,15 @@
 /** Typed calls to the server; every failure is an ApiError whose kind names what can be done about it. */
 
 import type { PromptRecord } from "../core/document";
-import type { DecodeOut, MaskIn, MaskOut, RleJson, SavedMaskOut, SessionOut, SuggestionsOut } from "./types";
+import type {
+  DecodeOut,
+  MaskIn,
+  MaskOut,
+  RleJson,
+  SavedMaskOut,
+  SessionOut,
+  SuggestionsOut,
+} from "./types";
 
 /** `network`, `server`: try again. `signed_out`: sign in, then try again. `not_ready`: wait.
  * `refused`: the request itself is wrong, repeating it changes nothing. */
@@ -13,7 +21,11 @@ export class ApiError extends Error {
   constructor(
     readonly kind: ApiErrorKind,
     message: string,
-    readonly details: { readonly status: number; readonly code: string; readonly retryAfterS: number | null },
+    readonly details: {
+      readonly status: number;
+      readonly code: string;
+      readonly retryAfterS: number | null;
+    },
   ) {
     super(message);
   }
@@ -39,7 +51,11 @@ export class ApiClient {
   /** Lease the next image, or the given one; null when nothing is left to label. */
   async takeNext(projectSlug: string, imageId: string | null): Promise<SessionOut | null> {
     const body = imageId === null ? {} : { image_id: imageId };
-    return this.#json<SessionOut | null>("POST", `/projects/${encodeURIComponent(projectSlug)}/assignments/next`, body);
+    return this.#json<SessionOut | null>(
+      "POST",
+      `/projects/${encodeURIComponent(projectSlug)}/assignments/next`,
+      body,
+    );
   }
 
   async extendLease(assignmentId: string): Promise<void> {
@@ -51,7 +67,10 @@ export class ApiClient {
   }
 
   async skip(assignmentId: string, reason: string, numLeftOut: number): Promise<void> {
-    await this.#json("POST", `/assignments/${assignmentId}/skip`, { reason, num_left_out: numLeftOut });
+    await this.#json("POST", `/assignments/${assignmentId}/skip`, {
+      reason,
+      num_left_out: numLeftOut,
+    });
   }
 
   saveMask(assignmentId: string, mask: MaskIn): Promise<SavedMaskOut> {
@@ -64,7 +83,12 @@ export class ApiClient {
 
   decode(
     imageId: string,
-    question: { model_version_id: string; encoder_sha256: string; prompts: readonly PromptRecord[]; under?: RleJson },
+    question: {
+      model_version_id: string;
+      encoder_sha256: string;
+      prompts: readonly PromptRecord[];
+      under?: RleJson;
+    },
   ): Promise<DecodeOut> {
     return this.#json("POST", `/images/${imageId}/decode`, question);
   }
@@ -87,12 +111,24 @@ export class ApiClient {
     const body = new URLSearchParams({ username: userName, password });
     const headers = { "X-CSRFToken": csrfToken() };
     const response = await this.#read(() =>
-      send(url, { method: "POST", headers, body, credentials: "same-origin", signal: AbortSignal.timeout(TIME_LIMITS.jsonMs) }),
+      send(url, {
+        method: "POST",
+        headers,
+        body,
+        credentials: "same-origin",
+        signal: AbortSignal.timeout(TIME_LIMITS.jsonMs),
+      }),
     );
     // The form answers 200 with itself when it refuses, and redirects when it lets in.
     if (response.redirected) return;
-    const message = response.ok ? "The password is not right." : `The server answered ${response.status}.`;
-    throw new ApiError("signed_out", message, { status: response.status, code: "sign_in", retryAfterS: null });
+    const message = response.ok
+      ? "The password is not right."
+      : `The server answered ${response.status}.`;
+    throw new ApiError("signed_out", message, {
+      status: response.status,
+      code: "sign_in",
+      retryAfterS: null,
+    });
   }
 
   /** Image, embedding or decoder bytes from an address the server gave. */
@@ -114,7 +150,12 @@ export class ApiClient {
     return this.#read(async () => (await response.json()) as Answer);
   }
 
-  async #send(method: string, url: string, body: string | null, limitMs: number): Promise<Response> {
+  async #send(
+    method: string,
+    url: string,
+    body: string | null,
+    limitMs: number,
+  ): Promise<Response> {
     const { fetch: send, csrfToken } = this.#options;
     const headers: Record<string, string> = { Accept: "application/json" };
     if (method !== "GET") {
@@ -122,7 +163,13 @@ export class ApiClient {
       headers["X-CSRFToken"] = csrfToken();
     }
     const response = await this.#read(() =>
-      send(url, { method, headers, body, credentials: "same-origin", signal: AbortSignal.timeout(limitMs) }),
+      send(url, {
+        method,
+        headers,
+        body,
+        credentials: "same-origin",
+        signal: AbortSignal.timeout(limitMs),
+      }),
     );
     if (!response.ok) throw await failureOf(response);
     return response;
@@ -133,8 +180,15 @@ export class ApiClient {
     try {
       return await receive();
     } catch (error) {
-      const reason = error instanceof DOMException && error.name === "TimeoutError" ? "did not answer in time" : "cannot be reached";
-      throw new ApiError("network", `The server ${reason}.`, { status: 0, code: "network", retryAfterS: null });
+      const reason =
+        error instanceof DOMException && error.name === "TimeoutError"
+          ? "did not answer in time"
+          : "cannot be reached";
+      throw new ApiError("network", `The server ${reason}.`, {
+        status: 0,
+        code: "network",
+        retryAfterS: null,
+      });
     }
   }
 }
@@ -142,7 +196,8 @@ export class ApiClient {
 async function failureOf(response: Response): Promise<ApiError> {
   const body = (await response.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
   const code = typeof body.code === "string" ? body.code : `http_${response.status}`;
-  const message = typeof body.message === "string" ? body.message : `The server answered ${response.status}.`;
+  const message =
+    typeof body.message === "string" ? body.message : `The server answered ${response.status}.`;
   const retryAfter = Number(response.headers.get("Retry-After") ?? NaN);
   return new ApiError(kindOf(response.status, code), message, {
     status: response.status,

@@ -46,7 +46,8 @@ export class IndexedDbJournal implements Journal {
       // Strict: the default lets a power cut lose what was reported as kept.
       const transaction = this.#database.transaction(STORE, "readwrite", { durability: "strict" });
       transaction.oncomplete = () => resolve();
-      transaction.onerror = transaction.onabort = () => reject(transaction.error ?? new Error("The write was aborted."));
+      transaction.onerror = transaction.onabort = () =>
+        reject(transaction.error ?? new Error("The write was aborted."));
       change(transaction.objectStore(STORE));
     });
   }

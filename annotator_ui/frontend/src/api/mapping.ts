@@ -34,13 +34,21 @@ export function maskFromApi(mask: MaskOut): MaskItem {
 }
 
 export function syncedFromApi(mask: MaskOut, item: MaskItem): readonly [string, SyncedMask] {
-  return [mask.id, { status: mask.status, revisionId: mask.revision_id, rle: item.rle, label: item.label }];
+  return [
+    mask.id,
+    { status: mask.status, revisionId: mask.revision_id, rle: item.rle, label: item.label },
+  ];
 }
 
-export function maskInFrom(message: Extract<Message, { type: "save_mask" }>, modelVersionId: string): MaskIn {
+export function maskInFrom(
+  message: Extract<Message, { type: "save_mask" }>,
+  modelVersionId: string,
+): MaskIn {
   const { mask, revisionId, baseRevisionId } = message;
   // Only masks that came from the model's prompts carry its version; a painted one has none.
-  const isFromModel = mask.prompts.some((prompt) => prompt.type === "point" || prompt.type === "box");
+  const isFromModel = mask.prompts.some(
+    (prompt) => prompt.type === "point" || prompt.type === "box",
+  );
   return {
     mask_id: mask.id,
     revision_id: revisionId,

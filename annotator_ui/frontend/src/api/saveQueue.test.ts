@@ -80,19 +80,41 @@ async function start(server: FakeServer, options: Options = {}) {
 }
 
 function save(id: string, maskId = `mask-${id}`): NewOp {
-  const body = { mask_id: maskId, revision_id: id, rle: { size: [1, 1] as const, counts: "01" }, prompts: [] };
-  return { kind: "save", id, imageId: "image", imageName: "cat.jpg", maskId, assignmentId: "assignment", body };
+  const body = {
+    mask_id: maskId,
+    revision_id: id,
+    rle: { size: [1, 1] as const, counts: "01" },
+    prompts: [],
+  };
+  return {
+    kind: "save",
+    id,
+    imageId: "image",
+    imageName: "cat.jpg",
+    maskId,
+    assignmentId: "assignment",
+    body,
+  };
 }
 
 const status = (maskId: string, to: "accepted" | "rejected"): NewOp => ({
-  kind: "status", id: `status-${maskId}-${to}`, imageId: "image", imageName: "cat.jpg", maskId, to,
+  kind: "status",
+  id: `status-${maskId}-${to}`,
+  imageId: "image",
+  imageName: "cat.jpg",
+  maskId,
+  to,
 });
 
 it("sends in order and empties the journal", async () => {
   const server = new FakeServer();
   const { queue, journal } = await start(server);
 
-  await Promise.all([queue.enqueue(save("r1")), queue.enqueue(save("r2")), queue.enqueue(status("mask-r1", "rejected"))]);
+  await Promise.all([
+    queue.enqueue(save("r1")),
+    queue.enqueue(save("r2")),
+    queue.enqueue(status("mask-r1", "rejected")),
+  ]);
   await queue.drained();
 
   expect([...server.revisions.keys()]).toEqual(["r1", "r2"]);
@@ -132,7 +154,8 @@ it("makes one mask of a save whose answer was lost", async () => {
 
 it("waits longer after each failure and says that it is offline", async () => {
   const server = new FakeServer();
-  for (let i = 0; i < 7; i += 1) server.troubles.push({ error: trouble(i % 2 ? "server" : "network"), isStored: false });
+  for (let i = 0; i < 7; i += 1)
+    server.troubles.push({ error: trouble(i % 2 ? "server" : "network"), isStored: false });
   const { queue, naps } = await start(server);
   const troubles = new Set<string>();
   queue.subscribe(() => troubles.add(queue.state().trouble?.kind ?? "none"));
@@ -185,7 +208,10 @@ it("does not call a mask saved when the server's fingerprint differs", async () 
   await queue.enqueue(save("r1"));
   await queue.drained();
 
-  expect(queue.state()).toMatchObject({ savedCount: 0, refused: [{ id: "r1", refusal: /other pixels/ }].map(() => ({ id: "r1" })) });
+  expect(queue.state()).toMatchObject({
+    savedCount: 0,
+    refused: [{ id: "r1", refusal: /other pixels/ }].map(() => ({ id: "r1" })),
+  });
 });
 
 it("replays after a reload what was not acknowledged, once, and only for the same person", async () => {
@@ -266,7 +292,8 @@ class Browser {
           this.#next();
         }),
       post: (message) => {
-        for (const [other, receive] of this.#listeners) if (other !== tab) queueMicrotask(() => receive(structuredClone(message)));
+        for (const [other, receive] of this.#listeners)
+          if (other !== tab) queueMicrotask(() => receive(structuredClone(message)));
       },
       listen: (receive) => void this.#listeners.set(tab, receive),
     };
@@ -290,7 +317,8 @@ it("lets one of two tabs send everything, each thing once, and both know", async
   const first = await start(server, { journal, link: browser.open().link });
   const second = await start(server, { journal, link: browser.open().link });
 
-  for (let i = 0; i < 5; i += 1) await Promise.all([first.queue.enqueue(save(`a${i}`)), second.queue.enqueue(save(`b${i}`))]);
+  for (let i = 0; i < 5; i += 1)
+    await Promise.all([first.queue.enqueue(save(`a${i}`)), second.queue.enqueue(save(`b${i}`))]);
   await Promise.all([first.queue.drained(), second.queue.drained()]);
 
   expect(server.revisions.size).toBe(10);
@@ -346,7 +374,10 @@ it("shows a mask that was kept beside somebody else's newer version", async () =
   await queue.enqueue(save("r1"));
   await queue.drained();
 
-  expect(queue.state()).toMatchObject({ savedCount: 1, conflicts: [{ id: "r1", imageName: "cat.jpg" }] });
+  expect(queue.state()).toMatchObject({
+    savedCount: 1,
+    conflicts: [{ id: "r1", imageName: "cat.jpg" }],
+  });
   queue.dismissConflict("r1");
   expect(queue.state().conflicts).toEqual([]);
 });

@@ -98,7 +98,13 @@ export class SaveQueue {
     this.#ports = ports;
     this.#link = ports.link ?? ALONE;
     this.#state = {
-      pending: [], numKeeping: 0, refused: [], conflicts: [], savedCount: 0, keepProblem: ports.journal.problem ?? null, trouble: null,
+      pending: [],
+      numKeeping: 0,
+      refused: [],
+      conflicts: [],
+      savedCount: 0,
+      keepProblem: ports.journal.problem ?? null,
+      trouble: null,
     };
     this.#link.listen((message) => this.#receive(message));
     void this.#link.becomeSender().then(() => this.#lead());
@@ -123,7 +129,12 @@ export class SaveQueue {
   async enqueue(op: NewOp): Promise<void> {
     if (op.kind === "status" && this.#isSettledLocally(op.maskId, op.to)) return;
     this.#ordinal += 1;
-    const added = { ...op, userName: this.#ports.userName, queuedAtMs: this.#ports.nowMs(), ordinal: this.#ordinal };
+    const added = {
+      ...op,
+      userName: this.#ports.userName,
+      queuedAtMs: this.#ports.nowMs(),
+      ordinal: this.#ordinal,
+    };
     const kept = this.#keep(added);
     this.#keeping.set(added.id, kept);
     this.#set({ pending: [...this.#state.pending, added], numKeeping: this.#keeping.size });
@@ -190,21 +201,31 @@ export class SaveQueue {
 
   async #takeUp(choose: (left: readonly QueuedOp[]) => readonly QueuedOp[]): Promise<void> {
     const left = await this.#ports.journal.all().catch(() => []);
-    const ours = choose(left.filter((op) => op.userName === this.#ports.userName && !this.#settledIds.has(op.id)));
+    const ours = choose(
+      left.filter((op) => op.userName === this.#ports.userName && !this.#settledIds.has(op.id)),
+    );
     const inJournal = new Set(left.map((op) => op.id));
-    const known = this.#state.pending.filter((op) => inJournal.has(op.id) || !this.#journalled.has(op.id));
+    const known = this.#state.pending.filter(
+      (op) => inJournal.has(op.id) || !this.#journalled.has(op.id),
+    );
     const knownIds = new Set(known.map((op) => op.id));
     const taken = ours.filter((op) => !knownIds.has(op.id));
     for (const op of taken) this.#journalled.add(op.id);
-    this.#set({ pending: [...taken, ...known], refused: this.#state.refused.filter((op) => !taken.some((one) => one.id === op.id)) });
+    this.#set({
+      pending: [...taken, ...known],
+      refused: this.#state.refused.filter((op) => !taken.some((one) => one.id === op.id)),
+    });
   }
 
   #receive(message: TabMessage): void {
     if (message.type === "kick") this.#nap.abort();
     if (message.type === "trouble" && !this.#isSender) this.#set({ trouble: message.trouble });
-    if (message.type === "discarded") this.#set({ refused: this.#state.refused.filter((op) => op.id !== message.id) });
-    if (message.type === "added" && message.op.userName === this.#ports.userName) this.#learn(message.op);
-    if (message.type === "settled" && message.op.userName === this.#ports.userName) this.#note(message);
+    if (message.type === "discarded")
+      this.#set({ refused: this.#state.refused.filter((op) => op.id !== message.id) });
+    if (message.type === "added" && message.op.userName === this.#ports.userName)
+      this.#learn(message.op);
+    if (message.type === "settled" && message.op.userName === this.#ports.userName)
+      this.#note(message);
   }
 
   /** Another tab kept an op: it is in the journal, so whoever sends will find it there too. */
@@ -219,14 +240,17 @@ export class SaveQueue {
 
   #queueAgain(op: QueuedOp): void {
     this.#settledIds.delete(op.id);
-    this.#set({ refused: this.#state.refused.filter((one) => one.id !== op.id), pending: [...this.#state.pending, op] });
+    this.#set({
+      refused: this.#state.refused.filter((one) => one.id !== op.id),
+      pending: [...this.#state.pending, op],
+    });
     this.#link.post({ type: "added", op });
   }
 
   async #flush(): Promise<void> {
     if (this.#isFlushing || !this.#isSender) return;
     this.#isFlushing = true;
-    for (let attempt = 0; ; ) {
+    for (let attempt = 0; ;) {
       const op = this.#state.pending[0];
       if (op === undefined) break;
       await this.#keeping.get(op.id);
@@ -266,7 +290,12 @@ export class SaveQueue {
     if (refusal === null) await this.#ports.journal.remove(op.id).catch(() => undefined);
     else await this.#keep(settled);
     const isSaved = refusal === null && op.kind === "save";
-    const message = { type: "settled", op: settled, isSaved, conflict: isSaved && isBeside ? op : null } as const;
+    const message = {
+      type: "settled",
+      op: settled,
+      isSaved,
+      conflict: isSaved && isBeside ? op : null,
+    } as const;
     this.#note(message);
     this.#link.post(message);
   }
@@ -296,13 +325,18 @@ export class SaveQueue {
     const asked = (trouble.details.retryAfterS ?? 0) * 1000;
     const base = kind === "signed_out" ? BACKOFF.signedOutMs : grown;
     this.#nap = new AbortController();
-    await this.#ports.sleep(Math.max(asked, base * (0.5 + this.#ports.random() / 2)), this.#nap.signal);
+    await this.#ports.sleep(
+      Math.max(asked, base * (0.5 + this.#ports.random() / 2)),
+      this.#nap.signal,
+    );
   }
 
   /** A mask the server never took needs no message when it is taken back or brought back. */
   #isSettledLocally(maskId: string, to: "accepted" | "rejected"): boolean {
     const ofMask = this.#state.refused.filter((op) => op.maskId === maskId && op.kind === "save");
-    const isUnknown = ofMask.some((op) => op.kind === "save" && op.body.base_revision_id === undefined);
+    const isUnknown = ofMask.some(
+      (op) => op.kind === "save" && op.body.base_revision_id === undefined,
+    );
     if (to === "rejected" && isUnknown) {
       this.#withdrawn.set(maskId, ofMask);
       for (const op of ofMask) void this.discardRefused(op.id);

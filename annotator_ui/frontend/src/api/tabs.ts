@@ -4,7 +4,12 @@ import type { QueuedOp, SaveOp, Trouble } from "./saveQueue";
 
 export type TabMessage =
   | { readonly type: "added"; readonly op: QueuedOp }
-  | { readonly type: "settled"; readonly op: QueuedOp; readonly isSaved: boolean; readonly conflict: SaveOp | null }
+  | {
+      readonly type: "settled";
+      readonly op: QueuedOp;
+      readonly isSaved: boolean;
+      readonly conflict: SaveOp | null;
+    }
   | { readonly type: "discarded"; readonly id: string }
   | { readonly type: "trouble"; readonly trouble: Trouble | null }
   | { readonly type: "kick" };

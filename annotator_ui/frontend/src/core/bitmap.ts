@@ -8,5 +8,9 @@ export interface Bitmap extends Size {
 }
 
 export function bitmap(size: Size): Bitmap {
-  return { widthPx: size.widthPx, heightPx: size.heightPx, data: new Uint8Array(size.widthPx * size.heightPx) };
+  return {
+    widthPx: size.widthPx,
+    heightPx: size.heightPx,
+    data: new Uint8Array(size.widthPx * size.heightPx),
+  };
 }

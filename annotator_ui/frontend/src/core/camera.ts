@@ -11,11 +11,17 @@ export interface Camera {
 }
 
 export function imageToScreen(camera: Camera, point: ImagePoint): ScreenPoint {
-  return screenPoint(point.x * camera.scale + camera.offsetX, point.y * camera.scale + camera.offsetY);
+  return screenPoint(
+    point.x * camera.scale + camera.offsetX,
+    point.y * camera.scale + camera.offsetY,
+  );
 }
 
 export function screenToImage(camera: Camera, point: ScreenPoint): ImagePoint {
-  return imagePoint((point.x - camera.offsetX) / camera.scale, (point.y - camera.offsetY) / camera.scale);
+  return imagePoint(
+    (point.x - camera.offsetX) / camera.scale,
+    (point.y - camera.offsetY) / camera.scale,
+  );
 }
 
 /** Zoom by a factor; the image point under `at` stays under it. */
@@ -37,7 +43,10 @@ export function zoomStep(camera: Camera, viewport: Size, factor: number): Camera
 /** The whole image, centred, with a margin. */
 export function fit(image: Size, viewport: Size): Camera {
   const free = (side: number): number => Math.max(1, side - 2 * OPTIONS.fitMarginPx);
-  const scale = Math.min(free(viewport.widthPx) / image.widthPx, free(viewport.heightPx) / image.heightPx);
+  const scale = Math.min(
+    free(viewport.widthPx) / image.widthPx,
+    free(viewport.heightPx) / image.heightPx,
+  );
   return centred(image, viewport, Math.min(OPTIONS.maxScale, Math.max(OPTIONS.minScale, scale)));
 }
 

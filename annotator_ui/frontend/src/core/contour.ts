@@ -95,11 +95,15 @@ class Grid {
     this.#cells = new Uint8Array(this.width * this.height);
     const middle = Math.floor(stride / 2);
     forEachRun(rle, (start, length) => {
-      for (let at = start; at < start + length; ) {
+      for (let at = start; at < start + length;) {
         const x = Math.floor(at / rle.heightPx);
         const end = Math.min(start + length, (x + 1) * rle.heightPx);
         if ((x - bounds.x0) % stride === middle) {
-          this.#fillColumn((x - bounds.x0) / stride, at - x * rle.heightPx - middle, end - x * rle.heightPx - middle);
+          this.#fillColumn(
+            (x - bounds.x0) / stride,
+            at - x * rle.heightPx - middle,
+            end - x * rle.heightPx - middle,
+          );
         }
         at = end;
       }
@@ -110,7 +114,8 @@ class Grid {
   #fillColumn(column: number, from: number, to: number): void {
     const first = Math.max(0, Math.ceil((from - this.top) / this.stride));
     const end = Math.min(this.height, Math.ceil((to - this.top) / this.stride));
-    for (let row = first; row < end; row += 1) this.#cells[row * this.width + Math.floor(column)] = 1;
+    for (let row = first; row < end; row += 1)
+      this.#cells[row * this.width + Math.floor(column)] = 1;
   }
 
   isSet(x: number, y: number): boolean {

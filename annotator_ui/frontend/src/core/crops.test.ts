@@ -6,23 +6,36 @@ import { imagePoint } from "./geometry";
 interface CropCase {
   image_hw: [number, number];
   max_level: number;
-  looks: { x_px: number; y_px: number; seen_px: number; close_up: string | null; xywh_px: number[] | null }[];
+  looks: {
+    x_px: number;
+    y_px: number;
+    seen_px: number;
+    close_up: string | null;
+    xywh_px: number[] | null;
+  }[];
 }
 
-it.each(golden("close_ups") as CropCase[])("cuts a $image_hw image as Python does", ({ image_hw, max_level, looks }) => {
-  const [heightPx, widthPx] = image_hw;
-  const image = { widthPx, heightPx };
+it.each(golden("close_ups") as CropCase[])(
+  "cuts a $image_hw image as Python does",
+  ({ image_hw, max_level, looks }) => {
+    const [heightPx, widthPx] = image_hw;
+    const image = { widthPx, heightPx };
 
-  expect(maxLevel(image)).toBe(max_level);
-  for (const look of looks) {
-    const level = levelForView(image, look.seen_px);
-    const crop = level === 0 ? null : cropAt(image, level, imagePoint(look.x_px, look.y_px));
-    const square = crop === null ? null : boxOfCrop(crop, image);
+    expect(maxLevel(image)).toBe(max_level);
+    for (const look of looks) {
+      const level = levelForView(image, look.seen_px);
+      const crop = level === 0 ? null : cropAt(image, level, imagePoint(look.x_px, look.y_px));
+      const square = crop === null ? null : boxOfCrop(crop, image);
 
-    expect(crop === null ? null : cropKey(crop)).toBe(look.close_up);
-    expect(square === null ? null : [square.x0, square.y0, square.x1 - square.x0, square.y1 - square.y0]).toEqual(look.xywh_px);
-  }
-});
+      expect(crop === null ? null : cropKey(crop)).toBe(look.close_up);
+      expect(
+        square === null
+          ? null
+          : [square.x0, square.y0, square.x1 - square.x0, square.y1 - square.y0],
+      ).toEqual(look.xywh_px);
+    }
+  },
+);
 
 it("keeps a margin at borders that cut the image, not at the image's own", () => {
   const image = { widthPx: 400, heightPx: 300 };
@@ -31,5 +44,10 @@ it("keeps a margin at borders that cut the image, not at the image's own", () =>
 
   expect(square).toEqual({ x0: 100, y0: 0, x1: 300, y1: 200 });
   expect([hasMargin(200, 100), hasMargin(125, 0), hasMargin(274, 174)]).toEqual([true, true, true]);
-  expect([hasMargin(124, 100), hasMargin(275, 100), hasMargin(200, 175), hasMargin(200, -1)]).toEqual([false, false, false, false]);
+  expect([
+    hasMargin(124, 100),
+    hasMargin(275, 100),
+    hasMargin(200, 175),
+    hasMargin(200, -1),
+  ]).toEqual([false, false, false, false]);
 });

@@ -38,7 +38,11 @@ export function sidePx(image: Size, level: number): number {
 /** The crop of a level whose centre is nearest to a point of the image. */
 export function cropAt(image: Size, level: number, at: ImagePoint): Crop {
   const side = sidePx(image, level);
-  return { level, row: nearest(at.y, image.heightPx, side), column: nearest(at.x, image.widthPx, side) };
+  return {
+    level,
+    row: nearest(at.y, image.heightPx, side),
+    column: nearest(at.x, image.widthPx, side),
+  };
 }
 
 /** The level for a view that shows so many pixels of the image's long side: its crops are the
@@ -52,15 +56,22 @@ export function levelForView(image: Size, visiblePx: number): number {
 /** The crop's box in image pixels; narrow images have narrow crops. */
 export function boxOfCrop({ level, row, column }: Crop, image: Size): ImageBox {
   const side = sidePx(image, level);
-  const start = (number: number, lengthPx: number): number => Math.min(number * step(side), Math.max(0, lengthPx - side));
+  const start = (number: number, lengthPx: number): number =>
+    Math.min(number * step(side), Math.max(0, lengthPx - side));
   const [x0, y0] = [start(column, image.widthPx), start(row, image.heightPx)];
-  return { x0, y0, x1: Math.min(image.widthPx, x0 + side), y1: Math.min(image.heightPx, y0 + side) };
+  return {
+    x0,
+    y0,
+    x1: Math.min(image.widthPx, x0 + side),
+    y1: Math.min(image.heightPx, y0 + side),
+  };
 }
 
 /** Whether the point lies in the crop, with a margin to every border that cuts the image. */
 export function hasMarginAt(box: ImageBox, image: Size, { x, y }: ImagePoint): boolean {
   return (
-    isWithinMargin(x, box.x0, box.x1, image.widthPx) && isWithinMargin(y, box.y0, box.y1, image.heightPx)
+    isWithinMargin(x, box.x0, box.x1, image.widthPx) &&
+    isWithinMargin(y, box.y0, box.y1, image.heightPx)
   );
 }
 

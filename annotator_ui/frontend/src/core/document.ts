@@ -22,7 +22,13 @@ export type EditTool =
 /** How a mask came about, in the words of the API (`Prompt` in docs/architecture.md). */
 export type PromptRecord =
   | { readonly type: "point"; readonly x_px: number; readonly y_px: number; readonly label: 0 | 1 }
-  | { readonly type: "box"; readonly x0_px: number; readonly y0_px: number; readonly x1_px: number; readonly y1_px: number }
+  | {
+      readonly type: "box";
+      readonly x0_px: number;
+      readonly y0_px: number;
+      readonly x1_px: number;
+      readonly y1_px: number;
+    }
   | { readonly type: "mask" }
   | { readonly type: StrokeKind; readonly size_px: number; readonly strokes: number }
   | { readonly type: "edit"; readonly tool: EditTool; readonly times: number };
@@ -40,8 +46,7 @@ export interface MaskItem {
 }
 
 export type Edit =
-  | { readonly kind: StrokeKind; readonly diameterPx: number }
-  | { readonly kind: EditTool };
+  { readonly kind: StrokeKind; readonly diameterPx: number } | { readonly kind: EditTool };
 
 /** An unfinished mask: the model's answer to `steps` with hand edits, or an existing mask with changes. */
 export interface Draft {
@@ -96,7 +101,8 @@ export function withPixels(draft: Draft, edit: Edit, shown: Rle, wanted: Rle): D
 /** The draft's pixels: the chosen candidate or the changed mask, with the edits; null if none. */
 export function draftRle(draft: Draft, candidates: readonly Candidate[], image: Size): Rle | null {
   const baseMask = candidates[draft.candidateIndex]?.rle ?? candidates[0]?.rle ?? baseOf(draft);
-  if (draft.added === null && draft.erased === null) return baseMask !== null && !isEmptyRle(baseMask) ? baseMask : null;
+  if (draft.added === null && draft.erased === null)
+    return baseMask !== null && !isEmptyRle(baseMask) ? baseMask : null;
   const known = editedCache.get(draft);
   if (known?.baseMask === baseMask) return known.rle;
   const bottom = baseMask ?? emptyRle(image);
@@ -139,13 +145,15 @@ function editRecords(edits: readonly Edit[]): readonly PromptRecord[] {
     const key = record.type === "edit" ? record.tool : `${record.type} ${record.size_px}`;
     const known = records.get(key);
     if (known?.type === "edit") records.set(key, { ...known, times: known.times + 1 });
-    else if (known?.type === "brush" || known?.type === "eraser") records.set(key, { ...known, strokes: known.strokes + 1 });
+    else if (known?.type === "brush" || known?.type === "eraser")
+      records.set(key, { ...known, strokes: known.strokes + 1 });
     else records.set(key, record);
   }
   return [...records.values()];
 }
 
 function recordOf(edit: Edit): Extract<PromptRecord, { type: StrokeKind | "edit" }> {
-  if ("diameterPx" in edit) return { type: edit.kind, size_px: Math.max(1, Math.round(edit.diameterPx)), strokes: 1 };
+  if ("diameterPx" in edit)
+    return { type: edit.kind, size_px: Math.max(1, Math.round(edit.diameterPx)), strokes: 1 };
   return { type: "edit", tool: edit.kind, times: 1 };
 }

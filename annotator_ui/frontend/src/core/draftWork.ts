@@ -28,7 +28,9 @@ export class DraftWork {
       return;
     }
     // A click made before the answer to the previous one refines the mask before that.
-    const shown = this.#context.state.isDecoding ? null : this.#context.state.candidates[draft.candidateIndex]?.lowResLogits;
+    const shown = this.#context.state.isDecoding
+      ? null
+      : this.#context.state.candidates[draft.candidateIndex]?.lowResLogits;
     const feedback = shown ?? draft.steps.at(-1)?.feedback ?? null;
     const steps = withPrompt(draft.steps, prompt, { feedback, baseMask: null });
     this.#context.set({ selectedMaskId: null, markedMaskIds: [] });
@@ -42,7 +44,9 @@ export class DraftWork {
     const feedback = this.#ownLogits.get(rle) ?? null;
     const baseMask = { rle, added: draft.added, erased: draft.erased };
     const steps = withPrompt(draft.steps, prompt, { feedback, baseMask });
-    this.#context.record(prompt.kind, { draft: { ...draft, steps, candidateIndex: 0, added: null, erased: null } });
+    this.#context.record(prompt.kind, {
+      draft: { ...draft, steps, candidateIndex: 0, added: null, erased: null },
+    });
   }
 
   removeLastPrompt(): void {
@@ -53,8 +57,11 @@ export class DraftWork {
       open.removeLast(this.#context.toolContext);
     } else if (last !== undefined) {
       const steps = draft.steps.slice(0, -1);
-      const edits = last.baseMask === null ? {} : { added: last.baseMask.added, erased: last.baseMask.erased };
-      this.#context.record("remove prompt", { draft: { ...draft, ...edits, steps, candidateIndex: 0 } });
+      const edits =
+        last.baseMask === null ? {} : { added: last.baseMask.added, erased: last.baseMask.erased };
+      this.#context.record("remove prompt", {
+        draft: { ...draft, ...edits, steps, candidateIndex: 0 },
+      });
     }
   }
 
@@ -86,7 +93,9 @@ export class DraftWork {
 
   /** Begin to change an existing mask by clicks. */
   refine(maskId: string): void {
-    const base = this.#context.document.masks.find((mask) => mask.id === maskId && mask.status !== "rejected");
+    const base = this.#context.document.masks.find(
+      (mask) => mask.id === maskId && mask.status !== "rejected",
+    );
     if (base === undefined) return;
     this.#context.startClock();
     this.#context.select(maskId);
@@ -114,15 +123,23 @@ export class DraftWork {
       rle,
       label: draft.base?.label ?? "",
       author: this.#context.author,
-      predictedIou: draft.steps.length > 0 ? (this.#context.state.candidates[draft.candidateIndex]?.predictedIou ?? null) : null,
+      predictedIou:
+        draft.steps.length > 0
+          ? (this.#context.state.candidates[draft.candidateIndex]?.predictedIou ?? null)
+          : null,
       prompts: promptRecords(draft),
       annotateMs: this.#context.activeMs(),
     };
-    const logits = draft.added === null && draft.erased === null ? this.#context.state.candidates[draft.candidateIndex]?.lowResLogits : null;
+    const logits =
+      draft.added === null && draft.erased === null
+        ? this.#context.state.candidates[draft.candidateIndex]?.lowResLogits
+        : null;
     if (logits != null) this.#ownLogits.set(rle, logits);
     const others = placed(masks, mask, this.#context.state.overlap);
     if (others === null) {
-      this.#context.notify("Other masks cover all of this one, and overlaps are cut from new masks: nothing would be left.");
+      this.#context.notify(
+        "Other masks cover all of this one, and overlaps are cut from new masks: nothing would be left.",
+      );
       return;
     }
     this.#context.record("accept", { draft: EMPTY_DRAFT, masks: others });
@@ -132,7 +149,10 @@ export class DraftWork {
 
   /** The object is too hard: drop what there is of it and go on (the paper's 30 s rule). */
   leaveOut(): void {
-    this.#context.record("leave out", { draft: EMPTY_DRAFT, numLeftOut: this.#context.document.numLeftOut + 1 });
+    this.#context.record("leave out", {
+      draft: EMPTY_DRAFT,
+      numLeftOut: this.#context.document.numLeftOut + 1,
+    });
     this.#context.restartClock();
     this.#context.select(null);
     this.#context.notify("Left out. Go on with the next object.");

@@ -17,14 +17,19 @@ describe("prompts", () => {
     expect(test.effects).toMatchObject([{ type: "decode" }]);
   });
 
-  it.each([{ button: "right" } as const, { shift: true }])("takes %o as a negative point", (how) => {
-    const test = new TestEditor().click(30, 40, how);
+  it.each([{ button: "right" } as const, { shift: true }])(
+    "takes %o as a negative point",
+    (how) => {
+      const test = new TestEditor().click(30, 40, how);
 
-    expect(test.document.draft.steps[0]?.prompt).toMatchObject({ kind: "point", label: 0 });
-  });
+      expect(test.document.draft.steps[0]?.prompt).toMatchObject({ kind: "point", label: 0 });
+    },
+  );
 
   it("makes a box of a drag longer than five pixels, and a click of a shorter one", () => {
-    expect(new TestEditor().down(10, 10).up(15, 10).document.draft.steps[0]?.prompt.kind).toBe("point");
+    expect(new TestEditor().down(10, 10).up(15, 10).document.draft.steps[0]?.prompt.kind).toBe(
+      "point",
+    );
     expect(new TestEditor().drag(60, 50, 20, 10).document.draft.steps[0]?.prompt).toEqual({
       kind: "box",
       box: { x0: 20, y0: 10, x1: 60, y1: 50 },
@@ -124,7 +129,11 @@ describe("every tool", () => {
 
       expect(test.state.preview).toBeNull();
       expect(test.editor.path()).toMatch(/\.idle$/);
-      expect(test.document).toEqual({ masks: [], numLeftOut: 0, draft: expect.objectContaining({ steps: [], edits: [] }) as unknown });
+      expect(test.document).toEqual({
+        masks: [],
+        numLeftOut: 0,
+        draft: expect.objectContaining({ steps: [], edits: [] }) as unknown,
+      });
     },
   );
 
@@ -159,21 +168,33 @@ describe("brush and eraser", () => {
   });
 
   it("keeps strokes when a later click changes the model's mask", () => {
-    const test = new TestEditor().click(15, 15).answer(whole).send({ type: "tool", id: "brush" }).click(90, 70);
+    const test = new TestEditor()
+      .click(15, 15)
+      .answer(whole)
+      .send({ type: "tool", id: "brush" })
+      .click(90, 70);
     test.send({ type: "tool", id: "point" }).click(20, 20).answer(part);
 
     const mask = decodeRle(test.editor.draftRle()!);
-    expect([mask.data[70 * 100 + 90], mask.data[20 * 100 + 20], mask.data[50 * 100 + 50]]).toEqual([1, 1, 0]);
+    expect([mask.data[70 * 100 + 90], mask.data[20 * 100 + 20], mask.data[50 * 100 + 50]]).toEqual([
+      1, 1, 0,
+    ]);
   });
 
   it("repaints the selected mask as a new revision of it", () => {
-    const test = new TestEditor([maskItem("m1", "accepted", "human")]).send({ type: "select", maskId: "m1" });
+    const test = new TestEditor([maskItem("m1", "accepted", "human")]).send({
+      type: "select",
+      maskId: "m1",
+    });
     test.send({ type: "tool", id: "eraser" }).click(20, 20).send({ type: "accept_draft" });
 
     expect(test.takeMessages()).toMatchObject([
       {
         type: "save_mask",
-        mask: { id: "m1", prompts: [{ type: "mask" }, { type: "eraser", size_px: 24, strokes: 1 }] },
+        mask: {
+          id: "m1",
+          prompts: [{ type: "mask" }, { type: "eraser", size_px: 24, strokes: 1 }],
+        },
         baseRevisionId: "head-m1",
       },
     ]);
@@ -250,13 +271,19 @@ describe("messages to the server", () => {
     ]);
   });
 
-  it.each(["accepted", "rejected"] as const)("moves to the next suggestion after one is %s and sends only that", (to) => {
-    const test = new TestEditor([maskItem("p1", "proposed", "prefilled"), maskItem("p2", "proposed", "prefilled")]);
-    test.send({ type: "select", maskId: "p1" }).send({ type: "mask_status", maskId: "p1", to });
+  it.each(["accepted", "rejected"] as const)(
+    "moves to the next suggestion after one is %s and sends only that",
+    (to) => {
+      const test = new TestEditor([
+        maskItem("p1", "proposed", "prefilled"),
+        maskItem("p2", "proposed", "prefilled"),
+      ]);
+      test.send({ type: "select", maskId: "p1" }).send({ type: "mask_status", maskId: "p1", to });
 
-    expect(test.takeMessages()).toEqual([{ type: "set_status", maskId: "p1", to }]);
-    expect(test.state.selectedMaskId).toBe("p2");
-  });
+      expect(test.takeMessages()).toEqual([{ type: "set_status", maskId: "p1", to }]);
+      expect(test.state.selectedMaskId).toBe("p2");
+    },
+  );
 
   it("takes back a yes by a no, because nothing becomes a suggestion again", () => {
     const test = new TestEditor([maskItem("p1", "proposed", "prefilled")]);

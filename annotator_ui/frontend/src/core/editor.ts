@@ -30,7 +30,9 @@ import { StrokeTool } from "./tools/strokeTool";
 import { isOpenTool } from "./tools/tool";
 import type { OpenTool, PointerInput, Tool, ToolContext, ToolId } from "./tools/tool";
 
-type Handlers = { readonly [Type in EditorEvent["type"]]: (event: Extract<EditorEvent, { type: Type }>) => void };
+type Handlers = {
+  readonly [Type in EditorEvent["type"]]: (event: Extract<EditorEvent, { type: Type }>) => void;
+};
 
 export class Editor {
   readonly image: Size;
@@ -67,7 +69,11 @@ export class Editor {
     this.image = start.image;
     this.#author = start.author;
     this.#ports = ports;
-    this.#history = new History<Document>({ masks: start.masks, draft: EMPTY_DRAFT, numLeftOut: 0 });
+    this.#history = new History<Document>({
+      masks: start.masks,
+      draft: EMPTY_DRAFT,
+      numLeftOut: 0,
+    });
     this.#synced = new SyncState(start.synced);
     this.#state = initialState(this.#history.present, start);
     this.#toolContext = this.#makeToolContext();
@@ -122,15 +128,28 @@ export class Editor {
 
   readonly #handlers: Handlers = {
     pointer_down: (event) => this.#pointerDown(event),
-    pointer_move: (event) => (this.#gestureTool ?? this.#openTool())?.pointerMove(event, this.#toolContext),
+    pointer_move: (event) =>
+      (this.#gestureTool ?? this.#openTool())?.pointerMove(event, this.#toolContext),
     pointer_up: (event) => this.#endGesture((tool) => tool.pointerUp(event, this.#toolContext)),
     pointer_left: () => this.#endGesture((tool) => tool.interrupt(this.#toolContext)),
     interrupt: () => this.#endGesture((tool) => tool.interrupt(this.#toolContext)),
-    complete: () => (this.#gestureTool === null ? this.#openTool()?.complete(this.#toolContext) : this.#endGesture((tool) => tool.complete(this.#toolContext))),
+    complete: () =>
+      this.#gestureTool === null
+        ? this.#openTool()?.complete(this.#toolContext)
+        : this.#endGesture((tool) => tool.complete(this.#toolContext)),
     cancel: () => this.#cancel(),
-    wheel: (event) => this.#setCamera(cameras.zoomAt(this.#state.camera, event.at, OPTIONS.zoomStep ** -event.deltaPx)),
+    wheel: (event) =>
+      this.#setCamera(
+        cameras.zoomAt(this.#state.camera, event.at, OPTIONS.zoomStep ** -event.deltaPx),
+      ),
     pinch: ({ from, to, factor }) =>
-      this.#setCamera(cameras.panBy(cameras.zoomAt(this.#state.camera, from, factor), to.x - from.x, to.y - from.y)),
+      this.#setCamera(
+        cameras.panBy(
+          cameras.zoomAt(this.#state.camera, from, factor),
+          to.x - from.x,
+          to.y - from.y,
+        ),
+      ),
     viewport: (event) => this.#resize(event.size),
     pan_held: (event) => {
       if (event.isHeld) this.#endGesture((tool) => tool.interrupt(this.#toolContext));
@@ -141,14 +160,20 @@ export class Editor {
       this.#openTool()?.interrupt(this.#toolContext);
       this.#set({ toolId: event.id });
     },
-    brush_size: (event) => this.#set({ brushDiameterPx: nextBrushPx(this.#state.brushDiameterPx, event.step) }),
+    brush_size: (event) =>
+      this.#set({ brushDiameterPx: nextBrushPx(this.#state.brushDiameterPx, event.step) }),
     brush_to: (event) => this.#set({ brushDiameterPx: clampedBrushPx(event.diameterPx) }),
     hide_masks: (event) => this.#set({ areMasksHidden: event.isHidden }),
     hide_selected: () => {
       const id = this.#state.selectedMaskId;
-      if (id !== null) this.#set({ hiddenMaskIds: new Set([...this.#state.hiddenMaskIds, id]), selectedMaskId: null });
+      if (id !== null)
+        this.#set({
+          hiddenMaskIds: new Set([...this.#state.hiddenMaskIds, id]),
+          selectedMaskId: null,
+        });
     },
-    isolate: () => this.#set({ isIsolated: !this.#state.isIsolated && this.#state.selectedMaskId !== null }),
+    isolate: () =>
+      this.#set({ isIsolated: !this.#state.isIsolated && this.#state.selectedMaskId !== null }),
     show_all: () => this.#set({ hiddenMaskIds: new Set(), isIsolated: false }),
     zoom: (event) => this.#zoom(event.to),
     remove_last_prompt: () => this.#draftWork.removeLastPrompt(),
@@ -199,7 +224,12 @@ export class Editor {
       fillOutline: (kind, corners, adds) => this.#draftWork.fillOutline(kind, corners, adds),
       panBy: (dx, dy) => this.#setCamera(cameras.panBy(this.#state.camera, dx, dy)),
       selectAt: (at, isMarking) => {
-        const id = maskAt(this.#document.masks.filter((mask) => isShown(this.#state, mask)), at, this.image)?.id ?? null;
+        const id =
+          maskAt(
+            this.#document.masks.filter((mask) => isShown(this.#state, mask)),
+            at,
+            this.image,
+          )?.id ?? null;
         if (isMarking && id !== null) this.#maskWork.mark(id);
         else this.#select(id);
       },
@@ -283,8 +313,10 @@ export class Editor {
   #settle(): void {
     const { masks, draft } = this.#document;
     this.#acceptOnAnswer = null;
-    for (const message of this.#synced.messagesFor(masks, () => this.#ports.newId())) this.#ports.emit(message);
-    if (this.#state.selectedMaskId !== null && this.#selectedMask() === null) this.#set({ selectedMaskId: null });
+    for (const message of this.#synced.messagesFor(masks, () => this.#ports.newId()))
+      this.#ports.emit(message);
+    if (this.#state.selectedMaskId !== null && this.#selectedMask() === null)
+      this.#set({ selectedMaskId: null });
     this.#refresh({ decodeError: null });
     if (draft.steps.length > 0 && !this.#answers.has(draft.steps)) {
       this.#ports.emit({ type: "decode", steps: draft.steps });
@@ -320,14 +352,21 @@ export class Editor {
   }
 
   #selectNext(step: 1 | -1): void {
-    const next = neighbour(this.#document.masks, this.#state.selectedMaskId, step, (mask) => mask.status !== "rejected");
+    const next = neighbour(
+      this.#document.masks,
+      this.#state.selectedMaskId,
+      step,
+      (mask) => mask.status !== "rejected",
+    );
     if (next !== null) this.#select(next.id);
   }
 
   #selectedMask(): MaskItem | null {
-    return this.#document.masks.find(
-      (mask) => mask.id === this.#state.selectedMaskId && mask.status !== "rejected",
-    ) ?? null;
+    return (
+      this.#document.masks.find(
+        (mask) => mask.id === this.#state.selectedMaskId && mask.status !== "rejected",
+      ) ?? null
+    );
   }
 
   #startClock(): void {
@@ -344,7 +383,10 @@ export class Editor {
       const known = new Set(document.masks.map((mask) => mask.id));
       return {
         ...document,
-        masks: [...document.masks.map((mask) => byId.get(mask.id) ?? mask), ...masks.filter((mask) => !known.has(mask.id))],
+        masks: [
+          ...document.masks.map((mask) => byId.get(mask.id) ?? mask),
+          ...masks.filter((mask) => !known.has(mask.id)),
+        ],
       };
     });
     this.#refresh({});
@@ -357,7 +399,10 @@ export class Editor {
       this.#setCamera(this.#fitted);
     }
     if (to === "one_to_one") this.#setCamera(cameras.oneToOne(camera, viewport));
-    if (to === "in" || to === "out") this.#setCamera(cameras.zoomStep(camera, viewport, OPTIONS.zoomKeyFactor ** (to === "in" ? 1 : -1)));
+    if (to === "in" || to === "out")
+      this.#setCamera(
+        cameras.zoomStep(camera, viewport, OPTIONS.zoomKeyFactor ** (to === "in" ? 1 : -1)),
+      );
   }
 
   #resize(size: Size): void {

@@ -12,7 +12,12 @@ export type EditorEvent =
   | { readonly type: "pointer_left" }
   | { readonly type: "wheel"; readonly at: ScreenPoint; readonly deltaPx: number }
   /** Two fingers: zoom by a factor around a point that itself moved. */
-  | { readonly type: "pinch"; readonly from: ScreenPoint; readonly to: ScreenPoint; readonly factor: number }
+  | {
+      readonly type: "pinch";
+      readonly from: ScreenPoint;
+      readonly to: ScreenPoint;
+      readonly factor: number;
+    }
   | { readonly type: "viewport"; readonly size: Size }
   | { readonly type: "pan_held"; readonly isHeld: boolean }
   | { readonly type: "tool"; readonly id: ToolId }
@@ -34,9 +39,21 @@ export type EditorEvent =
   | { readonly type: "label"; readonly maskId: string; readonly label: string }
   | { readonly type: "mask_status"; readonly maskId: string; readonly to: "accepted" | "rejected" }
   /** Masks that the server has and this page did not make: suggestions, somebody else's version. */
-  | { readonly type: "masks_arrived"; readonly masks: readonly MaskItem[]; readonly synced: readonly (readonly [string, SyncedMask])[] }
-  | { readonly type: "decoded"; readonly steps: readonly PromptStep[]; readonly candidates: readonly Candidate[] }
-  | { readonly type: "decode_failed"; readonly steps: readonly PromptStep[]; readonly message: string };
+  | {
+      readonly type: "masks_arrived";
+      readonly masks: readonly MaskItem[];
+      readonly synced: readonly (readonly [string, SyncedMask])[];
+    }
+  | {
+      readonly type: "decoded";
+      readonly steps: readonly PromptStep[];
+      readonly candidates: readonly Candidate[];
+    }
+  | {
+      readonly type: "decode_failed";
+      readonly steps: readonly PromptStep[];
+      readonly message: string;
+    };
 
 /** Decode these prompts and answer with `decoded` or `decode_failed`; show a notice; send a message to the server. */
 export type EditorEffect =

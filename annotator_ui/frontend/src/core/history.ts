@@ -46,7 +46,8 @@ export class History<Value> {
 
   /** Change every value, past and future: something arrived from outside that no undo takes back. */
   rewrite(change: (value: Value) => Value): void {
-    for (const entry of [...this.#past, this.#present, ...this.#future]) entry.value = change(entry.value);
+    for (const entry of [...this.#past, this.#present, ...this.#future])
+      entry.value = change(entry.value);
   }
 
   undo(): HistoryStep<Value> | null {

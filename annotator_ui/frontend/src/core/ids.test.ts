@@ -10,5 +10,7 @@ it("carries the time first and marks version and variant", () => {
 it("sorts by the time it was made", () => {
   const random = new Uint8Array(10);
 
-  expect(uuid7(1_700_000_000_000, random.fill(0xff)) < uuid7(1_700_000_000_001, random.fill(0))).toBe(true);
+  expect(
+    uuid7(1_700_000_000_000, random.fill(0xff)) < uuid7(1_700_000_000_001, random.fill(0)),
+  ).toBe(true);
 });

@@ -22,7 +22,11 @@ export interface ModelFrame {
 
 /** The resize rule of the reference: scale the long side, round half up. `box`: the part of the
  * image that is encoded. */
-export function modelFrame(image: Size, imageSizePx: number, box: ImageBox = wholeOf(image)): ModelFrame {
+export function modelFrame(
+  image: Size,
+  imageSizePx: number,
+  box: ImageBox = wholeOf(image),
+): ModelFrame {
   const crop = { widthPx: box.x1 - box.x0, heightPx: box.y1 - box.y0 };
   const scale = imageSizePx / Math.max(crop.widthPx, crop.heightPx);
   const input = {
@@ -34,7 +38,12 @@ export function modelFrame(image: Size, imageSizePx: number, box: ImageBox = who
 
 /** The encoded part of the image, in image pixels. */
 export function cropBox({ originXPx, originYPx, crop }: ModelFrame): ImageBox {
-  return { x0: originXPx, y0: originYPx, x1: originXPx + crop.widthPx, y1: originYPx + crop.heightPx };
+  return {
+    x0: originXPx,
+    y0: originYPx,
+    x1: originXPx + crop.widthPx,
+    y1: originYPx + crop.heightPx,
+  };
 }
 
 function wholeOf({ widthPx, heightPx }: Size): ImageBox {
@@ -55,7 +64,11 @@ export function logitsToRle(logits: Float32Array, side: number, frame: ModelFram
   const { crop, image, originXPx, originYPx } = frame;
   const { columns, rows } = axesOf(frame, side);
   const sides = sidesOf(logits, side);
-  const tall = [0, 1, 2].map(() => new Float32Array(crop.heightPx)) as [Float32Array, Float32Array, Float32Array];
+  const tall = [0, 1, 2].map(() => new Float32Array(crop.heightPx)) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
   const stretches: Stretch[] = [];
   for (const { index, from, to } of columns.bands) {
     const parts = partsOf(sides, side, index, rows.bands);
@@ -64,7 +77,13 @@ export function logitsToRle(logits: Float32Array, side: number, frame: ModelFram
       if (part.isMixed) stretch(logits, side, index, rows, part, tall);
     }
     for (let x = from; x < to; x += 1) {
-      followColumn(tap(columns, x), (originXPx + x) * image.heightPx + originYPx, parts, tall, stretches);
+      followColumn(
+        tap(columns, x),
+        (originXPx + x) * image.heightPx + originYPx,
+        parts,
+        tall,
+        stretches,
+      );
     }
   }
   return rleFromStretches(image, stretches);
@@ -108,7 +127,12 @@ interface Part {
 }
 
 /** What lies under logit column `column` and the two after it, top down. */
-function partsOf(sides: Uint8Array, side: number, column: number, bands: readonly Band[]): readonly Part[] {
+function partsOf(
+  sides: Uint8Array,
+  side: number,
+  column: number,
+  bands: readonly Band[],
+): readonly Part[] {
   const parts: Part[] = [];
   for (const { index, from, to } of bands) {
     const kind = sides[index * side + column];
@@ -122,14 +146,24 @@ function partsOf(sides: Uint8Array, side: number, column: number, bands: readonl
 }
 
 /** Three columns of logits over the image's rows of one part, each into its array. */
-function stretch(logits: Float32Array, side: number, column: number, rows: AxisWeights, { from, to }: Part, tall: readonly Float32Array[]): void {
+function stretch(
+  logits: Float32Array,
+  side: number,
+  column: number,
+  rows: AxisWeights,
+  { from, to }: Part,
+  tall: readonly Float32Array[],
+): void {
   tall.forEach((values, i) => {
     const x = Math.min(column + i, side - 1);
     for (let y = from; y < to; y += 1) {
       const [a, b, c] = tap(rows, y);
       const base = at(rows.first, y);
       const [low, high] = [Math.min(base + 1, side - 1), Math.min(base + 2, side - 1)];
-      values[y] = a * at(logits, base * side + x) + b * at(logits, low * side + x) + c * at(logits, high * side + x);
+      values[y] =
+        a * at(logits, base * side + x) +
+        b * at(logits, low * side + x) +
+        c * at(logits, high * side + x);
     }
   });
 }
@@ -145,7 +179,8 @@ function sidesOf(logits: Float32Array, side: number): Uint8Array {
   for (let i = 0; i < sides.length; i += 1) sides[i] = at(logits, i) > 0 ? 1 : 0;
   addAhead(sides, side, 1);
   addAhead(sides, side, side);
-  for (let i = 0; i < sides.length; i += 1) sides[i] = sides[i] === 0 ? OUTSIDE : sides[i] === 9 ? INSIDE : MIXED;
+  for (let i = 0; i < sides.length; i += 1)
+    sides[i] = sides[i] === 0 ? OUTSIDE : sides[i] === 9 ? INSIDE : MIXED;
   return sides;
 }
 
@@ -221,7 +256,7 @@ function axisWeights(side: number, square: number, input: number, output: number
 
 function bandsOf(first: Int32Array): readonly Band[] {
   const bands: Band[] = [];
-  for (let from = 0; from < first.length; ) {
+  for (let from = 0; from < first.length;) {
     const index = at(first, from);
     let to = from + 1;
     while (to < first.length && first[to] === index) to += 1;
@@ -232,7 +267,11 @@ function bandsOf(first: Int32Array): readonly Band[] {
 }
 
 /** Where output pixel i samples its source: half-pixel centres, clamped at the edges. */
-function linearTap(i: number, from: number, to: number): { index: number; next: number; share: number } {
+function linearTap(
+  i: number,
+  from: number,
+  to: number,
+): { index: number; next: number; share: number } {
   const source = Math.max(0, ((i + 0.5) * from) / to - 0.5);
   const index = Math.min(Math.floor(source), from - 1);
   return { index, next: Math.min(index + 1, from - 1), share: Math.min(source - index, 1) };

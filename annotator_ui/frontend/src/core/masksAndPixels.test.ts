@@ -3,26 +3,44 @@ import { areaPx, decodeRle, hasPixel } from "./rle";
 import { intersection, isEmptyRle, union } from "./runs";
 import { candidate, maskItem, rectangle, TestEditor } from "./testEditor";
 
-const square = (id: string, x0 = 10, y0 = 10, x1 = 30, y1 = 30) => maskItem(id, "accepted", "human", rectangle(x0, y0, x1, y1));
+const square = (id: string, x0 = 10, y0 = 10, x1 = 30, y1 = 30) =>
+  maskItem(id, "accepted", "human", rectangle(x0, y0, x1, y1));
 const kept = (test: TestEditor) => test.document.masks.filter((mask) => mask.status === "accepted");
 
 describe("refining an existing mask", () => {
-  it.each(["human", "prefilled", "automatic"] as const)("asks about the click and the mask under it (%s)", (source) => {
-    const item = maskItem("m", source === "human" ? "accepted" : "proposed", source, rectangle(10, 10, 30, 30));
-    const test = new TestEditor([item]).send({ type: "refine", maskId: "m" }).click(40, 20);
+  it.each(["human", "prefilled", "automatic"] as const)(
+    "asks about the click and the mask under it (%s)",
+    (source) => {
+      const item = maskItem(
+        "m",
+        source === "human" ? "accepted" : "proposed",
+        source,
+        rectangle(10, 10, 30, 30),
+      );
+      const test = new TestEditor([item]).send({ type: "refine", maskId: "m" }).click(40, 20);
 
-    expect(test.effects.at(-1)).toMatchObject({
-      type: "decode",
-      steps: [{ prompt: { kind: "point", label: 1 }, baseMask: { rle: item.rle } }],
-    });
-    test.answer(candidate(rectangle(10, 10, 50, 30), 0.9)).takeMessages();
-    test.send({ type: "accept_draft" });
+      expect(test.effects.at(-1)).toMatchObject({
+        type: "decode",
+        steps: [{ prompt: { kind: "point", label: 1 }, baseMask: { rle: item.rle } }],
+      });
+      test.answer(candidate(rectangle(10, 10, 50, 30), 0.9)).takeMessages();
+      test.send({ type: "accept_draft" });
 
-    expect(test.takeMessages()).toMatchObject([
-      { type: "save_mask", baseRevisionId: "head-m", mask: { id: "m", source, status: "accepted", prompts: [{ type: "mask" }, { type: "point" }] } },
-    ]);
-    expect(test.document.masks).toHaveLength(1);
-  });
+      expect(test.takeMessages()).toMatchObject([
+        {
+          type: "save_mask",
+          baseRevisionId: "head-m",
+          mask: {
+            id: "m",
+            source,
+            status: "accepted",
+            prompts: [{ type: "mask" }, { type: "point" }],
+          },
+        },
+      ]);
+      expect(test.document.masks).toHaveLength(1);
+    },
+  );
 
   it("puts what clicks and brush did so far under the next click, and gives it back when that is removed", () => {
     const test = new TestEditor([square("m")]).send({ type: "refine", maskId: "m" });
@@ -59,22 +77,45 @@ describe("refining an existing mask", () => {
 
 describe("polygon and lasso", () => {
   it("closes a polygon on Enter, on its first corner and on a double press", () => {
-    const begun = () => new TestEditor().send({ type: "tool", id: "polygon" }).click(10, 10).click(50, 10).click(50, 40).click(10, 40);
-    for (const test of [begun().send({ type: "accept_draft" }), begun().click(13, 12), begun().click(10, 40)]) {
+    const begun = () =>
+      new TestEditor()
+        .send({ type: "tool", id: "polygon" })
+        .click(10, 10)
+        .click(50, 10)
+        .click(50, 40)
+        .click(10, 40);
+    for (const test of [
+      begun().send({ type: "accept_draft" }),
+      begun().click(13, 12),
+      begun().click(10, 40),
+    ]) {
       expect(areaPx(test.editor.draftRle()!)).toBe(40 * 30);
       expect(test.document.draft.edits).toEqual([{ kind: "polygon" }]);
     }
   });
 
   it("takes corners back one by one, and keeps them while the image is moved", () => {
-    const test = new TestEditor().send({ type: "tool", id: "polygon" }).click(10, 10).click(50, 10).click(90, 70);
+    const test = new TestEditor()
+      .send({ type: "tool", id: "polygon" })
+      .click(10, 10)
+      .click(50, 10)
+      .click(90, 70);
     test.send({ type: "remove_last_prompt" }).click(50, 40);
-    test.send({ type: "pan_held", isHeld: true }).drag(10, 10, 30, 20).send({ type: "pan_held", isHeld: false });
+    test
+      .send({ type: "pan_held", isHeld: true })
+      .drag(10, 10, 30, 20)
+      .send({ type: "pan_held", isHeld: false });
     test.click(30, 50); // image (10, 40)
     test.send({ type: "accept_draft" });
 
     expect(areaPx(test.editor.draftRle()!)).toBe(40 * 30);
-    expect(new TestEditor().send({ type: "tool", id: "polygon" }).click(1, 1).send({ type: "cancel" }).editor.path()).toBe("polygon.idle");
+    expect(
+      new TestEditor()
+        .send({ type: "tool", id: "polygon" })
+        .click(1, 1)
+        .send({ type: "cancel" })
+        .editor.path(),
+    ).toBe("polygon.idle");
   });
 
   it("draws freehand and takes out with Shift", () => {
@@ -88,58 +129,123 @@ describe("polygon and lasso", () => {
 
 describe("operations on masks", () => {
   it("fills holes and keeps the largest part, of the draft and of a selected mask", () => {
-    const test = new TestEditor().send({ type: "tool", id: "polygon" }).click(10, 10).click(50, 10).click(50, 40).click(10, 40);
-    test.send({ type: "complete" }).send({ type: "tool", id: "eraser" }).send({ type: "brush_to", diameterPx: 6 }).click(30, 25);
+    const test = new TestEditor()
+      .send({ type: "tool", id: "polygon" })
+      .click(10, 10)
+      .click(50, 10)
+      .click(50, 40)
+      .click(10, 40);
+    test
+      .send({ type: "complete" })
+      .send({ type: "tool", id: "eraser" })
+      .send({ type: "brush_to", diameterPx: 6 })
+      .click(30, 25);
     expect(areaPx(test.editor.draftRle()!)).toBeLessThan(1200);
     test.send({ type: "fill_holes" });
     expect(areaPx(test.editor.draftRle()!)).toBe(1200);
 
-    const two = maskItem("m", "accepted", "human", union(rectangle(0, 0, 10, 10), rectangle(50, 50, 80, 70)));
-    const other = new TestEditor([two]).send({ type: "select", maskId: "m" }).send({ type: "largest_part" });
+    const two = maskItem(
+      "m",
+      "accepted",
+      "human",
+      union(rectangle(0, 0, 10, 10), rectangle(50, 50, 80, 70)),
+    );
+    const other = new TestEditor([two])
+      .send({ type: "select", maskId: "m" })
+      .send({ type: "largest_part" });
     expect(kept(other).map((mask) => areaPx(mask.rle))).toEqual([600]);
     other.send({ type: "largest_part" });
     expect(other.notices).toEqual(["Nothing to change here."]);
   });
 
   it("merges into the first picked mask and rejects the others", () => {
-    const test = new TestEditor([square("a"), square("b", 20, 20, 40, 40), square("c", 60, 60, 70, 70)]);
-    test.send({ type: "select", maskId: "b" }).send({ type: "mark", maskId: "a" }).send({ type: "merge" });
+    const test = new TestEditor([
+      square("a"),
+      square("b", 20, 20, 40, 40),
+      square("c", 60, 60, 70, 70),
+    ]);
+    test
+      .send({ type: "select", maskId: "b" })
+      .send({ type: "mark", maskId: "a" })
+      .send({ type: "merge" });
 
-    expect(kept(test).map((mask) => [mask.id, areaPx(mask.rle)])).toEqual([["b", 700], ["c", 100]]);
+    expect(kept(test).map((mask) => [mask.id, areaPx(mask.rle)])).toEqual([
+      ["b", 700],
+      ["c", 100],
+    ]);
     expect(test.takeMessages()).toMatchObject([
       { type: "set_status", maskId: "a", to: "rejected" },
-      { type: "save_mask", mask: { id: "b", prompts: [{ type: "mask" }, { type: "edit", tool: "merge" }] } },
+      {
+        type: "save_mask",
+        mask: { id: "b", prompts: [{ type: "mask" }, { type: "edit", tool: "merge" }] },
+      },
     ]);
   });
 
   it("subtracts, and notifies when nothing would change", () => {
-    const test = new TestEditor([square("a"), square("b", 20, 20, 40, 40), square("c", 60, 60, 70, 70)]);
-    test.send({ type: "select", maskId: "a" }).send({ type: "mark", maskId: "b" }).send({ type: "subtract" });
+    const test = new TestEditor([
+      square("a"),
+      square("b", 20, 20, 40, 40),
+      square("c", 60, 60, 70, 70),
+    ]);
+    test
+      .send({ type: "select", maskId: "a" })
+      .send({ type: "mark", maskId: "b" })
+      .send({ type: "subtract" });
     expect(kept(test).map((mask) => areaPx(mask.rle))).toEqual([300, 400, 100]);
 
-    test.send({ type: "select", maskId: "a" }).send({ type: "mark", maskId: "c" }).send({ type: "subtract" });
+    test
+      .send({ type: "select", maskId: "a" })
+      .send({ type: "mark", maskId: "c" })
+      .send({ type: "subtract" });
     expect(test.notices.at(-1)).toMatch(/Nothing to take out/);
   });
 
   it("splits the parts into masks of their own, one undo step", () => {
-    const parts = maskItem("m", "proposed", "automatic", union(rectangle(0, 0, 10, 10), rectangle(50, 50, 80, 70)));
-    const test = new TestEditor([parts]).send({ type: "select", maskId: "m" }).send({ type: "split" });
-    expect(kept(test).map((mask) => [mask.source, areaPx(mask.rle)])).toEqual([["automatic", 600], ["human", 100]]);
+    const parts = maskItem(
+      "m",
+      "proposed",
+      "automatic",
+      union(rectangle(0, 0, 10, 10), rectangle(50, 50, 80, 70)),
+    );
+    const test = new TestEditor([parts])
+      .send({ type: "select", maskId: "m" })
+      .send({ type: "split" });
+    expect(kept(test).map((mask) => [mask.source, areaPx(mask.rle)])).toEqual([
+      ["automatic", 600],
+      ["human", 100],
+    ]);
 
     test.takeMessages();
     test.send({ type: "undo" });
     expect(test.document.masks).toEqual([parts]);
-    expect(test.takeMessages().filter((message) => message.type === "set_status")).toMatchObject([{ to: "rejected" }, { to: "rejected" }]);
+    expect(test.takeMessages().filter((message) => message.type === "set_status")).toMatchObject([
+      { to: "rejected" },
+      { to: "rejected" },
+    ]);
   });
 });
 
 describe("overlaps", () => {
-  const accept = (policy: "keep" | "cut_below" | "cut_above", masks = [square("old"), maskItem("s", "proposed", "prefilled", rectangle(20, 20, 28, 28))]) =>
-    new TestEditor(masks).send({ type: "overlap", policy }).click(20, 20).answer(candidate(rectangle(20, 20, 50, 50), 0.9)).send({ type: "accept_draft" });
+  const accept = (
+    policy: "keep" | "cut_below" | "cut_above",
+    masks = [square("old"), maskItem("s", "proposed", "prefilled", rectangle(20, 20, 28, 28))],
+  ) =>
+    new TestEditor(masks)
+      .send({ type: "overlap", policy })
+      .click(20, 20)
+      .answer(candidate(rectangle(20, 20, 50, 50), 0.9))
+      .send({ type: "accept_draft" });
 
   it("stay, are cut from what lies below, or from the new mask, and suggestions are left alone", () => {
-    const areas = (["keep", "cut_below", "cut_above"] as const).map((policy) => kept(accept(policy)).map((mask) => areaPx(mask.rle)));
-    expect(areas).toEqual([[400, 900], [300, 900], [400, 800]]);
+    const areas = (["keep", "cut_below", "cut_above"] as const).map((policy) =>
+      kept(accept(policy)).map((mask) => areaPx(mask.rle)),
+    );
+    expect(areas).toEqual([
+      [400, 900],
+      [300, 900],
+      [400, 800],
+    ]);
     expect(areaPx(accept("cut_below").document.masks[1]!.rle)).toBe(64);
   });
 
@@ -163,22 +269,39 @@ describe("overlaps", () => {
 
 describe("what arrives from the server", () => {
   const arrived = maskItem("new", "proposed", "automatic", rectangle(60, 60, 70, 70));
-  const synced = [["new", { status: "proposed", revisionId: "r", rle: arrived.rle, label: "" }]] as const;
+  const synced = [
+    ["new", { status: "proposed", revisionId: "r", rle: arrived.rle, label: "" }],
+  ] as const;
 
   it("stays when earlier work is undone, and is not sent back to the server", () => {
-    const test = new TestEditor([square("m")]).send({ type: "mask_status", maskId: "m", to: "rejected" });
+    const test = new TestEditor([square("m")]).send({
+      type: "mask_status",
+      maskId: "m",
+      to: "rejected",
+    });
     test.send({ type: "masks_arrived", masks: [arrived], synced }).takeMessages();
     test.send({ type: "undo" });
 
-    expect(test.document.masks.map((mask) => [mask.id, mask.status])).toEqual([["m", "accepted"], ["new", "proposed"]]);
+    expect(test.document.masks.map((mask) => [mask.id, mask.status])).toEqual([
+      ["m", "accepted"],
+      ["new", "proposed"],
+    ]);
     expect(test.takeMessages()).toEqual([{ type: "set_status", maskId: "m", to: "accepted" }]);
   });
 
   it("replaces a mask that somebody else changed", () => {
     const theirs = square("m", 0, 0, 5, 5);
     const test = new TestEditor([square("m")]);
-    test.send({ type: "masks_arrived", masks: [theirs], synced: [["m", { status: "accepted", revisionId: "theirs", rle: theirs.rle, label: "" }]] });
-    test.send({ type: "select", maskId: "m" }).send({ type: "tool", id: "brush" }).click(50, 50).send({ type: "accept_draft" });
+    test.send({
+      type: "masks_arrived",
+      masks: [theirs],
+      synced: [["m", { status: "accepted", revisionId: "theirs", rle: theirs.rle, label: "" }]],
+    });
+    test
+      .send({ type: "select", maskId: "m" })
+      .send({ type: "tool", id: "brush" })
+      .click(50, 50)
+      .send({ type: "accept_draft" });
 
     expect(test.takeMessages()).toMatchObject([{ type: "save_mask", baseRevisionId: "theirs" }]);
   });
@@ -194,7 +317,10 @@ it("writes, changes and undoes a label as revisions of the mask", () => {
 });
 
 it("hides, isolates and shows again without touching the masks", () => {
-  const test = new TestEditor([square("a"), square("b", 40, 40, 60, 60)]).send({ type: "tool", id: "select" });
+  const test = new TestEditor([square("a"), square("b", 40, 40, 60, 60)]).send({
+    type: "tool",
+    id: "select",
+  });
   const before = test.document;
   test.send({ type: "select", maskId: "a" }).send({ type: "hide_selected" }).click(20, 20);
   expect(test.state.selectedMaskId).toBeNull();
@@ -218,6 +344,11 @@ it("leaves a hard object out: the draft goes, the clock starts anew, the image r
 });
 
 it("zooms with two fingers around the point between them", () => {
-  const test = new TestEditor().send({ type: "pinch", from: { x: 50, y: 40 } as never, to: { x: 60, y: 40 } as never, factor: 2 });
+  const test = new TestEditor().send({
+    type: "pinch",
+    from: { x: 50, y: 40 } as never,
+    to: { x: 60, y: 40 } as never,
+    factor: 2,
+  });
   expect(test.state.camera).toEqual({ scale: 2, offsetX: -40, offsetY: -40 });
 });

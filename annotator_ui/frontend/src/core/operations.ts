@@ -21,7 +21,9 @@ export function merged(masks: Masks, ids: readonly string[]): Masks | null {
   const rle = others.reduce((sum, mask) => union(sum, mask.rle), first.rle);
   return masks.map((mask) => {
     if (mask.id === first.id) return redrawn(mask, rle, "merge");
-    return others.some((other) => other.id === mask.id) ? { ...mask, status: "rejected" as const } : mask;
+    return others.some((other) => other.id === mask.id)
+      ? { ...mask, status: "rejected" as const }
+      : mask;
   });
 }
 
@@ -35,16 +37,32 @@ export function subtracted(masks: Masks, ids: readonly string[]): Masks | null {
 }
 
 /** One mask for each part: the largest keeps the identity, the others are new. */
-export function split(masks: Masks, id: string, fresh: () => { readonly id: string; readonly author: string }): Masks | null {
+export function split(
+  masks: Masks,
+  id: string,
+  fresh: () => { readonly id: string; readonly author: string },
+): Masks | null {
   const [mask] = picked(masks, [id]);
   const [largest, ...rest] = mask === undefined ? [] : partsOf(mask.rle);
   if (mask === undefined || largest === undefined || rest.length === 0) return null;
-  const others = rest.map((rle): MaskItem => ({ ...redrawn(mask, rle, "split"), ...fresh(), source: "human" }));
-  return [...masks.map((one) => (one.id === id ? redrawn(mask, largest, "split") : one)), ...others];
+  const others = rest.map((rle): MaskItem => ({
+    ...redrawn(mask, rle, "split"),
+    ...fresh(),
+    source: "human",
+  }));
+  return [
+    ...masks.map((one) => (one.id === id ? redrawn(mask, largest, "split") : one)),
+    ...others,
+  ];
 }
 
 /** Give one mask other pixels. */
-export function reshaped(masks: Masks, id: string, tool: EditTool, reshape: (rle: Rle) => Rle): Masks | null {
+export function reshaped(
+  masks: Masks,
+  id: string,
+  tool: EditTool,
+  reshape: (rle: Rle) => Rle,
+): Masks | null {
   const [mask] = picked(masks, [id]);
   if (mask === undefined) return null;
   const rle = reshape(mask.rle);
@@ -56,14 +74,19 @@ export function reshaped(masks: Masks, id: string, tool: EditTool, reshape: (rle
 export function placed(masks: Masks, mask: MaskItem, policy: OverlapPolicy): Masks | null {
   const isOther = (one: MaskItem): boolean => one.id !== mask.id && one.status === "accepted";
   const own =
-    policy === "cut_above" ? masks.filter(isOther).reduce((rest, one) => difference(rest, one.rle), mask.rle) : mask.rle;
+    policy === "cut_above"
+      ? masks.filter(isOther).reduce((rest, one) => difference(rest, one.rle), mask.rle)
+      : mask.rle;
   if (isEmptyRle(own)) return null;
   const kept = { ...mask, rle: own };
   const others = masks.map((one) => {
     if (one.id === mask.id) return kept;
-    if (policy !== "cut_below" || !isOther(one) || isEmptyRle(intersection(one.rle, own))) return one;
+    if (policy !== "cut_below" || !isOther(one) || isEmptyRle(intersection(one.rle, own)))
+      return one;
     const rest = difference(one.rle, own);
-    return isEmptyRle(rest) ? { ...one, status: "rejected" as const } : redrawn(one, rest, "overlap_cut");
+    return isEmptyRle(rest)
+      ? { ...one, status: "rejected" as const }
+      : redrawn(one, rest, "overlap_cut");
   });
   return others.includes(kept) ? others : [...others, kept];
 }
@@ -84,7 +107,12 @@ export function maskAt(masks: Masks, at: ImagePoint, image: Size): MaskItem | nu
 }
 
 /** The next wanted mask in list order, around the end; null when there is no other. */
-export function neighbour(masks: Masks, fromId: string | null, step: 1 | -1, isWanted: (mask: MaskItem) => boolean): MaskItem | null {
+export function neighbour(
+  masks: Masks,
+  fromId: string | null,
+  step: 1 | -1,
+  isWanted: (mask: MaskItem) => boolean,
+): MaskItem | null {
   const start = masks.findIndex((mask) => mask.id === fromId);
   for (let i = 1; i <= masks.length; i += 1) {
     const origin = start < 0 && step < 0 ? 0 : start;
@@ -95,10 +123,19 @@ export function neighbour(masks: Masks, fromId: string | null, step: 1 | -1, isW
 }
 
 function picked(masks: Masks, ids: readonly string[]): MaskItem[] {
-  return ids.flatMap((id) => masks.find((mask) => mask.id === id && mask.status !== "rejected") ?? []);
+  return ids.flatMap(
+    (id) => masks.find((mask) => mask.id === id && mask.status !== "rejected") ?? [],
+  );
 }
 
 /** New pixels by hand: the model's own estimate no longer speaks of them. A person stands behind it. */
 function redrawn(mask: MaskItem, rle: Rle, tool: EditTool): MaskItem {
-  return { ...mask, rle, status: "accepted", predictedIou: null, prompts: operationRecords(tool), annotateMs: null };
+  return {
+    ...mask,
+    rle,
+    status: "accepted",
+    predictedIou: null,
+    prompts: operationRecords(tool),
+    annotateMs: null,
+  };
 }

@@ -54,7 +54,8 @@ function groups(rle: Rle, gap: 0 | 1): readonly Group[] {
     for (let i = start; i < index; i += 1) {
       const other = runs[i];
       if (other === undefined || other.x >= run.x) break;
-      if (other.x === run.x - 1 && other.y0 < run.y1 + gap && run.y0 < other.y1 + gap) sets.join(i, index);
+      if (other.x === run.x - 1 && other.y0 < run.y1 + gap && run.y0 < other.y1 + gap)
+        sets.join(i, index);
     }
   });
   const byRoot = new Map<number, ColumnRun[]>();
@@ -78,7 +79,7 @@ function columnRuns(rle: Rle): readonly ColumnRun[] {
   const { heightPx } = rle;
   const runs: ColumnRun[] = [];
   forEachRun(rle, (start, length) => {
-    for (let at = start; at < start + length; ) {
+    for (let at = start; at < start + length;) {
       const x = Math.floor(at / heightPx);
       const end = Math.min(start + length, (x + 1) * heightPx);
       runs.push({ x, y0: at - x * heightPx, y1: end - x * heightPx });
@@ -90,7 +91,10 @@ function columnRuns(rle: Rle): readonly ColumnRun[] {
 
 function toRle(size: Rle, runs: readonly ColumnRun[]): Rle {
   if (runs.length === 0) return emptyRle(size);
-  return rleFromStretches(size, runs.map(({ x, y0, y1 }) => [x * size.heightPx + y0, x * size.heightPx + y1] as const));
+  return rleFromStretches(
+    size,
+    runs.map(({ x, y0, y1 }) => [x * size.heightPx + y0, x * size.heightPx + y1] as const),
+  );
 }
 
 class DisjointSets {

@@ -72,6 +72,7 @@ export function withPrompt(
 export function requestOf(steps: readonly PromptStep[]): DecodeRequest {
   const last = steps.at(-1);
   const feedback = last?.feedback ?? null;
-  if (last?.baseMask != null) return { prompts: [last.prompt], feedback, baseMask: last.baseMask.rle };
+  if (last?.baseMask != null)
+    return { prompts: [last.prompt], feedback, baseMask: last.baseMask.rle };
   return { prompts: steps.map((step) => step.prompt), feedback, baseMask: null };
 }

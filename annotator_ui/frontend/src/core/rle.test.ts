@@ -1,6 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { bitmap } from "./bitmap";
-import { areaPx, boundsOf, decodeRle, encodeRle, hasPixel, rleSha256, RleError, stringToRuns } from "./rle";
+import {
+  areaPx,
+  boundsOf,
+  decodeRle,
+  encodeRle,
+  hasPixel,
+  rleSha256,
+  RleError,
+  stringToRuns,
+} from "./rle";
 
 const seeded = (seed: number) => () => {
   seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
@@ -33,7 +42,11 @@ describe("RLE", () => {
     expect(stringToRuns(rle.counts)).toEqual([2, 1, 3]);
     expect(rle.counts).toBe("213");
     expect(boundsOf(rle)).toEqual({ x0: 1, y0: 0, x1: 2, y1: 1 });
-    expect([hasPixel(rle, 1, 0), hasPixel(rle, 1, 1), hasPixel(rle, 0, 0)]).toEqual([true, false, false]);
+    expect([hasPixel(rle, 1, 0), hasPixel(rle, 1, 1), hasPixel(rle, 0, 0)]).toEqual([
+      true,
+      false,
+      false,
+    ]);
   });
 
   it("knows the tight box of a mask that wraps over columns", () => {
@@ -46,7 +59,9 @@ describe("RLE", () => {
   });
 
   it("says what is wrong with counts that are not a mask", () => {
-    expect(() => decodeRle({ widthPx: 3, heightPx: 2, counts: "21" })).toThrow(/cover 3 pixels, but 2 x 3 is 6/);
+    expect(() => decodeRle({ widthPx: 3, heightPx: 2, counts: "21" })).toThrow(
+      /cover 3 pixels, but 2 x 3 is 6/,
+    );
     expect(() => stringToRuns("2 1")).toThrow(RleError);
     expect(() => stringToRuns("o")).toThrow(/end inside run 0/);
   });

@@ -122,13 +122,14 @@ export function runsToString(runs: readonly number[]): string {
 
 export function stringToRuns(counts: string): number[] {
   const runs: number[] = [];
-  for (let i = 0; i < counts.length; ) {
+  for (let i = 0; i < counts.length;) {
     let value = 0;
     let shift = 0;
     for (;;) {
       if (i >= counts.length) throw new RleError(`The counts end inside run ${runs.length}.`);
       const group = counts.charCodeAt(i) - 48;
-      if (group < 0 || group > 63) throw new RleError(`Character ${i} of the counts is not of the RLE alphabet.`);
+      if (group < 0 || group > 63)
+        throw new RleError(`Character ${i} of the counts is not of the RLE alphabet.`);
       i += 1;
       if (shift > 30) throw new RleError(`Run ${runs.length} is longer than any image.`);
       value |= (group & 0x1f) << shift;
@@ -156,7 +157,9 @@ export function runsOf(rle: Rle): readonly number[] {
   const total = runs.reduce((sum, run) => sum + run, 0);
   const wanted = rle.widthPx * rle.heightPx;
   if (total !== wanted) {
-    throw new RleError(`The runs cover ${total} pixels, but ${rle.heightPx} x ${rle.widthPx} is ${wanted}.`);
+    throw new RleError(
+      `The runs cover ${total} pixels, but ${rle.heightPx} x ${rle.widthPx} is ${wanted}.`,
+    );
   }
   runsCache.set(rle, runs);
   return runs;

@@ -48,7 +48,9 @@ export function rleFromStretches(size: Size, stretches: Iterable<Stretch>): Rle 
 
 function merged(a: Rle, b: Rle, isIn: (inA: boolean, inB: boolean) => boolean): Rle {
   if (a.widthPx !== b.widthPx || a.heightPx !== b.heightPx) {
-    throw new RleError(`Masks of ${a.heightPx} x ${a.widthPx} and ${b.heightPx} x ${b.widthPx} pixels do not combine.`);
+    throw new RleError(
+      `Masks of ${a.heightPx} x ${a.widthPx} and ${b.heightPx} x ${b.widthPx} pixels do not combine.`,
+    );
   }
   const [left, right] = [new RunReader(runsOf(a)), new RunReader(runsOf(b))];
   const out: number[] = [];

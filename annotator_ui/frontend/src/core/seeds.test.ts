@@ -26,7 +26,11 @@ it("covers the part of a mask inside the crop, as if the crop were the image", (
   const cropped = coverageOf(mask, frame, SIDE);
 
   const alone = { widthPx: 40, heightPx: 40 };
-  const expected = coverageOf(boxRle({ x0: 0, y0: 13, x1: 22, y1: 27 }, alone), modelFrame(alone, 64), SIDE);
+  const expected = coverageOf(
+    boxRle({ x0: 0, y0: 13, x1: 22, y1: 27 }, alone),
+    modelFrame(alone, 64),
+    SIDE,
+  );
   expect(cropped.share).toEqual(expected.share);
 });
 
@@ -45,10 +49,19 @@ it("gives the context of a click in image pixels, within the crop", () => {
 });
 
 it.each([0, 1] as const)("keeps a mask as it was outside the crop (label %i)", (label) => {
-  const [before, answer] = [boxRle({ x0: 10, y0: 30, x1: 60, y1: 40 }), boxRle({ x0: 40, y0: 30, x1: 50, y1: 50 })];
+  const [before, answer] = [
+    boxRle({ x0: 10, y0: 30, x1: 60, y1: 40 }),
+    boxRle({ x0: 40, y0: 30, x1: 50, y1: 50 }),
+  ];
 
-  const edited = localEdit(before, keepOutsideCrop(answer, before, frame), { at: imagePoint(label === 1 ? 45 : 55, label === 1 ? 45 : 35), label });
+  const edited = localEdit(before, keepOutsideCrop(answer, before, frame), {
+    at: imagePoint(label === 1 ? 45 : 55, label === 1 ? 45 : 35),
+    label,
+  });
 
-  const expected = label === 1 ? union(before, answer) : difference(before, boxRle({ x0: 50, y0: 30, x1: 60, y1: 40 }));
+  const expected =
+    label === 1
+      ? union(before, answer)
+      : difference(before, boxRle({ x0: 50, y0: 30, x1: 60, y1: 40 }));
   expect(edited).toEqual(expected);
 });

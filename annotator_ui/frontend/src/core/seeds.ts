@@ -38,8 +38,14 @@ export function coverageOf(rle: Rle, frame: ModelFrame, side: number): Coverage 
   const visible = cropBox(frame);
   const columnOf = (x: number): number => Math.min(side - 1, Math.floor(x / cellWidthPx));
   const addColumnRun = (x: number, y0: number, y1: number): void => {
-    for (let column = columnOf(x); column <= columnOf(x + 1) && column * cellWidthPx < x + 1; column += 1) {
-      const across = (Math.min((column + 1) * cellWidthPx, x + 1) - Math.max(column * cellWidthPx, x)) / cellWidthPx;
+    for (
+      let column = columnOf(x);
+      column <= columnOf(x + 1) && column * cellWidthPx < x + 1;
+      column += 1
+    ) {
+      const across =
+        (Math.min((column + 1) * cellWidthPx, x + 1) - Math.max(column * cellWidthPx, x)) /
+        cellWidthPx;
       const last = Math.min(side - 1, Math.floor(y1 / cellHeightPx));
       for (let row = Math.floor(y0 / cellHeightPx); row <= last; row += 1) {
         const down = Math.min((row + 1) * cellHeightPx, y1) - Math.max(row * cellHeightPx, y0);
@@ -49,12 +55,13 @@ export function coverageOf(rle: Rle, frame: ModelFrame, side: number): Coverage 
     }
   };
   forEachRun(rle, (start, length) => {
-    for (let at = start; at < start + length; ) {
+    for (let at = start; at < start + length;) {
       const x = Math.floor(at / rle.heightPx);
       const end = Math.min(start + length, (x + 1) * rle.heightPx);
       const y0 = Math.max(visible.y0, at - x * rle.heightPx);
       const y1 = Math.min(visible.y1, end - x * rle.heightPx);
-      if (x >= visible.x0 && x < visible.x1 && y0 < y1) addColumnRun(x - visible.x0, y0 - visible.y0, y1 - visible.y0);
+      if (x >= visible.x0 && x < visible.x1 && y0 < y1)
+        addColumnRun(x - visible.x0, y0 - visible.y0, y1 - visible.y0);
       at = end;
     }
   });
@@ -92,15 +99,29 @@ export function localEdit(
 
 /** Whether a removing click took no more than a decoder takes around any such click, which does not
  * show whether the click was understood. */
-export function isPinhole(rle: Rle, edited: Rle, { cellWidthPx, cellHeightPx }: Coverage, at: ImagePoint): boolean {
+export function isPinhole(
+  rle: Rle,
+  edited: Rle,
+  { cellWidthPx, cellHeightPx }: Coverage,
+  at: ImagePoint,
+): boolean {
   const taken = boundsOf(difference(rle, edited));
   if (taken === null) return true;
   const [across, down] = [PINHOLE_CELLS * cellWidthPx, PINHOLE_CELLS * cellHeightPx];
-  return taken.x0 >= at.x - across && taken.x1 <= at.x + across && taken.y0 >= at.y - down && taken.y1 <= at.y + down;
+  return (
+    taken.x0 >= at.x - across &&
+    taken.x1 <= at.x + across &&
+    taken.y0 >= at.y - down &&
+    taken.y1 <= at.y + down
+  );
 }
 
 /** The decoder's answer in one crop, with the previous mask kept outside the crop. */
-export function keepOutsideCrop(answer: Rle, before: Rle, { image, originXPx, originYPx, crop }: ModelFrame): Rle {
+export function keepOutsideCrop(
+  answer: Rle,
+  before: Rle,
+  { image, originXPx, originYPx, crop }: ModelFrame,
+): Rle {
   if (crop.widthPx === image.widthPx && crop.heightPx === image.heightPx) return answer;
   const columns = Array.from({ length: crop.widthPx }, (_, x) => {
     const start = (originXPx + x) * image.heightPx + originYPx;
@@ -109,7 +130,10 @@ export function keepOutsideCrop(answer: Rle, before: Rle, { image, originXPx, or
   return union(answer, difference(before, rleFromStretches(image, columns)));
 }
 
-function deepPoint({ frame, side, share, cellWidthPx, cellHeightPx }: Coverage, click: ImagePoint): ImagePoint {
+function deepPoint(
+  { frame, side, share, cellWidthPx, cellHeightPx }: Coverage,
+  click: ImagePoint,
+): ImagePoint {
   const visible = cropBox(frame);
   const depth = chessboardDepth(share, side);
   const isThin = depth.every((value) => value === 0);
@@ -134,7 +158,12 @@ function chessboardDepth(share: Float32Array, side: number): Int32Array {
   const depth = new Int32Array(side * side);
   const at = (row: number, column: number): number =>
     row < 0 || column < 0 || row >= side || column >= side ? 0 : (depth[row * side + column] ?? 0);
-  const forward = [[-1, -1], [-1, 0], [-1, 1], [0, -1]] as const;
+  const forward = [
+    [-1, -1],
+    [-1, 0],
+    [-1, 1],
+    [0, -1],
+  ] as const;
   for (let i = 0; i < side * side; i += 1) {
     if ((share[i] ?? 0) < 0.5) continue;
     const [row, column] = [Math.floor(i / side), i % side];
@@ -143,12 +172,19 @@ function chessboardDepth(share: Float32Array, side: number): Int32Array {
   for (let i = side * side - 1; i >= 0; i -= 1) {
     if (depth[i] === 0) continue;
     const [row, column] = [Math.floor(i / side), i % side];
-    depth[i] = Math.min(depth[i] ?? 0, 1 + Math.min(...forward.map(([dy, dx]) => at(row - dy, column - dx))));
+    depth[i] = Math.min(
+      depth[i] ?? 0,
+      1 + Math.min(...forward.map(([dy, dx]) => at(row - dy, column - dx))),
+    );
   }
   return depth;
 }
 
-function boxAround(rle: Rle, visible: ImageBox, { at, label }: { readonly at: ImagePoint; readonly label: PointLabel }): ImageBox {
+function boxAround(
+  rle: Rle,
+  visible: ImageBox,
+  { at, label }: { readonly at: ImagePoint; readonly label: PointLabel },
+): ImageBox {
   const bounds = boundsOf(rle) ?? { x0: at.x, y0: at.y, x1: at.x, y1: at.y };
   const [left, top] = [Math.min(bounds.x0, at.x), Math.min(bounds.y0, at.y)];
   const [right, bottom] = [Math.max(bounds.x1, at.x + 1), Math.max(bounds.y1, at.y + 1)];

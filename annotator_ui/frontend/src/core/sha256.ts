@@ -21,7 +21,8 @@ function padded(ascii: string): Uint32Array {
   for (let i = 0; i < ascii.length; i += 1) {
     words[i >> 2] = (words[i >> 2] ?? 0) | ((ascii.charCodeAt(i) & 0xff) << (24 - (i % 4) * 8));
   }
-  words[ascii.length >> 2] = (words[ascii.length >> 2] ?? 0) | (0x80 << (24 - (ascii.length % 4) * 8));
+  words[ascii.length >> 2] =
+    (words[ascii.length >> 2] ?? 0) | (0x80 << (24 - (ascii.length % 4) * 8));
   words[numWords - 2] = Math.floor((ascii.length * 8) / 2 ** 32);
   words[numWords - 1] = ascii.length * 8;
   return words;
@@ -36,7 +37,14 @@ function compress(hash: Uint32Array, w: Uint32Array): void {
     w[t] = at(w, t - 16) + small0 + at(w, t - 7) + small1;
   }
   let [a, b, c, d, e, f, g, h] = Array.from(hash) as [
-    number, number, number, number, number, number, number, number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
   ];
   for (let t = 0; t < 64; t += 1) {
     const big1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
@@ -66,5 +74,7 @@ function primeRootFractions(count: number, root: 2 | 3): Uint32Array {
     if (primes.every((prime) => n % prime !== 0)) primes.push(n);
   }
   const fraction = (value: number): number => Math.floor((value - Math.floor(value)) * 2 ** 32);
-  return Uint32Array.from(primes, (prime) => fraction(root === 2 ? Math.sqrt(prime) : Math.cbrt(prime)));
+  return Uint32Array.from(primes, (prime) =>
+    fraction(root === 2 ? Math.sqrt(prime) : Math.cbrt(prime)),
+  );
 }

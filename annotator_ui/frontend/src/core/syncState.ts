@@ -53,7 +53,12 @@ export class SyncState {
     let synced = this.#synced.get(mask.id);
     if (synced === undefined || !isSameRle(synced.rle, mask.rle) || synced.label !== mask.label) {
       const revisionId = newRevisionId();
-      messages.push({ type: "save_mask", mask, revisionId, baseRevisionId: synced?.revisionId ?? null });
+      messages.push({
+        type: "save_mask",
+        mask,
+        revisionId,
+        baseRevisionId: synced?.revisionId ?? null,
+      });
       // A person's save accepts the mask, whatever it was before.
       synced = { status: "accepted", revisionId, rle: mask.rle, label: mask.label };
       this.#synced.set(mask.id, synced);

@@ -15,16 +15,36 @@ export const IMAGE = { widthPx: 100, heightPx: 80 };
 /** A filled rectangle, x0 <= x < x1. */
 export function rectangle(x0: number, y0: number, x1: number, y1: number): Rle {
   const mask = bitmap(IMAGE);
-  for (let y = y0; y < y1; y += 1) mask.data.fill(1, y * IMAGE.widthPx + x0, y * IMAGE.widthPx + x1);
+  for (let y = y0; y < y1; y += 1)
+    mask.data.fill(1, y * IMAGE.widthPx + x0, y * IMAGE.widthPx + x1);
   return encodeRle(mask);
 }
 
-export function maskItem(id: string, status: MaskStatus, source: MaskSource, rle = rectangle(10, 10, 20, 20)): MaskItem {
-  return { id, source, status, rle, label: "", author: null, predictedIou: 0.5, prompts: [], annotateMs: null };
+export function maskItem(
+  id: string,
+  status: MaskStatus,
+  source: MaskSource,
+  rle = rectangle(10, 10, 20, 20),
+): MaskItem {
+  return {
+    id,
+    source,
+    status,
+    rle,
+    label: "",
+    author: null,
+    predictedIou: 0.5,
+    prompts: [],
+    annotateMs: null,
+  };
 }
 
 export function candidate(rle: Rle, predictedIou: number): Candidate {
-  return { rle, predictedIou, lowResLogits: { data: new Float32Array(16).fill(predictedIou), crop: null } };
+  return {
+    rle,
+    predictedIou,
+    lowResLogits: { data: new Float32Array(16).fill(predictedIou), crop: null },
+  };
 }
 
 type Plain = Partial<Omit<PointerInput, "at">>;
@@ -42,7 +62,10 @@ export class TestEditor {
         image: IMAGE,
         author: "ann",
         masks,
-        synced: masks.map((mask) => [mask.id, { status: mask.status, revisionId: `head-${mask.id}`, rle: mask.rle, label: mask.label }]),
+        synced: masks.map((mask) => [
+          mask.id,
+          { status: mask.status, revisionId: `head-${mask.id}`, rle: mask.rle, label: mask.label },
+        ]),
       },
       {
         newId: () => `id-${(this.#ids += 1)}`,
@@ -61,17 +84,33 @@ export class TestEditor {
   }
 
   down(x: number, y: number, how: Plain = {}): this {
-    this.editor.dispatch({ type: "pointer_down", at: screenPoint(x, y), button: "left", shift: false, ...how });
+    this.editor.dispatch({
+      type: "pointer_down",
+      at: screenPoint(x, y),
+      button: "left",
+      shift: false,
+      ...how,
+    });
     return this;
   }
 
   move(x: number, y: number): this {
-    this.editor.dispatch({ type: "pointer_move", at: screenPoint(x, y), button: "left", shift: false });
+    this.editor.dispatch({
+      type: "pointer_move",
+      at: screenPoint(x, y),
+      button: "left",
+      shift: false,
+    });
     return this;
   }
 
   up(x: number, y: number): this {
-    this.editor.dispatch({ type: "pointer_up", at: screenPoint(x, y), button: "left", shift: false });
+    this.editor.dispatch({
+      type: "pointer_up",
+      at: screenPoint(x, y),
+      button: "left",
+      shift: false,
+    });
     return this;
   }
 
@@ -80,7 +119,10 @@ export class TestEditor {
   }
 
   drag(x0: number, y0: number, x1: number, y1: number): this {
-    return this.down(x0, y0).move((x0 + x1) / 2, (y0 + y1) / 2).move(x1, y1).up(x1, y1);
+    return this.down(x0, y0)
+      .move((x0 + x1) / 2, (y0 + y1) / 2)
+      .move(x1, y1)
+      .up(x1, y1);
   }
 
   send(event: Parameters<Editor["dispatch"]>[0]): this {
@@ -102,7 +144,9 @@ export class TestEditor {
 
   /** What the server was synced since the last call. */
   takeMessages(): EditorEffect[] {
-    const messages = this.effects.filter((effect) => effect.type !== "decode" && effect.type !== "notify");
+    const messages = this.effects.filter(
+      (effect) => effect.type !== "decode" && effect.type !== "notify",
+    );
     this.effects.length = 0;
     return messages;
   }

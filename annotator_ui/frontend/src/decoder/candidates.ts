@@ -8,8 +8,18 @@ import type { Rle } from "../core/rle";
 
 /** What is posted: a mask, or what it can be made from. */
 export type SentCandidate =
-  | { readonly kind: "mask"; readonly rle: Rle; readonly predictedIou: number; readonly lowResLogits: LowResLogits | null }
-  | { readonly kind: "logits"; readonly frame: ModelFrame; readonly predictedIou: number; readonly lowResLogits: LowResLogits };
+  | {
+      readonly kind: "mask";
+      readonly rle: Rle;
+      readonly predictedIou: number;
+      readonly lowResLogits: LowResLogits | null;
+    }
+  | {
+      readonly kind: "logits";
+      readonly frame: ModelFrame;
+      readonly predictedIou: number;
+      readonly lowResLogits: LowResLogits;
+    };
 
 /** Enlarges its logits when its mask is first asked for. */
 export class LogitsCandidate implements Candidate {
@@ -42,5 +52,7 @@ export function toSent(candidates: readonly Candidate[]): readonly SentCandidate
 }
 
 export function fromSent(sent: readonly SentCandidate[]): readonly Candidate[] {
-  return sent.map((one) => (one.kind === "mask" ? one : new LogitsCandidate(one.lowResLogits, one.predictedIou, one.frame)));
+  return sent.map((one) =>
+    one.kind === "mask" ? one : new LogitsCandidate(one.lowResLogits, one.predictedIou, one.frame),
+  );
 }

@@ -20,12 +20,25 @@ class FakeWorker implements WorkerPort {
   }
 
   answer(request: Request, predictedIou = 0.5): void {
-    const candidates = [{ kind: "mask", rle: { widthPx: 1, heightPx: 1, counts: "01" }, predictedIou, lowResLogits: null }];
-    this.onmessage?.({ data: { id: request.id, ok: true, candidates, tookMs: 1 } } as unknown as MessageEvent<Reply>);
+    const candidates = [
+      {
+        kind: "mask",
+        rle: { widthPx: 1, heightPx: 1, counts: "01" },
+        predictedIou,
+        lowResLogits: null,
+      },
+    ];
+    this.onmessage?.({
+      data: { id: request.id, ok: true, candidates, tookMs: 1 },
+    } as unknown as MessageEvent<Reply>);
   }
 }
 
-const click = (x: number): DecodeRequest => ({ prompts: [{ kind: "point", at: imagePoint(x, 1), label: 1 }], feedback: null, baseMask: null });
+const click = (x: number): DecodeRequest => ({
+  prompts: [{ kind: "point", at: imagePoint(x, 1), label: 1 }],
+  feedback: null,
+  baseMask: null,
+});
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
 beforeEach(() => void vi.useFakeTimers());
@@ -44,14 +57,19 @@ it("asks only the first and the latest of many prompts, and only the latest is a
   worker.answer(worker.requests[1]!);
 
   expect((await Promise.all(outcomes)).map((outcome) => outcome.kind)).toEqual([
-    "superseded", "superseded", "superseded", "answer",
+    "superseded",
+    "superseded",
+    "superseded",
+    "answer",
   ]);
 });
 
 it("gives up on a session that does not open in twenty seconds and says so", async () => {
   const worker = new FakeWorker();
   const client = new DecoderClient(worker);
-  const opening = expect(client.open(new ArrayBuffer(1), { ortUrl: "/ort/", numThreads: 2 })).rejects.toMatchObject({
+  const opening = expect(
+    client.open(new ArrayBuffer(1), { ortUrl: "/ort/", numThreads: 2 }),
+  ).rejects.toMatchObject({
     kind: "timeout",
     message: "The decoder did not answer in 20 s.",
   });
@@ -66,8 +84,12 @@ it("gives up on a session that does not open in twenty seconds and says so", asy
 it("fails every question when the worker dies", async () => {
   const worker = new FakeWorker();
   const client = new DecoderClient(worker);
-  const running = expect(client.decode("image", click(1), null)).rejects.toMatchObject({ kind: "crashed" });
-  const queued = expect(client.decode("image", click(2), null)).rejects.toMatchObject({ kind: "crashed" });
+  const running = expect(client.decode("image", click(1), null)).rejects.toMatchObject({
+    kind: "crashed",
+  });
+  const queued = expect(client.decode("image", click(2), null)).rejects.toMatchObject({
+    kind: "crashed",
+  });
 
   worker.onerror?.({ message: "out of memory" } as ErrorEvent);
 
@@ -77,8 +99,13 @@ it("fails every question when the worker dies", async () => {
 it("goes on after an answer that is an error", async () => {
   const worker = new FakeWorker();
   const client = new DecoderClient(worker);
-  const refused = expect(client.decode("image", click(1), null)).rejects.toMatchObject({ kind: "refused", message: "bad shape" });
-  worker.onmessage?.({ data: { id: worker.requests[0]!.id, ok: false, message: "bad shape" } } as unknown as MessageEvent<Reply>);
+  const refused = expect(client.decode("image", click(1), null)).rejects.toMatchObject({
+    kind: "refused",
+    message: "bad shape",
+  });
+  worker.onmessage?.({
+    data: { id: worker.requests[0]!.id, ok: false, message: "bad shape" },
+  } as unknown as MessageEvent<Reply>);
   await refused;
 
   const next = client.decode("image", click(2), null);
@@ -89,5 +116,10 @@ it("goes on after an answer that is an error", async () => {
 });
 
 it("uses threads only where the browser allows shared memory", () => {
-  expect([threadsFor(false, 16), threadsFor(true, 1), threadsFor(true, 4), threadsFor(true, 64)]).toEqual([1, 1, 3, 4]);
+  expect([
+    threadsFor(false, 16),
+    threadsFor(true, 1),
+    threadsFor(true, 4),
+    threadsFor(true, 64),
+  ]).toEqual([1, 1, 3, 4]);
 });

@@ -57,7 +57,8 @@ export class DecoderClient {
   constructor(worker: WorkerPort) {
     this.#worker = worker;
     worker.onmessage = (event) => this.#receive(event.data);
-    worker.onerror = (event) => this.#die("crashed", event.message || "The decoder's worker did not start.");
+    worker.onerror = (event) =>
+      this.#die("crashed", event.message || "The decoder's worker did not start.");
   }
 
   /** Load decoder.onnx; the buffer is handed over to the worker. */
@@ -66,14 +67,25 @@ export class DecoderClient {
   }
 
   /** Load an image's embedding; the buffer is handed over to the worker. */
-  async setImage(imageId: string, embedding: ArrayBuffer, image: Size, imageSizePx: number): Promise<void> {
+  async setImage(
+    imageId: string,
+    embedding: ArrayBuffer,
+    image: Size,
+    imageSizePx: number,
+  ): Promise<void> {
     const question = { type: "image", imageId, embedding, image, imageSizePx } as const;
     await this.#ask(question, TIME_LIMITS.imageMs, [embedding]);
   }
 
   /** Load a crop of the image in place of the one before; the buffer is handed over to the worker. */
   async setCrop(imageId: string, crop: Crop, embedding: ArrayBuffer, image: Size): Promise<void> {
-    const question = { type: "crop", imageId, crop: cropKey(crop), box: boxOfCrop(crop, image), embedding } as const;
+    const question = {
+      type: "crop",
+      imageId,
+      crop: cropKey(crop),
+      box: boxOfCrop(crop, image),
+      embedding,
+    } as const;
     await this.#ask(question, TIME_LIMITS.imageMs, [embedding]);
   }
 
@@ -104,7 +116,11 @@ export class DecoderClient {
       ({ candidates, tookMs }) => {
         this.#isDecoding = false;
         const isLatest = this.#pending === null;
-        pending.resolve(isLatest ? { kind: "answer", candidates: fromSent(candidates), tookMs } : { kind: "superseded" });
+        pending.resolve(
+          isLatest
+            ? { kind: "answer", candidates: fromSent(candidates), tookMs }
+            : { kind: "superseded" },
+        );
         this.#pump();
       },
       (failure: unknown) => {
@@ -115,7 +131,11 @@ export class DecoderClient {
     );
   }
 
-  #ask(question: Question, limitMs: number, transfer: ArrayBuffer[] = []): Promise<Extract<Reply, { ok: true }>> {
+  #ask(
+    question: Question,
+    limitMs: number,
+    transfer: ArrayBuffer[] = [],
+  ): Promise<Extract<Reply, { ok: true }>> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== null) {
         reject(this.#failure);
@@ -124,7 +144,10 @@ export class DecoderClient {
       const id = this.#nextId;
       this.#nextId += 1;
       // A worker that is silent this long never recovers (threads without isolation hang for good).
-      const timer = setTimeout(() => this.#die("timeout", `The decoder did not answer in ${limitMs / 1000} s.`), limitMs);
+      const timer = setTimeout(
+        () => this.#die("timeout", `The decoder did not answer in ${limitMs / 1000} s.`),
+        limitMs,
+      );
       this.#waiting.set(id, { resolve, reject, timer });
       this.#worker.postMessage({ ...question, id }, transfer);
     });

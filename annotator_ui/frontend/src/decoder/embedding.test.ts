@@ -47,9 +47,21 @@ it("does without high resolution features", () => {
 
 it.each([
   ["only 3 bytes", new ArrayBuffer(3)],
-  ["inside image_embeddings", safetensors({ image_embeddings: { dtype: "F16", shape: [9], data_offsets: [0, 18] } }, new Uint8Array(4))],
+  [
+    "inside image_embeddings",
+    safetensors(
+      { image_embeddings: { dtype: "F16", shape: [9], data_offsets: [0, 18] } },
+      new Uint8Array(4),
+    ),
+  ],
   ["no tensor image_embeddings", safetensors({}, new Uint8Array(0))],
-  ["I8 of 1 bytes", safetensors({ image_embeddings: { dtype: "I8", shape: [1], data_offsets: [0, 1] } }, new Uint8Array(1))],
+  [
+    "I8 of 1 bytes",
+    safetensors(
+      { image_embeddings: { dtype: "I8", shape: [1], data_offsets: [0, 1] } },
+      new Uint8Array(1),
+    ),
+  ],
 ])("says what is wrong: %s", (message, bytes) => {
   expect(() => parseEmbedding(bytes)).toThrow(EmbeddingError);
   expect(() => parseEmbedding(bytes)).toThrow(message);

@@ -44,7 +44,8 @@ export function parseEmbedding(bytes: ArrayBuffer): Embedding {
     return entry === undefined ? null : readTensor(bytes, start, name, entry);
   };
   const imageEmbeddings = read("image_embeddings");
-  if (imageEmbeddings === null) throw new EmbeddingError("The embedding has no tensor image_embeddings.");
+  if (imageEmbeddings === null)
+    throw new EmbeddingError("The embedding has no tensor image_embeddings.");
   return { imageEmbeddings, highResFeatures: read("high_res_features") };
 }
 
@@ -56,7 +57,12 @@ function readHeader(bytes: Uint8Array): Partial<Record<string, TensorEntry>> {
   }
 }
 
-function readTensor(bytes: ArrayBuffer, start: number, name: string, entry: TensorEntry): FloatTensor {
+function readTensor(
+  bytes: ArrayBuffer,
+  start: number,
+  name: string,
+  entry: TensorEntry,
+): FloatTensor {
   const [from, to] = entry.data_offsets;
   const count = entry.shape.reduce((product, side) => product * side, 1);
   if (start + to > bytes.byteLength) throw new EmbeddingError(`The embedding ends inside ${name}.`);
@@ -66,8 +72,11 @@ function readTensor(bytes: ArrayBuffer, start: number, name: string, entry: Tens
   if (entry.dtype === "F16" && raw.byteLength === count * 2) {
     return { data: halfToFloat(new Uint16Array(raw)), dims };
   }
-  if (entry.dtype === "F32" && raw.byteLength === count * 4) return { data: new Float32Array(raw), dims };
-  throw new EmbeddingError(`${name} is ${entry.dtype} of ${raw.byteLength} bytes for ${count} numbers.`);
+  if (entry.dtype === "F32" && raw.byteLength === count * 4)
+    return { data: new Float32Array(raw), dims };
+  throw new EmbeddingError(
+    `${name} is ${entry.dtype} of ${raw.byteLength} bytes for ${count} numbers.`,
+  );
 }
 
 let table: Float32Array | null = null;

@@ -16,16 +16,25 @@ export interface PromptFeeds {
 /** Each axis by its own ratio: the sides of the resized image are rounded apart. */
 export function toModel(xPx: number, yPx: number, frame: ModelFrame): readonly [number, number] {
   const { crop, input, originXPx, originYPx } = frame;
-  return [(xPx - originXPx) * (input.widthPx / crop.widthPx), (yPx - originYPx) * (input.heightPx / crop.heightPx)];
+  return [
+    (xPx - originXPx) * (input.widthPx / crop.widthPx),
+    (yPx - originYPx) * (input.heightPx / crop.heightPx),
+  ];
 }
 
 /** Where pixels are enlarged, a background click means the middle of its pixel: that is cut out of the
  * mask (sam/coordinates.py). */
 function backgroundToModel(xPx: number, yPx: number, frame: ModelFrame): readonly [number, number] {
   const { crop, input, originXPx, originYPx } = frame;
-  if (input.widthPx <= crop.widthPx && input.heightPx <= crop.heightPx) return toModel(xPx, yPx, frame);
-  const middle = (at: number, origin: number, side: number): number => Math.min(Math.floor(at), origin + side - 1) + 0.5;
-  return toModel(middle(xPx, originXPx, crop.widthPx), middle(yPx, originYPx, crop.heightPx), frame);
+  if (input.widthPx <= crop.widthPx && input.heightPx <= crop.heightPx)
+    return toModel(xPx, yPx, frame);
+  const middle = (at: number, origin: number, side: number): number =>
+    Math.min(Math.floor(at), origin + side - 1) + 0.5;
+  return toModel(
+    middle(xPx, originXPx, crop.widthPx),
+    middle(yPx, originYPx, crop.heightPx),
+    frame,
+  );
 }
 
 /** Points in their order, then the box's corners; the padding point only when there is no box. */

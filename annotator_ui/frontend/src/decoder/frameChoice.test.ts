@@ -11,9 +11,16 @@ const IMAGE = { widthPx: 400, heightPx: 400 };
 const MIDDLE: Crop = { level: 1, row: 1, column: 1 };
 const OTHER: Crop = { level: 1, row: 2, column: 2 };
 
-const availableFrames = (crop: Crop | null, isAtViewLevel = true) => ({ image: IMAGE, crop, isAtViewLevel });
+const availableFrames = (crop: Crop | null, isAtViewLevel = true) => ({
+  image: IMAGE,
+  crop,
+  isAtViewLevel,
+});
 const point = (x: number, y: number): Prompt => ({ kind: "point", at: imagePoint(x, y), label: 1 });
-const box = (x0: number, y0: number, x1: number, y1: number): Prompt => ({ kind: "box", box: { x0, y0, x1, y1 } });
+const box = (x0: number, y0: number, x1: number, y1: number): Prompt => ({
+  kind: "box",
+  box: { x0, y0, x1, y1 },
+});
 const step = (prompt: Prompt): PromptStep => ({ prompt, feedback: null, baseMask: null });
 
 function column({ x0, y0, y1 }: Omit<ImageBox, "x1">) {
@@ -35,7 +42,11 @@ it.each([
 it("takes the crop for an existing mask only when it shows all of it", () => {
   const on = (y0: number, y1: number): PromptStep => {
     const rle = column({ x0: 200, y0, y1 });
-    return { prompt: point(210, 200), feedback: null, baseMask: { rle, added: null, erased: null } };
+    return {
+      prompt: point(210, 200),
+      feedback: null,
+      baseMask: { rle, added: null, erased: null },
+    };
   };
 
   expect(new FrameChoice().choose([on(110, 290)], availableFrames(MIDDLE))).toBe("1-1-1");

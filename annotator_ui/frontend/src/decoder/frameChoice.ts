@@ -24,7 +24,9 @@ export class FrameChoice {
   first(request: DecodeRequest, { image, crop, isAtViewLevel }: AvailableFrames): string | null {
     if (crop === null || !isAtViewLevel) return null;
     const box = boxOfCrop(crop, image);
-    const hasMargin = request.prompts.every((prompt) => prompt.kind === "box" || hasMarginAt(box, image, prompt.at));
+    const hasMargin = request.prompts.every(
+      (prompt) => prompt.kind === "box" || hasMarginAt(box, image, prompt.at),
+    );
     return hasMargin && holds(box, request) ? cropKey(crop) : null;
   }
 
@@ -36,7 +38,9 @@ export class FrameChoice {
     const request = requestOf(steps);
     const bound = this.#askedIn.has(last) ? last : before;
     const chosen =
-      bound === undefined ? this.first(request, availableFrames) : keepFrame(this.#askedIn.get(bound) ?? null, request, availableFrames);
+      bound === undefined
+        ? this.first(request, availableFrames)
+        : keepFrame(this.#askedIn.get(bound) ?? null, request, availableFrames);
     this.note(steps, chosen);
     return chosen;
   }
@@ -48,7 +52,11 @@ export class FrameChoice {
   }
 }
 
-function keepFrame(known: string | null, request: DecodeRequest, { image, crop }: AvailableFrames): string | null {
+function keepFrame(
+  known: string | null,
+  request: DecodeRequest,
+  { image, crop }: AvailableFrames,
+): string | null {
   if (crop === null || cropKey(crop) !== known) return null;
   return holds(boxOfCrop(crop, image), request) ? known : null;
 }
@@ -56,7 +64,8 @@ function keepFrame(known: string | null, request: DecodeRequest, { image, crop }
 function holds(box: ImageBox, { prompts, baseMask }: DecodeRequest): boolean {
   const bounds = baseMask === null ? null : boundsOf(baseMask);
   return [...prompts.map(extentOf), ...(bounds === null ? [] : [bounds])].every(
-    (extent) => extent.x0 >= box.x0 && extent.y0 >= box.y0 && extent.x1 <= box.x1 && extent.y1 <= box.y1,
+    (extent) =>
+      extent.x0 >= box.x0 && extent.y0 >= box.y0 && extent.x1 <= box.x1 && extent.y1 <= box.y1,
   );
 }
 

@@ -4,8 +4,12 @@ import type { Embedding, FloatTensor } from "./embedding";
 import { Network } from "./network";
 import type { Feeds, Part } from "./network";
 
-const tensor = (...data: number[]): FloatTensor => ({ data: Float32Array.from(data), dims: [data.length] });
-const starter = () => new Uint8Array(readFileSync(new URL("../../../../sam/starter/decoder.onnx", import.meta.url)));
+const tensor = (...data: number[]): FloatTensor => ({
+  data: Float32Array.from(data),
+  dims: [data.length],
+});
+const starter = () =>
+  new Uint8Array(readFileSync(new URL("../../../../sam/starter/decoder.onnx", import.meta.url)));
 const embedding: Embedding = { imageEmbeddings: tensor(1), highResFeatures: tensor(2) };
 const ANSWER = { low_res_masks: tensor(5), iou_predictions: tensor(6) };
 
@@ -18,7 +22,9 @@ function parts(...inputNames: string[][]) {
       inputNames: inputNames[turn] ?? [],
       run: (feeds: Feeds) => {
         asked[turn]!.push(feeds);
-        return Promise.resolve(turn === 0 && inputNames.length > 1 ? { shared: tensor(9) } : ANSWER);
+        return Promise.resolve(
+          turn === 0 && inputNames.length > 1 ? { shared: tensor(9) } : ANSWER,
+        );
       },
     });
   };
@@ -26,7 +32,10 @@ function parts(...inputNames: string[][]) {
 }
 
 it("does the image's part once and hands it to every click", async () => {
-  const { asked, open } = parts(["image_embeddings", "high_res_features"], ["high_res_features", "shared", "point_coords"]);
+  const { asked, open } = parts(
+    ["image_embeddings", "high_res_features"],
+    ["high_res_features", "shared", "point_coords"],
+  );
 
   const network = await Network.open(starter(), open);
   const run = await network.lookAt(embedding);
@@ -34,7 +43,13 @@ it("does the image's part once and hands it to every click", async () => {
   const answer = await run({ point_coords: tensor(8) });
 
   expect(asked[0]).toEqual([{ image_embeddings: tensor(1), high_res_features: tensor(2) }]);
-  expect(asked[1]).toEqual([3, 8].map((x) => ({ high_res_features: tensor(2), shared: tensor(9), point_coords: tensor(x) })));
+  expect(asked[1]).toEqual(
+    [3, 8].map((x) => ({
+      high_res_features: tensor(2),
+      shared: tensor(9),
+      point_coords: tensor(x),
+    })),
+  );
   expect(answer).toEqual({ lowResMasks: tensor(5), iouPredictions: tensor(6) });
 });
 
@@ -67,7 +82,9 @@ it("runs a model whose parts do not open as it is", async () => {
 });
 
 it("says so when a model has no masks to give", async () => {
-  const network = await Network.open(starter(), () => Promise.resolve({ inputNames: [], run: () => Promise.resolve({}) }));
+  const network = await Network.open(starter(), () =>
+    Promise.resolve({ inputNames: [], run: () => Promise.resolve({}) }),
+  );
 
   const run = await network.lookAt(embedding);
 

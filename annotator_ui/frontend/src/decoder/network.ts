@@ -43,12 +43,14 @@ export class Network {
       image_embeddings: imageEmbeddings,
       ...(highResFeatures === null ? {} : { high_res_features: highResFeatures }),
     };
-    const shared = this.#early === null ? {} : await this.#early.run(chosen(features, this.#early.inputNames));
+    const shared =
+      this.#early === null ? {} : await this.#early.run(chosen(features, this.#early.inputNames));
     const seen = { ...features, ...shared };
     return async (prompts) => {
       const outputs = await this.#late.run(chosen({ ...seen, ...prompts }, this.#late.inputNames));
       const [lowResMasks, iouPredictions] = [outputs["low_res_masks"], outputs["iou_predictions"]];
-      if (lowResMasks === undefined || iouPredictions === undefined) throw new Error("The decoder gave no masks.");
+      if (lowResMasks === undefined || iouPredictions === undefined)
+        throw new Error("The decoder gave no masks.");
       return { lowResMasks, iouPredictions };
     };
   }

@@ -17,7 +17,7 @@ const WIRE = { varint: 0, eightBytes: 1, lengthed: 2, fourBytes: 5 } as const;
 /** The fields of one message, in their order; views of `bytes`, not copies. */
 export function fieldsOf(bytes: Uint8Array): readonly Field[] {
   const fields: Field[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const start = at;
     const tag = readVarint(bytes, at);
     at = tag.end;
@@ -32,7 +32,11 @@ export function fieldsOf(bytes: Uint8Array): readonly Field[] {
       at = from + length.value;
     } else throw new WireError(`Wire type ${kind} is not known.`);
     if (at > bytes.length) throw new WireError("A field ends beyond its message.");
-    fields.push({ number: Math.floor(tag.value / 8), value: bytes.subarray(from, at), whole: bytes.subarray(start, at) });
+    fields.push({
+      number: Math.floor(tag.value / 8),
+      value: bytes.subarray(from, at),
+      whole: bytes.subarray(start, at),
+    });
   }
   return fields;
 }

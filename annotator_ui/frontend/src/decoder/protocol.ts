@@ -5,7 +5,12 @@ import type { DecodeRequest } from "../core/prompts";
 import type { SentCandidate } from "./candidates";
 
 export type Question =
-  | { readonly type: "open"; readonly decoder: ArrayBuffer; readonly ortUrl: string; readonly numThreads: number }
+  | {
+      readonly type: "open";
+      readonly decoder: ArrayBuffer;
+      readonly ortUrl: string;
+      readonly numThreads: number;
+    }
   | {
       readonly type: "image";
       readonly imageId: string;
@@ -22,10 +27,20 @@ export type Question =
       readonly embedding: ArrayBuffer;
     }
   /** `crop`: the key of the crop to decode in, if it is still held. */
-  | { readonly type: "decode"; readonly imageId: string; readonly crop: string | null; readonly request: DecodeRequest };
+  | {
+      readonly type: "decode";
+      readonly imageId: string;
+      readonly crop: string | null;
+      readonly request: DecodeRequest;
+    };
 
 export type Request = Question & { readonly id: number };
 
 export type Reply =
-  | { readonly id: number; readonly ok: true; readonly candidates: readonly SentCandidate[]; readonly tookMs: number }
+  | {
+      readonly id: number;
+      readonly ok: true;
+      readonly candidates: readonly SentCandidate[];
+      readonly tookMs: number;
+    }
   | { readonly id: number; readonly ok: false; readonly message: string };

@@ -13,5 +13,7 @@ export function chooseMasks(
   if (numPrompts > 1) return [SINGLE_MASK];
   const crossed = new Set(AMBIGUITY_MASKS.filter(isCrossed));
   const last = (index: (typeof AMBIGUITY_MASKS)[number]): number => (crossed.has(index) ? 1 : 0);
-  return [...AMBIGUITY_MASKS].sort((a, b) => last(a) - last(b) || (predictedIou[b] ?? 0) - (predictedIou[a] ?? 0) || a - b);
+  return [...AMBIGUITY_MASKS].sort(
+    (a, b) => last(a) - last(b) || (predictedIou[b] ?? 0) - (predictedIou[a] ?? 0) || a - b,
+  );
 }

@@ -28,7 +28,10 @@ it("offers the three ambiguity masks for one click, best first, in the image's f
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
   const prompts = [{ kind: "point", at: imagePoint(5, 5), label: 1 }] as const;
 
-  const candidates = await decodePrompts({ ...wholeImage, run: fakeNetwork(seen) }, { prompts, feedback: null, baseMask: null });
+  const candidates = await decodePrompts(
+    { ...wholeImage, run: fakeNetwork(seen) },
+    { prompts, feedback: null, baseMask: null },
+  );
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([0.8, 0.5, 0.2].map(Math.fround));
   // Mask 2 is on in 3 of 8 rows: 3 * 4 px of 32 rows, each 32 px wide; the edge lies between two cells.
@@ -44,7 +47,10 @@ it("offers the single mask once a second prompt says what is meant, and feeds th
     { kind: "point", at: imagePoint(9, 9), label: 0 },
   ] as const;
 
-  const candidates = await decodePrompts({ ...wholeImage, run: fakeNetwork(seen) }, { prompts, feedback, baseMask: null });
+  const candidates = await decodePrompts(
+    { ...wholeImage, run: fakeNetwork(seen) },
+    { prompts, feedback, baseMask: null },
+  );
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
   expect(seen[0]!["mask_input"]?.data[0]).toBe(3);
@@ -54,7 +60,10 @@ it("offers the single mask once a second prompt says what is meant, and feeds th
 it("offers the single mask for a box, which says as much as two clicks", async () => {
   const prompts = [{ kind: "box", box: { x0: 2, y0: 2, x1: 20, y1: 20 } }] as const;
 
-  const candidates = await decodePrompts({ ...wholeImage, run: fakeNetwork([]) }, { prompts, feedback: null, baseMask: null });
+  const candidates = await decodePrompts(
+    { ...wholeImage, run: fakeNetwork([]) },
+    { prompts, feedback: null, baseMask: null },
+  );
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([Math.fround(0.99)]);
 });
@@ -62,10 +71,17 @@ it("offers the single mask for a box, which says as much as two clicks", async (
 it("changes an existing mask only where the click is, and offers the model's whole answer after it", async () => {
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
   // The mask is the image's lower half; the network says the upper eighth.
-  const baseMask = encodeRle({ widthPx: 32, heightPx: 32, data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)) });
+  const baseMask = encodeRle({
+    widthPx: 32,
+    heightPx: 32,
+    data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)),
+  });
   const prompts = [{ kind: "point", at: imagePoint(5, 1), label: 1 }] as const;
 
-  const [local, whole] = await decodePrompts({ ...wholeImage, run: fakeNetwork(seen) }, { prompts, feedback: null, baseMask });
+  const [local, whole] = await decodePrompts(
+    { ...wholeImage, run: fakeNetwork(seen) },
+    { prompts, feedback: null, baseMask },
+  );
 
   expect(areaPx(local!.rle)).toBe(512 + areaPx(whole!.rle));
   expect(seen[0]!["point_labels"]?.data).toEqual(Float32Array.of(1, 1, 2, 3));
@@ -76,10 +92,17 @@ it("changes an existing mask only where the click is, and offers the model's who
 
 it("asks about the click alone when the mask talks the model out of it", async () => {
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
-  const baseMask = encodeRle({ widthPx: 32, heightPx: 32, data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)) });
+  const baseMask = encodeRle({
+    widthPx: 32,
+    heightPx: 32,
+    data: Uint8Array.from({ length: 1024 }, (_, i) => (i >= 512 ? 1 : 0)),
+  });
   const prompts = [{ kind: "point", at: imagePoint(5, 9), label: 1 }] as const;
 
-  const [local] = await decodePrompts({ ...wholeImage, run: fakeNetwork(seen) }, { prompts, feedback: null, baseMask });
+  const [local] = await decodePrompts(
+    { ...wholeImage, run: fakeNetwork(seen) },
+    { prompts, feedback: null, baseMask },
+  );
 
   expect(seen).toHaveLength(2);
   expect(seen[1]!["has_mask_input"]?.data[0]).toBe(0);
@@ -90,7 +113,10 @@ it("offers a mask that holds a background click after those that do not", async 
   // Masks 1 to 3 are on in rows 0 to 7, 11 and 15: mask 1 alone ends above the click.
   const prompts = [{ kind: "point", at: imagePoint(5, 10), label: 0 }] as const;
 
-  const candidates = await decodePrompts({ ...wholeImage, run: fakeNetwork([]) }, { prompts, feedback: null, baseMask: null });
+  const candidates = await decodePrompts(
+    { ...wholeImage, run: fakeNetwork([]) },
+    { prompts, feedback: null, baseMask: null },
+  );
 
   expect(candidates.map((one) => one.predictedIou)).toEqual([0.2, 0.8, 0.5].map(Math.fround));
   expect(candidates.map((one) => hasPixel(one.rle, 5, 10))).toEqual([false, true, true]);
@@ -104,7 +130,10 @@ it("hands no logits on to be refined where background clicks alone were answered
     });
   const prompts = [{ kind: "point", at: imagePoint(5, 10), label: 0 }] as const;
 
-  const candidates = await decodePrompts({ ...wholeImage, run: nothing }, { prompts, feedback: null, baseMask: null });
+  const candidates = await decodePrompts(
+    { ...wholeImage, run: nothing },
+    { prompts, feedback: null, baseMask: null },
+  );
 
   expect(candidates.map((one) => one.lowResLogits)).toEqual([null, null, null]);
   expect(candidates.map((one) => areaPx(one.rle))).toEqual([0, 0, 0]);
@@ -128,7 +157,10 @@ it("asks about a removing click alone when all it left in the mask is a pinhole"
   };
   const prompts = [{ kind: "point", at: imagePoint(6, 6), label: 0 }] as const;
 
-  const [local, whole] = await decodePrompts({ ...wholeImage, run }, { prompts, feedback: null, baseMask });
+  const [local, whole] = await decodePrompts(
+    { ...wholeImage, run },
+    { prompts, feedback: null, baseMask },
+  );
 
   expect(seen).toHaveLength(2);
   expect(boundsOf(local!.rle)).toEqual({ x0: 0, y0: 16, x1: 32, y1: 32 });
@@ -137,7 +169,12 @@ it("asks about a removing click alone when all it left in the mask is a pinhole"
 
 it("decodes a crop in its own frame and gives masks in the image's", async () => {
   const seen: Readonly<Record<string, FloatTensor>>[] = [];
-  const image = { run: fakeNetwork(seen), crop: "1-1-1", frame: modelFrame({ widthPx: 64, heightPx: 48 }, 32, { x0: 16, y0: 8, x1: 48, y1: 40 }), lowResSidePx: SIDE };
+  const image = {
+    run: fakeNetwork(seen),
+    crop: "1-1-1",
+    frame: modelFrame({ widthPx: 64, heightPx: 48 }, 32, { x0: 16, y0: 8, x1: 48, y1: 40 }),
+    lowResSidePx: SIDE,
+  };
   const prompts = [{ kind: "point", at: imagePoint(21, 13), label: 1 }] as const;
 
   const candidates = await decodePrompts(image, { prompts, feedback: null, baseMask: null });
@@ -154,17 +191,20 @@ it.each([
   { held: "1-1-2", wanted: "1-1-1", feedbackOf: "1-1-1", looksAt: "image", isFedBack: 0 },
   { held: "1-1-1", wanted: null, feedbackOf: "1-1-1", looksAt: "image", isFedBack: 0 },
   { held: "1-1-1", wanted: null, feedbackOf: null, looksAt: "image", isFedBack: 1 },
-])("asked for $wanted while it holds $held, decodes in the $looksAt and refines logits of $feedbackOf: $isFedBack", async ({ held, wanted, feedbackOf, looksAt, isFedBack }) => {
-  const [ofImage, ofCrop] = [[], []] as Readonly<Record<string, FloatTensor>>[][];
-  const whole = { ...wholeImage, run: fakeNetwork(ofImage!) };
-  const crop = { ...wholeImage, crop: held, run: fakeNetwork(ofCrop!) };
-  const prompts = [5, 9].map((x) => ({ kind: "point", at: imagePoint(x, 5), label: 1 }) as const);
-  const feedback = { data: new Float32Array(SIDE * SIDE).fill(3), crop: feedbackOf };
+])(
+  "asked for $wanted while it holds $held, decodes in the $looksAt and refines logits of $feedbackOf: $isFedBack",
+  async ({ held, wanted, feedbackOf, looksAt, isFedBack }) => {
+    const [ofImage, ofCrop] = [[], []] as Readonly<Record<string, FloatTensor>>[][];
+    const whole = { ...wholeImage, run: fakeNetwork(ofImage!) };
+    const crop = { ...wholeImage, crop: held, run: fakeNetwork(ofCrop!) };
+    const prompts = [5, 9].map((x) => ({ kind: "point", at: imagePoint(x, 5), label: 1 }) as const);
+    const feedback = { data: new Float32Array(SIDE * SIDE).fill(3), crop: feedbackOf };
 
-  await decodeOn({ imageId: "one", whole, crop }, wanted, { prompts, feedback, baseMask: null });
+    await decodeOn({ imageId: "one", whole, crop }, wanted, { prompts, feedback, baseMask: null });
 
-  expect([ofImage!.length, ofCrop!.length]).toEqual(looksAt === "image" ? [1, 0] : [0, 1]);
-  const [feeds] = [...ofImage!, ...ofCrop!];
-  expect(feeds!["has_mask_input"]?.data[0]).toBe(isFedBack);
-  expect(feeds!["point_labels"]?.data).toHaveLength(3);
-});
+    expect([ofImage!.length, ofCrop!.length]).toEqual(looksAt === "image" ? [1, 0] : [0, 1]);
+    const [feeds] = [...ofImage!, ...ofCrop!];
+    expect(feeds!["has_mask_input"]?.data[0]).toBe(isFedBack);
+    expect(feeds!["point_labels"]?.data).toHaveLength(3);
+  },
+);

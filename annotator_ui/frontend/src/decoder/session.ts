@@ -5,7 +5,14 @@ import type { Candidate, DecodeRequest, PointPrompt, Prompt } from "../core/prom
 import { hasPixel } from "../core/rle";
 import type { Rle } from "../core/rle";
 import { difference, isEmptyRle } from "../core/runs";
-import { contextOf, coverageOf, isPinhole, localEdit, seedLogits, keepOutsideCrop } from "../core/seeds";
+import {
+  contextOf,
+  coverageOf,
+  isPinhole,
+  localEdit,
+  seedLogits,
+  keepOutsideCrop,
+} from "../core/seeds";
 import { LogitsCandidate } from "./candidates";
 import type { FloatTensor } from "./embedding";
 import { promptFeeds } from "./feeds";
@@ -34,11 +41,18 @@ export interface LoadedImage {
 }
 
 /** Asked about a crop that another one has replaced meanwhile, the whole image answers. */
-export function decodeOn({ whole, crop }: LoadedImage, wanted: string | null, request: DecodeRequest): Promise<readonly Candidate[]> {
+export function decodeOn(
+  { whole, crop }: LoadedImage,
+  wanted: string | null,
+  request: DecodeRequest,
+): Promise<readonly Candidate[]> {
   return decodePrompts(wanted !== null && crop?.crop === wanted ? crop : whole, request);
 }
 
-export async function decodePrompts(image: LoadedFrame, request: DecodeRequest): Promise<readonly Candidate[]> {
+export async function decodePrompts(
+  image: LoadedFrame,
+  request: DecodeRequest,
+): Promise<readonly Candidate[]> {
   const { prompts, baseMask } = request;
   const feedback = request.feedback?.crop === image.crop ? request.feedback.data : null;
   const prompt = prompts.at(-1);
@@ -49,18 +63,28 @@ export async function decodePrompts(image: LoadedFrame, request: DecodeRequest):
   const [whole] = await answer(image, [prompt, ...contextOf(baseMask, coverage, prompt)], seed);
   if (whole === undefined) return [];
   const said = localEdit(baseMask, keepOutsideCrop(whole.rle, baseMask, image.frame), prompt);
-  const isHeard = said !== null && (prompt.label === 1 || !isPinhole(baseMask, said, coverage, prompt.at));
+  const isHeard =
+    said !== null && (prompt.label === 1 || !isPinhole(baseMask, said, coverage, prompt.at));
   const edited = isHeard ? said : ((await editByClickAlone(image, baseMask, prompt)) ?? said);
-  const local = edited === null ? [] : [{ rle: edited, predictedIou: whole.predictedIou, lowResLogits: null }];
+  const local =
+    edited === null ? [] : [{ rle: edited, predictedIou: whole.predictedIou, lowResLogits: null }];
   return [...local, whole];
 }
 
 /** The mask's context can talk the model out of a click; asked without it, the click is always heard. */
-async function editByClickAlone(image: LoadedFrame, baseMask: Rle, prompt: PointPrompt): Promise<Rle | null> {
+async function editByClickAlone(
+  image: LoadedFrame,
+  baseMask: Rle,
+  prompt: PointPrompt,
+): Promise<Rle | null> {
   if (prompt.label === 1 && hasPixel(baseMask, prompt.at.x, prompt.at.y)) return null;
   const [best] = await answer(image, [{ ...prompt, label: 1 }], null);
   if (best === undefined) return null;
-  return localEdit(baseMask, prompt.label === 1 ? best.rle : difference(baseMask, best.rle), prompt);
+  return localEdit(
+    baseMask,
+    prompt.label === 1 ? best.rle : difference(baseMask, best.rle),
+    prompt,
+  );
 }
 
 async function answer(
@@ -76,10 +100,17 @@ async function answer(
     const data = output.lowResMasks.data.slice(index * side * side, (index + 1) * side * side);
     return new LogitsCandidate({ data, crop }, output.iouPredictions.data[index] ?? 0, frame);
   });
-  const background = prompts.flatMap((prompt) => (prompt.kind === "point" && prompt.label === 0 ? [prompt.at] : []));
-  const isCrossed = (index: number): boolean => background.some(({ x, y }) => all[index] !== undefined && hasPixel(all[index].rle, x, y));
-  const chosen = chooseMasks(output.iouPredictions.data, numPrompts, isCrossed).flatMap((index) => all[index] ?? []);
-  return background.length === prompts.length && feedback === null ? chosen.map(withoutNothing) : chosen;
+  const background = prompts.flatMap((prompt) =>
+    prompt.kind === "point" && prompt.label === 0 ? [prompt.at] : [],
+  );
+  const isCrossed = (index: number): boolean =>
+    background.some(({ x, y }) => all[index] !== undefined && hasPixel(all[index].rle, x, y));
+  const chosen = chooseMasks(output.iouPredictions.data, numPrompts, isCrossed).flatMap(
+    (index) => all[index] ?? [],
+  );
+  return background.length === prompts.length && feedback === null
+    ? chosen.map(withoutNothing)
+    : chosen;
 }
 
 /** A model may answer background clicks alone with nothing: the next click is not to refine that. */

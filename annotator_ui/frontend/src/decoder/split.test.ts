@@ -20,10 +20,13 @@ beforeAll(() => {
 
 /** The same numbers in [-1, 1] every time. */
 function values(count: number, seed: number): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => Math.sin((i + 1) * 12.9898 + seed * 78.233));
+  return Float32Array.from({ length: count }, (_, i) =>
+    Math.sin((i + 1) * 12.9898 + seed * 78.233),
+  );
 }
 
-const floats = (data: Float32Array, dims: readonly number[]) => new ort.Tensor("float32", data, dims);
+const floats = (data: Float32Array, dims: readonly number[]) =>
+  new ort.Tensor("float32", data, dims);
 
 function feedsOf(session: ort.InferenceSession): Record<string, ort.Tensor> {
   const given: Record<string, ort.Tensor> = {
@@ -34,12 +37,19 @@ function feedsOf(session: ort.InferenceSession): Record<string, ort.Tensor> {
   session.inputMetadata.forEach((input, seed) => {
     if (!input.isTensor) throw new Error(`${input.name} is no tensor`);
     const dims = input.shape.map((side) => (side === "num_prompts" ? 1 : Number(side)));
-    given[input.name] ??= floats(values(dims.reduce((a, b) => a * b, 1), seed), dims);
+    given[input.name] ??= floats(
+      values(
+        dims.reduce((a, b) => a * b, 1),
+        seed,
+      ),
+      dims,
+    );
   });
   return given;
 }
 
-const pick = (feeds: Record<string, ort.Tensor>, names: readonly string[]) => Object.fromEntries(names.map((name) => [name, feeds[name]!]));
+const pick = (feeds: Record<string, ort.Tensor>, names: readonly string[]) =>
+  Object.fromEntries(names.map((name) => [name, feeds[name]!]));
 
 it("gives the starter's two parts together the answer of the whole, and leaves image work out of clicks", async () => {
   const model = new Uint8Array(readFileSync(STARTER));
@@ -64,7 +74,14 @@ it("gives the starter's two parts together the answer of the whole, and leaves i
 
 /** NodeProto, ValueInfoProto and GraphProto with names only. */
 const node = (inputs: string[], outputs: string[], extra: Uint8Array[] = []) =>
-  lengthed(1, joined([...inputs.map((name) => lengthed(1, name)), ...outputs.map((name) => lengthed(2, name)), ...extra]));
+  lengthed(
+    1,
+    joined([
+      ...inputs.map((name) => lengthed(1, name)),
+      ...outputs.map((name) => lengthed(2, name)),
+      ...extra,
+    ]),
+  );
 const value = (field: number, name: string) => lengthed(field, lengthed(1, name));
 const model = (...graph: Uint8Array[]) => lengthed(7, joined(graph));
 const INPUTS = [value(11, "image_embeddings"), value(11, "point_coords"), value(12, "masks")];
@@ -89,11 +106,24 @@ it("hands over each tensor once, and not what only constants or only clicks go i
 it("does not cut where nothing depends on the image alone, where graphs are nested, or without a graph", () => {
   const nested = lengthed(5, lengthed(6, node(["point_coords"], ["inner"])));
 
-  expect(splitModel(model(node(["image_embeddings", "point_coords"], ["masks"]), ...INPUTS), IMAGE)).toBeNull();
-  expect(splitModel(model(node(["image_embeddings"], ["keys"]), node(["keys", "point_coords"], ["masks"], [nested]), ...INPUTS), IMAGE)).toBeNull();
+  expect(
+    splitModel(model(node(["image_embeddings", "point_coords"], ["masks"]), ...INPUTS), IMAGE),
+  ).toBeNull();
+  expect(
+    splitModel(
+      model(
+        node(["image_embeddings"], ["keys"]),
+        node(["keys", "point_coords"], ["masks"], [nested]),
+        ...INPUTS,
+      ),
+      IMAGE,
+    ),
+  ).toBeNull();
   expect(splitModel(lengthed(8, "no graph"), IMAGE)).toBeNull();
 });
 
 it("refuses bytes that are no model", () => {
-  expect(() => splitModel(Uint8Array.of(0x3a, 0xff, 0x01), IMAGE)).toThrow("ends beyond its message");
+  expect(() => splitModel(Uint8Array.of(0x3a, 0xff, 0x01), IMAGE)).toThrow(
+    "ends beyond its message",
+  );
 });

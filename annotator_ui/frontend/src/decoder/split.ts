@@ -46,12 +46,15 @@ export function splitModel(model: Uint8Array, known: ReadonlySet<string>): Split
   const graph = graphField === undefined ? null : readGraph(graphField.value);
   if (graph === null) return null;
   const kinds = kindsOf(graph, known);
-  const isShared = (name: string): boolean => kinds.get(name) === "early" && !graph.inputs.has(name);
+  const isShared = (name: string): boolean =>
+    kinds.get(name) === "early" && !graph.inputs.has(name);
   const shared = new Set<string>();
   for (const node of graph.nodes) {
-    if (node.outputs.some((name) => kinds.get(name) === "late")) node.inputs.filter(isShared).forEach((name) => shared.add(name));
+    if (node.outputs.some((name) => kinds.get(name) === "late"))
+      node.inputs.filter(isShared).forEach((name) => shared.add(name));
   }
-  if (shared.size === 0 || [...graph.outputs.keys()].some((name) => kinds.get(name) !== "late")) return null;
+  if (shared.size === 0 || [...graph.outputs.keys()].some((name) => kinds.get(name) !== "late"))
+    return null;
   const between = [...shared].map((name) => [name, floatValue(name)] as const);
   const rest = fields.filter((field) => field !== graphField).map((field) => field.whole);
   const build = (inputs: Messages, outputs: Messages): Uint8Array =>
@@ -66,7 +69,11 @@ export function splitModel(model: Uint8Array, known: ReadonlySet<string>): Split
 function readGraph(bytes: Uint8Array): Graph | null {
   const fields = fieldsOf(bytes);
   const named = (number: number, nameField: number): Messages =>
-    new Map(fields.filter((field) => field.number === number).map(({ value }) => [nameIn(value, nameField), value]));
+    new Map(
+      fields
+        .filter((field) => field.number === number)
+        .map(({ value }) => [nameIn(value, nameField), value]),
+    );
   const nodes = fields.filter((field) => field.number === GRAPH.node).map(readNode);
   if (nodes.some((node) => node === null)) return null;
   return {
@@ -80,10 +87,22 @@ function readGraph(bytes: Uint8Array): Graph | null {
 /** Null for a node with a graph inside, whose inner names this module does not follow. */
 function readNode({ value }: Field): Node | null {
   const fields = fieldsOf(value);
-  const names = (number: number): string[] => fields.filter((field) => field.number === number).map((field) => text(field.value));
-  const attributes = fields.filter((field) => field.number === NODE.attribute).flatMap((field) => fieldsOf(field.value));
-  if (attributes.some((field) => field.number === ATTRIBUTE.graph || field.number === ATTRIBUTE.graphs)) return null;
-  return { value, inputs: names(NODE.input).filter((name) => name !== ""), outputs: names(NODE.output) };
+  const names = (number: number): string[] =>
+    fields.filter((field) => field.number === number).map((field) => text(field.value));
+  const attributes = fields
+    .filter((field) => field.number === NODE.attribute)
+    .flatMap((field) => fieldsOf(field.value));
+  if (
+    attributes.some(
+      (field) => field.number === ATTRIBUTE.graph || field.number === ATTRIBUTE.graphs,
+    )
+  )
+    return null;
+  return {
+    value,
+    inputs: names(NODE.input).filter((name) => name !== ""),
+    outputs: names(NODE.output),
+  };
 }
 
 function nameIn(message: Uint8Array, number: number): string {
@@ -94,7 +113,10 @@ function nameIn(message: Uint8Array, number: number): string {
 type Kind = "constant" | "early" | "late";
 
 /** When each tensor can be known. Nodes come in the order in which they can run. */
-function kindsOf({ nodes, weights, inputs }: Graph, known: ReadonlySet<string>): ReadonlyMap<string, Kind> {
+function kindsOf(
+  { nodes, weights, inputs }: Graph,
+  known: ReadonlySet<string>,
+): ReadonlyMap<string, Kind> {
   const kinds = new Map<string, Kind>();
   for (const name of inputs.keys()) kinds.set(name, known.has(name) ? "early" : "late");
   for (const name of weights.keys()) kinds.set(name, "constant");
@@ -116,7 +138,9 @@ function writeGraph(graph: Graph, inputs: Messages, outputs: Messages): Uint8Arr
     node.inputs.forEach((name) => needed.add(name));
   }
   const used = (messages: Messages, field: number): Uint8Array[] =>
-    [...messages].filter(([name]) => needed.has(name)).map(([, message]) => lengthed(field, message));
+    [...messages]
+      .filter(([name]) => needed.has(name))
+      .map(([, message]) => lengthed(field, message));
   return joined([
     ...nodes.reverse(),
     lengthed(GRAPH.name, "part"),

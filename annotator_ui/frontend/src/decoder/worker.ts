@@ -34,7 +34,11 @@ async function reply(request: Request): Promise<void> {
     const candidates = await handle(request);
     answer = { id: request.id, ok: true, candidates, tookMs: performance.now() - startedMs };
   } catch (error) {
-    answer = { id: request.id, ok: false, message: error instanceof Error ? error.message : String(error) };
+    answer = {
+      id: request.id,
+      ok: false,
+      message: error instanceof Error ? error.message : String(error),
+    };
   }
   self.postMessage(answer);
 }
@@ -89,7 +93,8 @@ async function warmUp(): Promise<void> {
   // A failure will be told to whoever asks for a mask.
   if (current === null) return;
   const { whole } = current;
-  for (let i = 0; i < WARM_UP_RUNS; i += 1) await whole.run(anyPrompts(whole)).catch(() => undefined);
+  for (let i = 0; i < WARM_UP_RUNS; i += 1)
+    await whole.run(anyPrompts(whole)).catch(() => undefined);
 }
 
 function anyPrompts({ frame, lowResSidePx }: LoadedFrame): Feeds {
@@ -97,7 +102,11 @@ function anyPrompts({ frame, lowResSidePx }: LoadedFrame): Feeds {
 }
 
 /** Meanwhile WebAssembly answers; only the trial itself waits its turn among the questions. */
-async function tryGraphicsCard(model: Uint8Array, ortUrl: string, embedding: Embedding): Promise<void> {
+async function tryGraphicsCard(
+  model: Uint8Array,
+  ortUrl: string,
+  embedding: Embedding,
+): Promise<void> {
   const { gpu } = navigator as { readonly gpu?: { requestAdapter(): Promise<unknown> } };
   if ((await gpu?.requestAdapter().catch(() => null)) == null) return;
   if (current === null) return;
@@ -106,27 +115,44 @@ async function tryGraphicsCard(model: Uint8Array, ortUrl: string, embedding: Emb
     const runtime = await import("onnxruntime-web/webgpu");
     runtime.env.wasm.wasmPaths = ortUrl;
     const rival = await Network.open(model, partOpener(runtime, "webgpu"));
-    last = last.then(async () => {
-      if (current === null || current.whole !== whole) return; // the next image's embedding is not at hand here
-      const run = await rival.lookAt(embedding);
-      const trial = { current: whole.run, rival: run, prompts: anyPrompts(whole), nowMs: () => performance.now() };
-      if (!(await isRivalBetter(trial))) return;
-      network = rival;
-      current = { ...current, whole: { ...whole, run } };
-    }).catch(() => undefined);
+    last = last
+      .then(async () => {
+        if (current === null || current.whole !== whole) return; // the next image's embedding is not at hand here
+        const run = await rival.lookAt(embedding);
+        const trial = {
+          current: whole.run,
+          rival: run,
+          prompts: anyPrompts(whole),
+          nowMs: () => performance.now(),
+        };
+        if (!(await isRivalBetter(trial))) return;
+        network = rival;
+        current = { ...current, whole: { ...whole, run } };
+      })
+      .catch(() => undefined);
   } catch {
     // A card without a driver that works: WebAssembly goes on.
   }
 }
 
-function partOpener(runtime: Pick<typeof ort, "InferenceSession" | "Tensor">, provider: "wasm" | "webgpu"): OpenPart {
+function partOpener(
+  runtime: Pick<typeof ort, "InferenceSession" | "Tensor">,
+  provider: "wasm" | "webgpu",
+): OpenPart {
   return async (model) => {
-    const session = await runtime.InferenceSession.create(model, { executionProviders: [provider] });
+    const session = await runtime.InferenceSession.create(model, {
+      executionProviders: [provider],
+    });
     return {
       inputNames: session.inputNames,
       run: async (feeds) => {
-        const tensors = Object.entries(feeds).map(([name, { data, dims }]) => [name, new runtime.Tensor("float32", data, dims)]);
-        const outputs = Object.entries(await session.run(Object.fromEntries(tensors) as Record<string, ort.Tensor>));
+        const tensors = Object.entries(feeds).map(([name, { data, dims }]) => [
+          name,
+          new runtime.Tensor("float32", data, dims),
+        ]);
+        const outputs = Object.entries(
+          await session.run(Object.fromEntries(tensors) as Record<string, ort.Tensor>),
+        );
         return Object.fromEntries(outputs.map(([name, tensor]) => [name, floats(tensor, name)]));
       },
     };
@@ -134,6 +160,7 @@ function partOpener(runtime: Pick<typeof ort, "InferenceSession" | "Tensor">, pr
 }
 
 function floats({ data, dims }: ort.Tensor, name: string): FloatTensor {
-  if (!(data instanceof Float32Array)) throw new Error(`The decoder's ${name} are not 32-bit floats.`);
+  if (!(data instanceof Float32Array))
+    throw new Error(`The decoder's ${name} are not 32-bit floats.`);
   return { data, dims };
 }

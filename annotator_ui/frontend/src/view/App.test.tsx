@@ -8,21 +8,36 @@ import type { LabelPage } from "./labelPage";
 import { sessionFor, SQUARE, startPage } from "./testPage";
 
 const suggestion = {
-  id: "s", revision_id: "r", source: "prefilled", status: "proposed", rle: SQUARE, bbox_xywh_px: [1, 1, 2, 2], area_px: 4, predicted_iou: 0.7, label: "", author: null,
+  id: "s",
+  revision_id: "r",
+  source: "prefilled",
+  status: "proposed",
+  rle: SQUARE,
+  bbox_xywh_px: [1, 1, 2, 2],
+  area_px: 4,
+  predicted_iou: 0.7,
+  label: "",
+  author: null,
 } as const;
 let root: Root | null = null;
 
 beforeEach(() => {
   vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", true);
   // jsdom lays nothing out: a canvas without size draws nothing, which is all these tests need.
-  vi.stubGlobal("ResizeObserver", class {
-    observe = (): void => undefined;
-    disconnect = (): void => undefined;
-  });
-  vi.stubGlobal("IntersectionObserver", class {
-    observe = (): void => undefined;
-    disconnect = (): void => undefined;
-  });
+  vi.stubGlobal(
+    "ResizeObserver",
+    class {
+      observe = (): void => undefined;
+      disconnect = (): void => undefined;
+    },
+  );
+  vi.stubGlobal(
+    "IntersectionObserver",
+    class {
+      observe = (): void => undefined;
+      disconnect = (): void => undefined;
+    },
+  );
   Element.prototype.scrollIntoView = () => undefined;
 });
 
@@ -39,15 +54,30 @@ async function show(page: LabelPage): Promise<void> {
   await act(() => page.start());
 }
 
-const byId = (id: string): HTMLElement[] => [...document.querySelectorAll<HTMLElement>(`[data-testid="${id}"]`)];
-const key = (name: string, init: KeyboardEventInit = {}, target: EventTarget = document.body): void =>
-  act(() => void target.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true, ...init })));
+const byId = (id: string): HTMLElement[] => [
+  ...document.querySelectorAll<HTMLElement>(`[data-testid="${id}"]`),
+];
+const key = (
+  name: string,
+  init: KeyboardEventInit = {},
+  target: EventTarget = document.body,
+): void =>
+  act(
+    () =>
+      void target.dispatchEvent(
+        new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true, ...init }),
+      ),
+  );
 
 it("shows a suggestion apart from the masks, with a badge, and keeps it on Y", async () => {
   const { page, queue } = startPage({ sessions: [sessionFor("one", { masks: [suggestion] })] });
   await show(page);
   expect(byId("mask-item")).toHaveLength(1);
-  expect(byId("mask-item")[0]?.dataset).toMatchObject({ source: "prefilled", status: "proposed", saved: "saved" });
+  expect(byId("mask-item")[0]?.dataset).toMatchObject({
+    source: "prefilled",
+    status: "proposed",
+    saved: "saved",
+  });
   expect(byId("mask-item")[0]?.textContent).toContain("prefilled");
 
   key("y");
@@ -59,8 +89,14 @@ it("shows a suggestion apart from the masks, with a badge, and keeps it on Y", a
 });
 
 it("says what is not saved, with the server's words", async () => {
-  const refusal = Response.json({ code: "invalid_input", message: "the mask is gone" }, { status: 422 });
-  const { page, queue } = startPage({ sessions: [sessionFor("one", { masks: [suggestion] })], first: { "/accept": [refusal] } });
+  const refusal = Response.json(
+    { code: "invalid_input", message: "the mask is gone" },
+    { status: 422 },
+  );
+  const { page, queue } = startPage({
+    sessions: [sessionFor("one", { masks: [suggestion] })],
+    first: { "/accept": [refusal] },
+  });
   await show(page);
 
   key("y");
@@ -79,7 +115,12 @@ it("leaves Tab alone outside the canvas and Enter to a focused button", async ()
   const button = byId("next-image")[0]!;
 
   const tab = new KeyboardEvent("keydown", { key: "Tab", bubbles: true, cancelable: true });
-  const enter = new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, bubbles: true, cancelable: true });
+  const enter = new KeyboardEvent("keydown", {
+    key: "Enter",
+    ctrlKey: true,
+    bubbles: true,
+    cancelable: true,
+  });
   act(() => void document.body.dispatchEvent(tab));
   act(() => void button.dispatchEvent(enter));
 

@@ -25,7 +25,12 @@ export function App({ page }: { page: LabelPage }) {
   const ownKeys = useStore(settings, (state) => state.keys);
   useTheme(page);
   const actions = useMemo(
-    () => makeActions(page, { openHelp: () => setSheet("help"), openSkip: () => setSheet("skip"), focusLabel }),
+    () =>
+      makeActions(page, {
+        openHelp: () => setSheet("help"),
+        openSkip: () => setSheet("skip"),
+        focusLabel,
+      }),
     // The table is made anew when a key was changed.
     // eslint-disable-next-line react-hooks/exhaustive-deps
     [page, ownKeys],
@@ -35,9 +40,15 @@ export function App({ page }: { page: LabelPage }) {
   return (
     <div className="page" data-phase={phase}>
       <Header page={page} open={open} actions={actions} />
-      {open === null ? <EmptyState page={page} onSignIn={() => setSheet("sign_in")} /> : <Workplace page={page} open={open} actions={actions} />}
+      {open === null ? (
+        <EmptyState page={page} onSignIn={() => setSheet("sign_in")} />
+      ) : (
+        <Workplace page={page} open={open} actions={actions} />
+      )}
       <StatusBar page={page} open={open} onSignIn={() => setSheet("sign_in")} />
-      {sheet === "help" ? <HelpSheet actions={actions} settings={settings} onClose={close} /> : null}
+      {sheet === "help" ? (
+        <HelpSheet actions={actions} settings={settings} onClose={close} />
+      ) : null}
       {sheet === "sign_in" ? <SignInSheet page={page} onClose={close} /> : null}
       {sheet === "skip" ? (
         <SkipSheet
@@ -52,7 +63,15 @@ export function App({ page }: { page: LabelPage }) {
   );
 }
 
-function Header({ page, open, actions }: { page: LabelPage; open: OpenImage | null; actions: readonly Action[] }) {
+function Header({
+  page,
+  open,
+  actions,
+}: {
+  page: LabelPage;
+  open: OpenImage | null;
+  actions: readonly Action[];
+}) {
   const { config } = page.ports;
   const isLeaving = useStore(page, (state) => state.isLeaving);
   const run = (id: string) => () => actions.find((one) => one.id === id)?.run();
@@ -70,13 +89,34 @@ function Header({ page, open, actions }: { page: LabelPage; open: OpenImage | nu
           <span className="model" title={`Architecture ${open.session.model.arch}`}>
             model {open.session.model.number}
           </span>
-          <button type="button" className="quiet" data-testid="previous-image" disabled={isLeaving || !page.hasPrevious} onMouseDown={(event) => event.preventDefault()} onClick={run("previous-image")}>
+          <button
+            type="button"
+            className="quiet"
+            data-testid="previous-image"
+            disabled={isLeaving || !page.hasPrevious}
+            onMouseDown={(event) => event.preventDefault()}
+            onClick={run("previous-image")}
+          >
             Previous <kbd>A</kbd>
           </button>
-          <button type="button" className="quiet" data-testid="skip" disabled={isLeaving} onMouseDown={(event) => event.preventDefault()} onClick={run("skip")}>
+          <button
+            type="button"
+            className="quiet"
+            data-testid="skip"
+            disabled={isLeaving}
+            onMouseDown={(event) => event.preventDefault()}
+            onClick={run("skip")}
+          >
             Skip…
           </button>
-          <button type="button" className="primary" data-testid="next-image" disabled={isLeaving} onMouseDown={(event) => event.preventDefault()} onClick={run("next-image")}>
+          <button
+            type="button"
+            className="primary"
+            data-testid="next-image"
+            disabled={isLeaving}
+            onMouseDown={(event) => event.preventDefault()}
+            onClick={run("next-image")}
+          >
             Finish image <kbd>D</kbd>
           </button>
         </>
@@ -85,7 +125,15 @@ function Header({ page, open, actions }: { page: LabelPage; open: OpenImage | nu
   );
 }
 
-function Workplace({ page, open, actions }: { page: LabelPage; open: OpenImage; actions: readonly Action[] }) {
+function Workplace({
+  page,
+  open,
+  actions,
+}: {
+  page: LabelPage;
+  open: OpenImage;
+  actions: readonly Action[];
+}) {
   useActivity(open);
   return (
     <main className="work">
@@ -107,7 +155,9 @@ function Workplace({ page, open, actions }: { page: LabelPage; open: OpenImage; 
 function EmptyState({ page, onSignIn }: { page: LabelPage; onSignIn: () => void }) {
   const { phase, message, needsSignIn } = useStore(page, (state) => state);
   const { config } = page.ports;
-  const back = <a href={`/projects/${encodeURIComponent(config.project_slug)}/`}>Back to the project</a>;
+  const back = (
+    <a href={`/projects/${encodeURIComponent(config.project_slug)}/`}>Back to the project</a>
+  );
   if (phase === "nothing_left") {
     return (
       <main className="empty" data-testid="nothing-left">
@@ -129,7 +179,12 @@ function EmptyState({ page, onSignIn }: { page: LabelPage; onSignIn: () => void 
         <p>{message}</p>
         <p className="ways-out">
           {needsSignIn ? (
-            <button type="button" className="primary" data-testid="sign-in-again" onClick={onSignIn}>
+            <button
+              type="button"
+              className="primary"
+              data-testid="sign-in-again"
+              onClick={onSignIn}
+            >
               Sign in again
             </button>
           ) : null}

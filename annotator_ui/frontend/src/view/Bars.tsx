@@ -19,18 +19,27 @@ interface BarProps {
 export function FloatingBars({ page, open, actions }: BarProps & { page: LabelPage }) {
   // The bars follow the draft, the selection, the candidates and the gesture alike.
   const state = useStore(open.editor, (one) => one);
-  const isDrafting = !isEmptyDraft(state.document.draft) || open.editor.path() === "polygon.drawing";
+  const isDrafting =
+    !isEmptyDraft(state.document.draft) || open.editor.path() === "polygon.drawing";
   return (
     <div className="bars">
       {isDrafting ? <TooHard open={open} actions={actions} /> : null}
       {isDrafting ? <DraftBar open={open} actions={actions} /> : null}
-      {!isDrafting && selectedMask(open) !== null ? <SelectionBar open={open} actions={actions} /> : null}
+      {!isDrafting && selectedMask(open) !== null ? (
+        <SelectionBar open={open} actions={actions} />
+      ) : null}
       <Welcome page={page} />
     </div>
   );
 }
 
-function BarButton({ open, actions, id, text, className = "" }: BarProps & { id: string; text: ReactNode; className?: string }) {
+function BarButton({
+  open,
+  actions,
+  id,
+  text,
+  className = "",
+}: BarProps & { id: string; text: ReactNode; className?: string }) {
   const action = actions.find((one) => one.id === id);
   if (action === undefined) return null;
   return (
@@ -54,12 +63,32 @@ function DraftBar({ open, actions }: BarProps) {
   return (
     <div className="bar" role="group" aria-label="The mask in the making">
       {isPolygon ? <p className="hint">Click the corners; the first one again closes.</p> : null}
-      {base !== null && steps.length === 0 ? <p className="hint">Changing a mask: click to add, right click to take away.</p> : null}
+      {base !== null && steps.length === 0 ? (
+        <p className="hint">Changing a mask: click to add, right click to take away.</p>
+      ) : null}
       <Candidates open={open} />
-      <BarButton open={open} actions={actions} id="fill-holes" text="Fill holes" className="quiet wide-only" />
-      <BarButton open={open} actions={actions} id="largest-part" text="Largest part" className="quiet wide-only" />
+      <BarButton
+        open={open}
+        actions={actions}
+        id="fill-holes"
+        text="Fill holes"
+        className="quiet wide-only"
+      />
+      <BarButton
+        open={open}
+        actions={actions}
+        id="largest-part"
+        text="Largest part"
+        className="quiet wide-only"
+      />
       <BarButton open={open} actions={actions} id="clear" text="Drop" className="quiet" />
-      <BarButton open={open} actions={actions} id="accept" text={isPolygon ? "Close" : "Accept"} className="primary" />
+      <BarButton
+        open={open}
+        actions={actions}
+        id="accept"
+        text={isPolygon ? "Close" : "Accept"}
+        className="primary"
+      />
     </div>
   );
 }
@@ -72,7 +101,9 @@ function SelectionBar({ open, actions }: BarProps) {
   );
   return (
     <div className="bar" role="group" aria-label="The selected mask">
-      {isSuggestion ? [button("suggestion-yes", "Keep", "primary"), button("suggestion-no", "Refuse")] : null}
+      {isSuggestion
+        ? [button("suggestion-yes", "Keep", "primary"), button("suggestion-no", "Refuse")]
+        : null}
       {button("refine", "Refine", isSuggestion ? "quiet" : "")}
       {markedMaskIds.length > 0 ? (
         <>
@@ -81,7 +112,12 @@ function SelectionBar({ open, actions }: BarProps) {
           {button("subtract", "Subtract")}
         </>
       ) : (
-        [button("split", "Split"), button("fill-holes", "Fill holes"), button("largest-part", "Largest part"), button("isolate", "Alone")]
+        [
+          button("split", "Split"),
+          button("fill-holes", "Fill holes"),
+          button("largest-part", "Largest part"),
+          button("isolate", "Alone"),
+        ]
       )}
       {isSuggestion ? null : button("delete", "Delete")}
     </div>
@@ -107,10 +143,15 @@ function Welcome({ page }: { page: LabelPage }) {
   return (
     <div className="bar welcome" role="note" data-testid="welcome">
       <p>
-        <strong>Click an object</strong>, <kbd>Enter</kbd> keeps its mask. Right click takes away, a drag draws a box, <kbd>Tab</kbd> shows the
-        other masks. <kbd>?</kbd> has all keys.
+        <strong>Click an object</strong>, <kbd>Enter</kbd> keeps its mask. Right click takes away, a
+        drag draws a box, <kbd>Tab</kbd> shows the other masks. <kbd>?</kbd> has all keys.
       </p>
-      <button type="button" className="small" data-testid="welcome-close" onClick={() => settings.change({ isWelcomed: true })}>
+      <button
+        type="button"
+        className="small"
+        data-testid="welcome-close"
+        onClick={() => settings.change({ isWelcomed: true })}
+      >
         Got it
       </button>
     </div>

@@ -14,8 +14,13 @@ export function CanvasView({ page, open }: { page: LabelPage; open: OpenImage })
   useEffect(() => {
     if (frame.current === null) return undefined;
     const [imageLayer, masksLayer, promptsLayer] = frame.current.querySelectorAll("canvas");
-    if (imageLayer === undefined || masksLayer === undefined || promptsLayer === undefined) return undefined;
-    return mountCanvas(frame.current, { image: imageLayer, masks: masksLayer, prompts: promptsLayer }, { editor, bitmap, hover, viewportCrop, settings });
+    if (imageLayer === undefined || masksLayer === undefined || promptsLayer === undefined)
+      return undefined;
+    return mountCanvas(
+      frame.current,
+      { image: imageLayer, masks: masksLayer, prompts: promptsLayer },
+      { editor, bitmap, hover, viewportCrop, settings },
+    );
   }, [editor, bitmap, hover, viewportCrop, settings]);
   return (
     <div

@@ -11,7 +11,12 @@ export function Instructions({ page }: { page: LabelPage }) {
     <section className="instructions" aria-label="Instructions" data-testid="instructions-panel">
       <header>
         <h2>Instructions</h2>
-        <button type="button" className="small" aria-label="Close the instructions" onClick={() => settings.change({ areInstructionsOpen: false })}>
+        <button
+          type="button"
+          className="small"
+          aria-label="Close the instructions"
+          onClick={() => settings.change({ areInstructionsOpen: false })}
+        >
           ✕
         </button>
       </header>
@@ -24,7 +29,9 @@ export function Instructions({ page }: { page: LabelPage }) {
           <li>Confirm a suggestion only if you would have drawn it like that.</li>
         </ol>
       ) : (
-        config.instructions.split(/\n{2,}/).map((paragraph, index) => <p key={index}>{paragraph}</p>)
+        config.instructions
+          .split(/\n{2,}/)
+          .map((paragraph, index) => <p key={index}>{paragraph}</p>)
       )}
     </section>
   );

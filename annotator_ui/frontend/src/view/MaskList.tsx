@@ -9,7 +9,12 @@ import { maskColour } from "./palette";
 import { useStore } from "./store";
 import { Thumbnail } from "./Thumbnail";
 
-const BADGES = { human: "yours", prefilled: "prefilled", automatic: "automatic", imported: "imported" } as const;
+const BADGES = {
+  human: "yours",
+  prefilled: "prefilled",
+  automatic: "automatic",
+  imported: "imported",
+} as const;
 const MAX_LABEL_CHARACTERS = 200;
 
 interface MaskListProps {
@@ -24,14 +29,26 @@ export function MaskList({ page, open }: MaskListProps) {
   const visible = masks.filter((mask) => mask.status !== "rejected");
   const suggestions = visible.filter((mask) => mask.status === "proposed");
   const kept = visible.filter((mask) => mask.status === "accepted");
-  const row = (mask: MaskItem) => <MaskRow key={mask.id} mask={mask} colour={maskColour(masks.indexOf(mask))} page={page} open={open} />;
+  const row = (mask: MaskItem) => (
+    <MaskRow
+      key={mask.id}
+      mask={mask}
+      colour={maskColour(masks.indexOf(mask))}
+      page={page}
+      open={open}
+    />
+  );
   return (
     <section className="mask-list" aria-label="Masks of this image">
       <SearchPanel page={page} open={open} />
       {numHidden > 0 || isIsolated ? (
         <p className="hint">
           {isIsolated ? "Only the selected mask is shown." : `${numHidden} hidden.`}{" "}
-          <button type="button" className="small" onClick={() => open.editor.dispatch({ type: "show_all" })}>
+          <button
+            type="button"
+            className="small"
+            onClick={() => open.editor.dispatch({ type: "show_all" })}
+          >
             Show all
           </button>
         </p>
@@ -50,7 +67,11 @@ export function MaskList({ page, open }: MaskListProps) {
       <h2>
         Masks <span className="count">{kept.length}</span>
       </h2>
-      {kept.length === 0 ? <p className="hint">Click an object in the image. <kbd>Enter</kbd> keeps its mask.</p> : null}
+      {kept.length === 0 ? (
+        <p className="hint">
+          Click an object in the image. <kbd>Enter</kbd> keeps its mask.
+        </p>
+      ) : null}
       <ul>{kept.map(row)}</ul>
     </section>
   );
@@ -65,17 +86,36 @@ function SearchPanel({ page, open }: MaskListProps) {
     <div className="search" data-testid="search" data-state={state.kind}>
       {isLive ? (
         <>
-          <progress max={100} {...(state.kind === "running" ? { value: state.progressPct } : {})} aria-label="Search for suggestions" />
-          <button type="button" className="small" data-testid="search-cancel" onClick={() => void search.cancel()}>
+          <progress
+            max={100}
+            {...(state.kind === "running" ? { value: state.progressPct } : {})}
+            aria-label="Search for suggestions"
+          />
+          <button
+            type="button"
+            className="small"
+            data-testid="search-cancel"
+            onClick={() => void search.cancel()}
+          >
             Stop
           </button>
         </>
       ) : (
-        <button type="button" data-testid="segment-everything" title="Suggest masks for everything in this image · Shift+A" onMouseDown={(event) => event.preventDefault()} onClick={() => void search.start(open.session.image.id)}>
+        <button
+          type="button"
+          data-testid="segment-everything"
+          title="Suggest masks for everything in this image · Shift+A"
+          onMouseDown={(event) => event.preventDefault()}
+          onClick={() => void search.start(open.session.image.id)}
+        >
           Suggest everything <kbd>⇧A</kbd>
         </button>
       )}
-      <p className={state.kind === "failed" ? "hint error" : "hint"} role="status" data-testid="search-message">
+      <p
+        className={state.kind === "failed" ? "hint error" : "hint"}
+        role="status"
+        data-testid="search-message"
+      >
         {state.message}
       </p>
     </div>
@@ -97,9 +137,13 @@ function MaskRow({ mask, colour, page, open }: MaskRowProps) {
     if (isSelected) element.current?.scrollIntoView({ block: "nearest" });
   }, [isSelected]);
   const userName = page.ports.config.user.name;
-  const badge = mask.source === "human" && mask.author !== null && mask.author !== userName ? mask.author : BADGES[mask.source];
+  const badge =
+    mask.source === "human" && mask.author !== null && mask.author !== userName
+      ? mask.author
+      : BADGES[mask.source];
   const isSuggestion = mask.status === "proposed";
-  const judge = (to: "accepted" | "rejected") => () => editor.dispatch({ type: "mask_status", maskId: mask.id, to });
+  const judge = (to: "accepted" | "rejected") => () =>
+    editor.dispatch({ type: "mask_status", maskId: mask.id, to });
   return (
     <li
       ref={element}
@@ -116,7 +160,13 @@ function MaskRow({ mask, colour, page, open }: MaskRowProps) {
         aria-pressed={isSelected || isMarked}
         title="Select; with Shift, pick beside the selected one; double click to refine"
         onMouseDown={(event) => event.preventDefault()}
-        onClick={(event) => editor.dispatch(event.shiftKey ? { type: "mark", maskId: mask.id } : { type: "select", maskId: mask.id })}
+        onClick={(event) =>
+          editor.dispatch(
+            event.shiftKey
+              ? { type: "mark", maskId: mask.id }
+              : { type: "select", maskId: mask.id },
+          )
+        }
         onDoubleClick={() => editor.dispatch({ type: "refine", maskId: mask.id })}
       >
         <Thumbnail rle={mask.rle} colour={colour} bitmap={open.bitmap} isDashed={isSuggestion} />
@@ -124,11 +174,26 @@ function MaskRow({ mask, colour, page, open }: MaskRowProps) {
         {isSuggestion && saved === "saved" ? null : <SavedMark saved={saved} />}
       </button>
       {isSuggestion ? (
-        <button type="button" className="small yes" data-testid="mask-accept" title="Keep · Y" onMouseDown={(event) => event.preventDefault()} onClick={judge("accepted")}>
+        <button
+          type="button"
+          className="small yes"
+          data-testid="mask-accept"
+          title="Keep · Y"
+          onMouseDown={(event) => event.preventDefault()}
+          onClick={judge("accepted")}
+        >
           Keep
         </button>
       ) : null}
-      <button type="button" className="small no" data-testid="mask-reject" aria-label={isSuggestion ? "Refuse this suggestion" : "Delete this mask"} title={isSuggestion ? "Refuse · N" : "Delete · Del"} onMouseDown={(event) => event.preventDefault()} onClick={judge("rejected")}>
+      <button
+        type="button"
+        className="small no"
+        data-testid="mask-reject"
+        aria-label={isSuggestion ? "Refuse this suggestion" : "Delete this mask"}
+        title={isSuggestion ? "Refuse · N" : "Delete · Del"}
+        onMouseDown={(event) => event.preventDefault()}
+        onClick={judge("rejected")}
+      >
         ✕
       </button>
       {isSelected ? <LabelField key={mask.label} mask={mask} open={open} /> : null}
@@ -157,7 +222,8 @@ function Facts({ mask, badge }: { mask: MaskItem; badge: string }) {
 
 /** Free text, optional; kept on Enter or when the field is left. */
 function LabelField({ mask, open }: { mask: MaskItem; open: OpenImage }) {
-  const keep = (label: string): void => open.editor.dispatch({ type: "label", maskId: mask.id, label });
+  const keep = (label: string): void =>
+    open.editor.dispatch({ type: "label", maskId: mask.id, label });
   return (
     <input
       className="label-field"
@@ -169,7 +235,8 @@ function LabelField({ mask, open }: { mask: MaskItem; open: OpenImage }) {
       onBlur={(event) => keep(event.target.value)}
       onKeyDown={(event) => {
         if (event.key === "Escape") event.currentTarget.value = mask.label;
-        if (event.key === "Enter" || event.key === "Escape") document.querySelector<HTMLElement>("[data-canvas]")?.focus();
+        if (event.key === "Enter" || event.key === "Escape")
+          document.querySelector<HTMLElement>("[data-canvas]")?.focus();
       }}
     />
   );

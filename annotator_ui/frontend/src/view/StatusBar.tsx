@@ -9,7 +9,15 @@ import type { DecodingState } from "./decoding";
 import type { LabelPage, OpenImage } from "./labelPage";
 import { useStore } from "./store";
 
-export function StatusBar({ page, open, onSignIn }: { page: LabelPage; open: OpenImage | null; onSignIn: () => void }) {
+export function StatusBar({
+  page,
+  open,
+  onSignIn,
+}: {
+  page: LabelPage;
+  open: OpenImage | null;
+  onSignIn: () => void;
+}) {
   const { queue, decoding, config } = page.ports;
   const queueState = useStore(queue, (state) => state);
   const decodingState = useStore(decoding, (state) => state);
@@ -41,18 +49,30 @@ export function StatusBar({ page, open, onSignIn }: { page: LabelPage; open: Ope
 }
 
 function leavingText(queue: QueueState): string {
-  return queue.pending.length > 0 ? `Saving ${queue.pending.length} before the next image…` : "Taking the next image…";
+  return queue.pending.length > 0
+    ? `Saving ${queue.pending.length} before the next image…`
+    : "Taking the next image…";
 }
 
 function troubleText({ trouble }: QueueState, notice: string): string {
-  return trouble?.kind === "signed_out" ? "You are signed out; your masks are kept." : (trouble?.message ?? notice);
+  return trouble?.kind === "signed_out"
+    ? "You are signed out; your masks are kept."
+    : (trouble?.message ?? notice);
 }
 
 function SaveLight({ state }: { state: QueueState }) {
   const numPending = state.pending.length;
   const kind = state.refused.length > 0 ? "failed" : numPending > 0 ? "pending" : "saved";
   return (
-    <p className={`light ${kind}`} role="status" aria-live="polite" data-testid="save-light" data-state={kind} data-pending={numPending} data-kept={numPending - state.numKeeping}>
+    <p
+      className={`light ${kind}`}
+      role="status"
+      aria-live="polite"
+      data-testid="save-light"
+      data-state={kind}
+      data-pending={numPending}
+      data-kept={numPending - state.numKeeping}
+    >
       <span className="lamp" aria-hidden="true" />
       {saveText(state)}
     </p>
@@ -81,7 +101,13 @@ const DECODER_LABELS = {
 function DecoderState({ state }: { state: DecodingState }) {
   const took = state.lastDecodeMs === null ? "" : ` · ${Math.round(state.lastDecodeMs)} ms`;
   return (
-    <p className={`decoder ${state.kind}`} role="status" data-testid="decoder-state" data-state={state.kind} title={state.message}>
+    <p
+      className={`decoder ${state.kind}`}
+      role="status"
+      data-testid="decoder-state"
+      data-state={state.kind}
+      title={state.message}
+    >
       <span className="lamp" aria-hidden="true" />
       {DECODER_LABELS[state.kind]}
       {took}
@@ -101,7 +127,13 @@ const CROP_LABELS = {
 function CropLight({ state: { kind, message } }: { state: ViewportCropState }) {
   const why = kind === "failed" ? `The model uses the whole image: ${message}` : message;
   return (
-    <p className={`viewport-crop ${kind}`} role="status" data-testid="viewport-crop" data-state={kind} title={why}>
+    <p
+      className={`viewport-crop ${kind}`}
+      role="status"
+      data-testid="viewport-crop"
+      data-state={kind}
+      title={why}
+    >
       {kind === "none" ? null : <span className="lamp" aria-hidden="true" />}
       {CROP_LABELS[kind]}
     </p>
@@ -116,8 +148,16 @@ function Clock({ open }: { open: OpenImage }) {
   const imageS = useSeconds(readImageS);
   const isSlow = maskS * 1000 >= OPTIONS.slowMaskMs;
   return (
-    <p className={isSlow ? "clock slow" : "clock"} title={isSlow ? "Over 30 s: an object this hard may be left out" : "Active time on this mask, and on this image; pauses do not count"}>
-      <span data-testid="mask-seconds">{maskS} s</span> · <span data-testid="image-seconds">{shownTime(imageS)}</span>
+    <p
+      className={isSlow ? "clock slow" : "clock"}
+      title={
+        isSlow
+          ? "Over 30 s: an object this hard may be left out"
+          : "Active time on this mask, and on this image; pauses do not count"
+      }
+    >
+      <span data-testid="mask-seconds">{maskS} s</span> ·{" "}
+      <span data-testid="image-seconds">{shownTime(imageS)}</span>
     </p>
   );
 }

@@ -29,10 +29,23 @@ export function Thumbnail({ rle, colour, bitmap, isDashed }: ThumbnailProps) {
     observer.observe(element);
     return () => observer.disconnect();
   }, [rle, colour, bitmap]);
-  return <canvas ref={canvas} className={isDashed ? "thumb dashed" : "thumb"} width={SIDE_PX * 2} height={SIDE_PX * 2} aria-hidden="true" />;
+  return (
+    <canvas
+      ref={canvas}
+      className={isDashed ? "thumb dashed" : "thumb"}
+      width={SIDE_PX * 2}
+      height={SIDE_PX * 2}
+      aria-hidden="true"
+    />
+  );
 }
 
-function draw(canvas: HTMLCanvasElement, rle: Rle, colour: string, bitmap: ImageBitmap | null): void {
+function draw(
+  canvas: HTMLCanvasElement,
+  rle: Rle,
+  colour: string,
+  bitmap: ImageBitmap | null,
+): void {
   const context = canvas.getContext("2d");
   const bounds = boundsOf(rle);
   if (context === null || bounds === null) return;
@@ -40,7 +53,14 @@ function draw(canvas: HTMLCanvasElement, rle: Rle, colour: string, bitmap: Image
   const scale = canvas.width / side;
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
-  context.setTransform(scale, 0, 0, scale, canvas.width / 2 - (scale * (bounds.x0 + bounds.x1)) / 2, canvas.height / 2 - (scale * (bounds.y0 + bounds.y1)) / 2);
+  context.setTransform(
+    scale,
+    0,
+    0,
+    scale,
+    canvas.width / 2 - (scale * (bounds.x0 + bounds.x1)) / 2,
+    canvas.height / 2 - (scale * (bounds.y0 + bounds.y1)) / 2,
+  );
   if (bitmap !== null) context.drawImage(bitmap, 0, 0);
   context.beginPath();
   for (const loop of contourOf(rle, strideFor(scale))) {

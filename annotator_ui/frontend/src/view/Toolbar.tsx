@@ -8,7 +8,15 @@ import { Icon } from "./Icon";
 import type { LabelPage, OpenImage } from "./labelPage";
 import { useStore } from "./store";
 
-const TOOL_IDS = ["tool-point", "tool-brush", "tool-eraser", "tool-polygon", "tool-lasso", "tool-select", "tool-pan"];
+const TOOL_IDS = [
+  "tool-point",
+  "tool-brush",
+  "tool-eraser",
+  "tool-polygon",
+  "tool-lasso",
+  "tool-select",
+  "tool-pan",
+];
 const OTHER_IDS = ["hover", "undo", "redo", "zoom-fit", "zoom-actual", "instructions", "help"];
 
 interface ToolbarProps {
@@ -25,8 +33,14 @@ export function Toolbar({ page, open, actions }: ToolbarProps) {
   const buttons = (ids: readonly string[]) =>
     ids.flatMap((id) => {
       const action = actions.find((one) => one.id === id);
-      const isPressed = id.startsWith("tool-") ? id === `tool-${toolId}` : id === "hover" ? isHoverOn : undefined;
-      return action === undefined ? [] : [<ToolButton key={id} action={action} open={open} isPressed={isPressed} />];
+      const isPressed = id.startsWith("tool-")
+        ? id === `tool-${toolId}`
+        : id === "hover"
+          ? isHoverOn
+          : undefined;
+      return action === undefined
+        ? []
+        : [<ToolButton key={id} action={action} open={open} isPressed={isPressed} />];
     });
   return (
     <nav className="toolbar" aria-label="Tools">
@@ -66,7 +80,11 @@ function Overlap({ page }: { page: LabelPage }) {
   return (
     <label className="overlap" title="What happens where a new mask meets one you kept · Shift+O">
       <span>Overlap</span>
-      <select data-testid="overlap" value={overlap} onChange={(event) => setOverlap(page, event.target.value as OverlapPolicy)}>
+      <select
+        data-testid="overlap"
+        value={overlap}
+        onChange={(event) => setOverlap(page, event.target.value as OverlapPolicy)}
+      >
         {Object.entries(OVERLAPS).map(([policy, text]) => (
           <option key={policy} value={policy}>
             {text}
@@ -77,7 +95,15 @@ function Overlap({ page }: { page: LabelPage }) {
   );
 }
 
-function ToolButton({ action, open, isPressed }: { action: Action; open: OpenImage; isPressed: boolean | undefined }) {
+function ToolButton({
+  action,
+  open,
+  isPressed,
+}: {
+  action: Action;
+  open: OpenImage;
+  isPressed: boolean | undefined;
+}) {
   const key = action.keys[0] ?? "";
   return (
     <button

@@ -29,10 +29,18 @@ export function TroubleList({ page }: { page: LabelPage }) {
                 <p>
                   <strong>{op.imageName}</strong>: {op.refusal}
                 </p>
-                <button type="button" className="small" onClick={() => void queue.retryRefused(op.id)}>
+                <button
+                  type="button"
+                  className="small"
+                  onClick={() => void queue.retryRefused(op.id)}
+                >
                   Try again
                 </button>
-                <button type="button" className="small" onClick={() => void queue.discardRefused(op.id)}>
+                <button
+                  type="button"
+                  className="small"
+                  onClick={() => void queue.discardRefused(op.id)}
+                >
                   Give up
                 </button>
               </li>
@@ -47,12 +55,23 @@ export function TroubleList({ page }: { page: LabelPage }) {
             {conflicts.map((op) => (
               <li key={op.id} data-testid="conflict">
                 <p>
-                  <strong>{op.imageName}</strong>: your version is kept beside theirs. Which one counts?
+                  <strong>{op.imageName}</strong>: your version is kept beside theirs. Which one
+                  counts?
                 </p>
-                <button type="button" className="small" data-testid="conflict-mine" onClick={() => void page.resolveConflict(op, "mine")}>
+                <button
+                  type="button"
+                  className="small"
+                  data-testid="conflict-mine"
+                  onClick={() => void page.resolveConflict(op, "mine")}
+                >
                   Mine
                 </button>
-                <button type="button" className="small" data-testid="conflict-theirs" onClick={() => void page.resolveConflict(op, "theirs")}>
+                <button
+                  type="button"
+                  className="small"
+                  data-testid="conflict-theirs"
+                  onClick={() => void page.resolveConflict(op, "theirs")}
+                >
                   Theirs
                 </button>
               </li>
@@ -92,17 +111,38 @@ export function SignInSheet({ page, onClose }: { page: LabelPage; onClose: () =>
         }}
       >
         <p>
-          Your sign-in has ended. {numPending === 0 ? "Nothing is lost." : `${numPending} unsent masks are kept and go out as soon as you are back.`}
+          Your sign-in has ended.{" "}
+          {numPending === 0
+            ? "Nothing is lost."
+            : `${numPending} unsent masks are kept and go out as soon as you are back.`}
         </p>
-        {problem === "" ? null : <p className="error" role="alert" data-testid="sign-in-problem">{problem}</p>}
+        {problem === "" ? null : (
+          <p className="error" role="alert" data-testid="sign-in-problem">
+            {problem}
+          </p>
+        )}
         <label htmlFor="again-name">User name</label>
         <input id="again-name" value={config.user.name} autoComplete="username" readOnly />
         <label htmlFor="again-password">Password</label>
-        <input id="again-password" data-testid="again-password" type="password" autoComplete="current-password" value={password} onChange={(event) => setPassword(event.target.value)} />
-        <button type="submit" className="primary" data-testid="again-sign-in" disabled={isBusy || password === ""}>
+        <input
+          id="again-password"
+          data-testid="again-password"
+          type="password"
+          autoComplete="current-password"
+          value={password}
+          onChange={(event) => setPassword(event.target.value)}
+        />
+        <button
+          type="submit"
+          className="primary"
+          data-testid="again-sign-in"
+          disabled={isBusy || password === ""}
+        >
           Sign in
         </button>
-        <p className="hint">No password? Open your sign-in link in another tab; this page notices by itself.</p>
+        <p className="hint">
+          No password? Open your sign-in link in another tab; this page notices by itself.
+        </p>
       </form>
     </Sheet>
   );

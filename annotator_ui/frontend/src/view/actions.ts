@@ -6,7 +6,14 @@ import type { OverlapPolicy } from "../core/operations";
 import type { ToolId } from "../core/tools/tool";
 import type { LabelPage, OpenImage } from "./labelPage";
 
-export const GROUPS = ["Tools", "This mask", "Suggestions and masks", "Pixels", "View", "Image"] as const;
+export const GROUPS = [
+  "Tools",
+  "This mask",
+  "Suggestions and masks",
+  "Pixels",
+  "View",
+  "Image",
+] as const;
 export type ActionGroup = (typeof GROUPS)[number];
 
 export interface Action {
@@ -38,11 +45,24 @@ type Rest = Partial<Action> & Pick<Action, "run">;
 /** The table with the person's own keys in place of the page's. */
 export function makeActions(page: LabelPage, hooks: ActionHooks): readonly Action[] {
   const own = page.ports.settings.state().keys;
-  const all = [toolActions, maskActions, listActions, pixelActions, viewActions, imageActions].flatMap((part) => part(page, hooks));
+  const all = [
+    toolActions,
+    maskActions,
+    listActions,
+    pixelActions,
+    viewActions,
+    imageActions,
+  ].flatMap((part) => part(page, hooks));
   return all.map((action) => ({ ...action, keys: own[action.id] ?? action.keys }));
 }
 
-function build(group: ActionGroup, id: string, label: string, keys: readonly string[], rest: Rest): Action {
+function build(
+  group: ActionGroup,
+  id: string,
+  label: string,
+  keys: readonly string[],
+  rest: Rest,
+): Action {
   return { group, id, label, keys, isEnabled: () => true, ...rest };
 }
 
@@ -52,11 +72,14 @@ function send(page: LabelPage, event: EditorEvent): void {
 
 export function selectedMask({ editor }: OpenImage): MaskItem | null {
   const { document, selectedMaskId } = editor.state();
-  return document.masks.find((mask) => mask.id === selectedMaskId && mask.status !== "rejected") ?? null;
+  return (
+    document.masks.find((mask) => mask.id === selectedMaskId && mask.status !== "rejected") ?? null
+  );
 }
 
 const hasSelection = (open: OpenImage): boolean => selectedMask(open) !== null;
-const hasMarks = (open: OpenImage): boolean => hasSelection(open) && open.editor.state().markedMaskIds.length > 0;
+const hasMarks = (open: OpenImage): boolean =>
+  hasSelection(open) && open.editor.state().markedMaskIds.length > 0;
 
 function toolActions(page: LabelPage): readonly Action[] {
   const { settings } = page.ports;
@@ -64,7 +87,10 @@ function toolActions(page: LabelPage): readonly Action[] {
     build("Tools", `tool-${id}`, label, keys, { run: () => send(page, { type: "tool", id }) });
   const brush = (step: 1 | -1) => () => {
     send(page, { type: "brush_size", step });
-    settings.change({ brushDiameterPx: page.state().open?.editor.state().brushDiameterPx ?? settings.state().brushDiameterPx });
+    settings.change({
+      brushDiameterPx:
+        page.state().open?.editor.state().brushDiameterPx ?? settings.state().brushDiameterPx,
+    });
   };
   return [
     tool("point", "Click or drag a box", ["Q", "W"]),
@@ -82,7 +108,9 @@ function toolActions(page: LabelPage): readonly Action[] {
         page.hover.clear();
       },
     }),
-    build("Tools", "overlap", "Overlaps: keep, cut below, cut above", ["Shift+O"], { run: () => nextOverlap(page) }),
+    build("Tools", "overlap", "Overlaps: keep, cut below, cut above", ["Shift+O"], {
+      run: () => nextOverlap(page),
+    }),
   ];
 }
 
@@ -99,15 +127,35 @@ export function setOverlap(page: LabelPage, policy: OverlapPolicy): void {
 
 function maskActions(page: LabelPage): readonly Action[] {
   const isDrawing = ({ editor }: OpenImage): boolean => editor.path() === "polygon.drawing";
-  const hasDraft = (open: OpenImage): boolean => open.editor.draftRle() !== null || open.editor.state().isDecoding || isDrawing(open);
+  const hasDraft = (open: OpenImage): boolean =>
+    open.editor.draftRle() !== null || open.editor.state().isDecoding || isDrawing(open);
   const hasChoice = ({ editor }: OpenImage): boolean => editor.state().candidates.length > 1;
-  const hasPrompts = (open: OpenImage): boolean => open.editor.state().document.draft.steps.length > 0 || isDrawing(open);
-  const cycle = (step: 1 | -1): Rest => ({ run: () => send(page, { type: "cycle_candidate", step }), isEnabled: hasChoice });
+  const hasPrompts = (open: OpenImage): boolean =>
+    open.editor.state().document.draft.steps.length > 0 || isDrawing(open);
+  const cycle = (step: 1 | -1): Rest => ({
+    run: () => send(page, { type: "cycle_candidate", step }),
+    isEnabled: hasChoice,
+  });
   return [
-    build("This mask", "accept", "Accept the mask", ["Enter", "F"], { run: () => send(page, { type: "accept_draft" }), isEnabled: hasDraft }),
-    build("This mask", "next-candidate", "Next of the offered masks", ["Tab"], { ...cycle(1), needsCanvas: true }),
-    build("This mask", "previous-candidate", "Previous of the offered masks", ["Shift+Tab"], { ...cycle(-1), needsCanvas: true }),
-    build("This mask", "cycle-candidate", "Next of the offered masks, from anywhere", ["C"], cycle(1)),
+    build("This mask", "accept", "Accept the mask", ["Enter", "F"], {
+      run: () => send(page, { type: "accept_draft" }),
+      isEnabled: hasDraft,
+    }),
+    build("This mask", "next-candidate", "Next of the offered masks", ["Tab"], {
+      ...cycle(1),
+      needsCanvas: true,
+    }),
+    build("This mask", "previous-candidate", "Previous of the offered masks", ["Shift+Tab"], {
+      ...cycle(-1),
+      needsCanvas: true,
+    }),
+    build(
+      "This mask",
+      "cycle-candidate",
+      "Next of the offered masks, from anywhere",
+      ["C"],
+      cycle(1),
+    ),
     build("This mask", "remove-prompt", "Remove the last click, box or corner", ["Backspace"], {
       run: () => send(page, { type: "remove_last_prompt" }),
       isEnabled: hasPrompts,
@@ -115,7 +163,8 @@ function maskActions(page: LabelPage): readonly Action[] {
     build("This mask", "clear", "Drop the mask", ["Escape"], { run: () => dropOrLeave(page) }),
     build("This mask", "too-hard", "Too hard: leave this object out", ["K"], {
       run: () => send(page, { type: "too_hard" }),
-      isEnabled: ({ editor }) => !isEmptyDraft(editor.state().document.draft) || isDrawing({ editor } as OpenImage),
+      isEnabled: ({ editor }) =>
+        !isEmptyDraft(editor.state().document.draft) || isDrawing({ editor } as OpenImage),
     }),
     build("This mask", "undo", "Undo", ["Ctrl+Z"], {
       run: () => send(page, { type: "undo" }),
@@ -135,7 +184,8 @@ function dropOrLeave(page: LabelPage): void {
   const before = editor.state();
   editor.dispatch({ type: "cancel" });
   const after = editor.state();
-  const isUnchanged = before.document === after.document && before.selectedMaskId === after.selectedMaskId;
+  const isUnchanged =
+    before.document === after.document && before.selectedMaskId === after.selectedMaskId;
   if (isUnchanged && before.preview === null && document.activeElement instanceof HTMLElement) {
     document.activeElement.blur();
   }
@@ -147,7 +197,8 @@ function listActions(page: LabelPage, hooks: ActionHooks): readonly Action[] {
     const mask = open === null ? null : selectedMask(open);
     if (mask !== null) send(page, { type: "mask_status", maskId: mask.id, to });
   };
-  const suggestions = (open: OpenImage) => open.editor.state().document.masks.filter((mask) => mask.status === "proposed");
+  const suggestions = (open: OpenImage) =>
+    open.editor.state().document.masks.filter((mask) => mask.status === "proposed");
   const hasSuggestion = (open: OpenImage): boolean => suggestions(open).length > 0;
   /** A verdict needs something to look at: with no suggestion selected the key shows the first one. */
   const judgeSuggestion = (to: "accepted" | "rejected") => () => {
@@ -161,8 +212,14 @@ function listActions(page: LabelPage, hooks: ActionHooks): readonly Action[] {
   return [
     build(group, "select-previous", "Previous mask", ["J"], select(-1)),
     build(group, "select-next", "Next mask", ["L"], select(1)),
-    build(group, "suggestion-yes", "Keep the suggestion", ["Y"], { run: judgeSuggestion("accepted"), isEnabled: hasSuggestion }),
-    build(group, "suggestion-no", "Refuse the suggestion", ["N"], { run: judgeSuggestion("rejected"), isEnabled: hasSuggestion }),
+    build(group, "suggestion-yes", "Keep the suggestion", ["Y"], {
+      run: judgeSuggestion("accepted"),
+      isEnabled: hasSuggestion,
+    }),
+    build(group, "suggestion-no", "Refuse the suggestion", ["N"], {
+      run: judgeSuggestion("rejected"),
+      isEnabled: hasSuggestion,
+    }),
     build(group, "refine", "Refine the selected mask by clicks", ["R"], {
       run: () => {
         const { open } = page.state();
@@ -171,8 +228,14 @@ function listActions(page: LabelPage, hooks: ActionHooks): readonly Action[] {
       },
       isEnabled: hasSelection,
     }),
-    build(group, "label", "Write a label for the selected mask", ["T"], { run: hooks.focusLabel, isEnabled: hasSelection }),
-    build(group, "delete", "Delete the selected mask", ["Delete"], { run: judge("rejected"), isEnabled: hasSelection }),
+    build(group, "label", "Write a label for the selected mask", ["T"], {
+      run: hooks.focusLabel,
+      isEnabled: hasSelection,
+    }),
+    build(group, "delete", "Delete the selected mask", ["Delete"], {
+      run: judge("rejected"),
+      isEnabled: hasSelection,
+    }),
     build(group, "segment-everything", "Suggest masks for everything in this image", ["Shift+A"], {
       run: () => {
         const { open } = page.state();
@@ -183,9 +246,18 @@ function listActions(page: LabelPage, hooks: ActionHooks): readonly Action[] {
 }
 
 function pixelActions(page: LabelPage): readonly Action[] {
-  const hasPixels = (open: OpenImage): boolean => open.editor.draftRle() !== null || hasSelection(open);
-  const pixel = (type: "fill_holes" | "largest_part" | "merge" | "subtract" | "split", label: string, key: string, isEnabled: Action["isEnabled"]): Action =>
-    build("Pixels", type.replace("_", "-"), label, [key], { run: () => send(page, { type }), isEnabled });
+  const hasPixels = (open: OpenImage): boolean =>
+    open.editor.draftRle() !== null || hasSelection(open);
+  const pixel = (
+    type: "fill_holes" | "largest_part" | "merge" | "subtract" | "split",
+    label: string,
+    key: string,
+    isEnabled: Action["isEnabled"],
+  ): Action =>
+    build("Pixels", type.replace("_", "-"), label, [key], {
+      run: () => send(page, { type }),
+      isEnabled,
+    });
   return [
     pixel("fill_holes", "Fill holes", "Shift+F", hasPixels),
     pixel("largest_part", "Keep the largest part only", "Shift+L", hasPixels),
@@ -197,8 +269,11 @@ function pixelActions(page: LabelPage): readonly Action[] {
 
 function viewActions(page: LabelPage, hooks: ActionHooks): readonly Action[] {
   const { settings } = page.ports;
-  const zoom = (to: "fit" | "one_to_one" | "in" | "out"): Rest => ({ run: () => send(page, { type: "zoom", to }) });
-  const toggleInstructions = (): void => settings.change({ areInstructionsOpen: !settings.state().areInstructionsOpen });
+  const zoom = (to: "fit" | "one_to_one" | "in" | "out"): Rest => ({
+    run: () => send(page, { type: "zoom", to }),
+  });
+  const toggleInstructions = (): void =>
+    settings.change({ areInstructionsOpen: !settings.state().areInstructionsOpen });
   return [
     build("View", "zoom-fit", "Whole image", ["0"], zoom("fit")),
     build("View", "zoom-actual", "One to one", ["1"], zoom("one_to_one")),
@@ -206,10 +281,20 @@ function viewActions(page: LabelPage, hooks: ActionHooks): readonly Action[] {
     build("View", "zoom-out", "Zoom out", ["-"], zoom("out")),
     build("View", "opacity-down", "Masks fainter", [","], { run: () => settings.stepOpacity(-1) }),
     build("View", "opacity-up", "Masks stronger", ["."], { run: () => settings.stepOpacity(1) }),
-    build("View", "outline", "Outlines only", ["O"], { run: () => settings.change({ isOutlineOnly: !settings.state().isOutlineOnly }) }),
-    build("View", "hide-selected", "Hide the selected mask", ["Shift+H"], { run: () => send(page, { type: "hide_selected" }), isEnabled: hasSelection }),
-    build("View", "isolate", "Show the selected mask alone", ["I"], { run: () => send(page, { type: "isolate" }), isEnabled: (open) => hasSelection(open) || open.editor.state().isIsolated }),
-    build("View", "show-all", "Show all masks again", ["Alt+H"], { run: () => send(page, { type: "show_all" }) }),
+    build("View", "outline", "Outlines only", ["O"], {
+      run: () => settings.change({ isOutlineOnly: !settings.state().isOutlineOnly }),
+    }),
+    build("View", "hide-selected", "Hide the selected mask", ["Shift+H"], {
+      run: () => send(page, { type: "hide_selected" }),
+      isEnabled: hasSelection,
+    }),
+    build("View", "isolate", "Show the selected mask alone", ["I"], {
+      run: () => send(page, { type: "isolate" }),
+      isEnabled: (open) => hasSelection(open) || open.editor.state().isIsolated,
+    }),
+    build("View", "show-all", "Show all masks again", ["Alt+H"], {
+      run: () => send(page, { type: "show_all" }),
+    }),
     build("View", "instructions", "Instructions", ["/"], { run: toggleInstructions }),
     build("View", "help", "Keys and mouse", ["?"], { run: hooks.openHelp }),
   ];
@@ -218,9 +303,20 @@ function viewActions(page: LabelPage, hooks: ActionHooks): readonly Action[] {
 function imageActions(page: LabelPage, hooks: ActionHooks): readonly Action[] {
   const isHere = (): boolean => !page.state().isLeaving;
   return [
-    build("Image", "next-image", "Finish this image, take the next", ["Ctrl+Enter", "D"], { run: () => void page.finish(), isEnabled: isHere }),
-    build("Image", "previous-image", "Back to the image before", ["A"], { run: () => void page.previous(), isEnabled: () => isHere() && page.hasPrevious }),
-    build("Image", "skip", "Skip this image", ["Ctrl+Space"], { run: hooks.openSkip, isEnabled: isHere }),
-    build("Image", "send-now", "Send what waits now", ["Ctrl+S"], { run: () => page.ports.queue.kick() }),
+    build("Image", "next-image", "Finish this image, take the next", ["Ctrl+Enter", "D"], {
+      run: () => void page.finish(),
+      isEnabled: isHere,
+    }),
+    build("Image", "previous-image", "Back to the image before", ["A"], {
+      run: () => void page.previous(),
+      isEnabled: () => isHere() && page.hasPrevious,
+    }),
+    build("Image", "skip", "Skip this image", ["Ctrl+Space"], {
+      run: hooks.openSkip,
+      isEnabled: isHere,
+    }),
+    build("Image", "send-now", "Send what waits now", ["Ctrl+S"], {
+      run: () => page.ports.queue.kick(),
+    }),
   ];
 }

@@ -28,7 +28,11 @@ export interface CanvasPorts {
 }
 
 /** Returns how to disconnect. */
-export function mountCanvas(frame: HTMLElement, layers: Layers, { editor, bitmap, hover, viewportCrop, settings }: CanvasPorts): () => void {
+export function mountCanvas(
+  frame: HTMLElement,
+  layers: Layers,
+  { editor, bitmap, hover, viewportCrop, settings }: CanvasPorts,
+): () => void {
   const renderer = new Renderer(layers);
   const gone = new AbortController();
   let pointer: ScreenPoint | null = null;
@@ -49,7 +53,13 @@ export function mountCanvas(frame: HTMLElement, layers: Layers, { editor, bitmap
     redraw();
   });
   listenToWheel(frame, editor, gone.signal);
-  const stops = [observeSize(frame, editor), editor.subscribe(redraw), editor.subscribe(updateCrop), hover.subscribe(redraw), settings.subscribe(redraw)];
+  const stops = [
+    observeSize(frame, editor),
+    editor.subscribe(redraw),
+    editor.subscribe(updateCrop),
+    hover.subscribe(redraw),
+    settings.subscribe(redraw),
+  ];
   exposeAim(frame, editor, renderer);
   updateCrop();
   redraw();
@@ -65,30 +75,41 @@ export function mountCanvas(frame: HTMLElement, layers: Layers, { editor, bitmap
 type OnPointer = (at: ScreenPoint | null, canHover: boolean) => void;
 
 /** One finger, pen or mouse works with the tool; two fingers move and zoom the image. */
-function listenToPointers(frame: HTMLElement, editor: Editor, settings: Settings, signal: AbortSignal, onPointer: OnPointer): void {
+function listenToPointers(
+  frame: HTMLElement,
+  editor: Editor,
+  settings: Settings,
+  signal: AbortSignal,
+  onPointer: OnPointer,
+): void {
   const fingers = new Map<number, ScreenPoint>();
   let resizing: { readonly fromX: number; readonly diameterPx: number } | null = null;
-  const on = (type: "pointerdown" | "pointermove" | "pointerup" | "pointercancel" | "pointerleave", react: (event: PointerEvent) => void): void =>
-    frame.addEventListener(type, react, { signal });
+  const on = (
+    type: "pointerdown" | "pointermove" | "pointerup" | "pointercancel" | "pointerleave",
+    react: (event: PointerEvent) => void,
+  ): void => frame.addEventListener(type, react, { signal });
   on("pointerdown", (event) => {
     frame.focus();
     frame.setPointerCapture(event.pointerId);
     editor.noteActivity();
     if (event.pointerType === "touch") fingers.set(event.pointerId, pointIn(frame, event));
     if (fingers.size > 1) editor.dispatch({ type: "interrupt" });
-    else if (event.altKey && event.button === 2) resizing = { fromX: event.clientX, diameterPx: editor.state().brushDiameterPx };
+    else if (event.altKey && event.button === 2)
+      resizing = { fromX: event.clientX, diameterPx: editor.state().brushDiameterPx };
     else editor.dispatch({ type: "pointer_down", ...inputOf(frame, event) });
   });
   on("pointermove", (event) => {
     editor.noteActivity();
     if (fingers.size > 1) pinch(editor, fingers, event.pointerId, pointIn(frame, event));
     else if (resizing !== null) {
-      const diameterPx = resizing.diameterPx * 2 ** ((event.clientX - resizing.fromX) / BRUSH_DRAG_PX);
+      const diameterPx =
+        resizing.diameterPx * 2 ** ((event.clientX - resizing.fromX) / BRUSH_DRAG_PX);
       editor.dispatch({ type: "brush_to", diameterPx });
     } else {
       // A browser bundles moves between two frames: strokes need each of them.
       const moves = event.getCoalescedEvents();
-      for (const move of moves.length > 0 ? moves : [event]) editor.dispatch({ type: "pointer_move", ...inputOf(frame, move) });
+      for (const move of moves.length > 0 ? moves : [event])
+        editor.dispatch({ type: "pointer_move", ...inputOf(frame, move) });
       onPointer(pointIn(frame, event), event.pointerType !== "touch" && event.buttons === 0);
     }
   });
@@ -99,14 +120,21 @@ function listenToPointers(frame: HTMLElement, editor: Editor, settings: Settings
     else if (!wasPinching) end();
     resizing = null;
   };
-  on("pointerup", (event) => lift(event, () => editor.dispatch({ type: "pointer_up", ...inputOf(frame, event) })));
+  on("pointerup", (event) =>
+    lift(event, () => editor.dispatch({ type: "pointer_up", ...inputOf(frame, event) })),
+  );
   on("pointercancel", (event) => lift(event, () => editor.dispatch({ type: "interrupt" })));
   on("pointerleave", () => onPointer(null, false));
   frame.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
-  frame.addEventListener("dblclick", () => {
-    const { toolId, selectedMaskId } = editor.state();
-    if (toolId === "select" && selectedMaskId !== null) editor.dispatch({ type: "refine", maskId: selectedMaskId });
-  }, { signal });
+  frame.addEventListener(
+    "dblclick",
+    () => {
+      const { toolId, selectedMaskId } = editor.state();
+      if (toolId === "select" && selectedMaskId !== null)
+        editor.dispatch({ type: "refine", maskId: selectedMaskId });
+    },
+    { signal },
+  );
 }
 
 function inputOf(frame: HTMLElement, event: PointerEvent): PointerInput {
@@ -115,14 +143,25 @@ function inputOf(frame: HTMLElement, event: PointerEvent): PointerInput {
   return { at: pointIn(frame, event), button, shift: event.shiftKey };
 }
 
-function pinch(editor: Editor, fingers: Map<number, ScreenPoint>, movedId: number, to: ScreenPoint): void {
+function pinch(
+  editor: Editor,
+  fingers: Map<number, ScreenPoint>,
+  movedId: number,
+  to: ScreenPoint,
+): void {
   const from = fingers.get(movedId);
   const other = [...fingers].find(([id]) => id !== movedId)?.[1];
   if (from === undefined || other === undefined) return;
   fingers.set(movedId, to);
-  const middle = (a: ScreenPoint): ScreenPoint => screenPoint((a.x + other.x) / 2, (a.y + other.y) / 2);
+  const middle = (a: ScreenPoint): ScreenPoint =>
+    screenPoint((a.x + other.x) / 2, (a.y + other.y) / 2);
   const apart = (a: ScreenPoint): number => Math.max(1, Math.hypot(a.x - other.x, a.y - other.y));
-  editor.dispatch({ type: "pinch", from: middle(from), to: middle(to), factor: apart(to) / apart(from) });
+  editor.dispatch({
+    type: "pinch",
+    from: middle(from),
+    to: middle(to),
+    factor: apart(to) / apart(from),
+  });
 }
 
 function listenToWheel(frame: HTMLElement, editor: Editor, signal: AbortSignal): void {
@@ -138,7 +177,10 @@ function listenToWheel(frame: HTMLElement, editor: Editor, signal: AbortSignal):
 
 function observeSize(frame: HTMLElement, editor: Editor): () => void {
   const report = (): void =>
-    editor.dispatch({ type: "viewport", size: { widthPx: frame.clientWidth, heightPx: frame.clientHeight } });
+    editor.dispatch({
+      type: "viewport",
+      size: { widthPx: frame.clientWidth, heightPx: frame.clientHeight },
+    });
   const observer = new ResizeObserver(report);
   observer.observe(frame);
   report();

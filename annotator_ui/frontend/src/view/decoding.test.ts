@@ -14,9 +14,18 @@ import { sessionFor } from "./testPage";
 
 const SIZE = { widthPx: 800, heightPx: 800 };
 const CROP = { level: 1, row: 1, column: 1 }; // 200 to 600 along both sides
-const CLICK = { prompt: { kind: "point", at: imagePoint(400, 400), label: 1 }, feedback: null, baseMask: null } as const;
+const CLICK = {
+  prompt: { kind: "point", at: imagePoint(400, 400), label: 1 },
+  feedback: null,
+  baseMask: null,
+} as const;
 const square = (from: number, to: number): Rle =>
-  outlineRle(SIZE, [imagePoint(from, from), imagePoint(to, from), imagePoint(to, to), imagePoint(from, to)]);
+  outlineRle(SIZE, [
+    imagePoint(from, from),
+    imagePoint(to, from),
+    imagePoint(to, to),
+    imagePoint(from, to),
+  ]);
 const SMALL = square(380, 420);
 const CUT = square(200, 450);
 const LARGE = square(100, 450);
@@ -27,7 +36,10 @@ class TwoFrames implements WorkerPort {
   onerror: ((event: ErrorEvent) => void) | null = null;
   readonly frames: (string | null)[] = [];
 
-  constructor(readonly close: Rle, readonly whole: Rle) {}
+  constructor(
+    readonly close: Rle,
+    readonly whole: Rle,
+  ) {}
 
   terminate(): void {
     this.onmessage = null;
@@ -38,7 +50,14 @@ class TwoFrames implements WorkerPort {
     const crop = request.type === "decode" ? request.crop : null;
     if (request.type === "decode") this.frames.push(crop);
     const rle = crop === null ? this.whole : this.close;
-    const candidates = [{ kind: "mask" as const, rle, predictedIou: 0.9, lowResLogits: { data: new Float32Array(16), crop } }];
+    const candidates = [
+      {
+        kind: "mask" as const,
+        rle,
+        predictedIou: 0.9,
+        lowResLogits: { data: new Float32Array(16), crop },
+      },
+    ];
     const reply: Reply = { id, ok: true, candidates, tookMs: 1 };
     queueMicrotask(() => this.onmessage?.({ data: reply } as MessageEvent<Reply>));
   }
@@ -46,7 +65,11 @@ class TwoFrames implements WorkerPort {
 
 async function zoomedIn(close: Rle, whole: Rle) {
   const worker = new TwoFrames(close, whole);
-  const api = new ApiClient({ base: "/api/v1", csrfToken: () => "", fetch: () => Promise.resolve(new Response(new Uint8Array(8))) });
+  const api = new ApiClient({
+    base: "/api/v1",
+    csrfToken: () => "",
+    fetch: () => Promise.resolve(new Response(new Uint8Array(8))),
+  });
   const decoding = new Decoding({
     api,
     prefetch: new Prefetch(api),
@@ -62,7 +85,8 @@ async function zoomedIn(close: Rle, whole: Rle) {
   return { decoding, worker };
 }
 
-const bestOf = async (answer: Promise<readonly { readonly rle: Rle }[] | null>) => (await answer)?.[0]?.rle;
+const bestOf = async (answer: Promise<readonly { readonly rle: Rle }[] | null>) =>
+  (await answer)?.[0]?.rle;
 
 it("answers a click on a small object from the crop alone", async () => {
   const { decoding, worker } = await zoomedIn(SMALL, LARGE);

@@ -87,7 +87,10 @@ export class Decoding extends ValueStore<DecodingState> {
     this.#crop = null;
     this.update({ kind: "loading", message: "Loading the model", lastDecodeMs: null });
     try {
-      const [, embedding] = await Promise.all([this.#open(session.model), this.#embedding(session)]);
+      const [, embedding] = await Promise.all([
+        this.#open(session.model),
+        this.#embedding(session),
+      ]);
       if (this.#session !== session || embedding === null) return;
       await this.#setImage(session, embedding);
       if (this.#session === session) this.#showReady();
@@ -121,7 +124,8 @@ export class Decoding extends ValueStore<DecodingState> {
   /** Hand over a crop of the open image. Returns whether the decoder has it; throws when it cannot be used. */
   async setCrop(imageId: string, crop: Crop, embedding: ArrayBuffer): Promise<boolean> {
     const session = this.#session;
-    if (session?.image.id !== imageId || this.#decoder === null || this.state().kind !== "ready") return false;
+    if (session?.image.id !== imageId || this.#decoder === null || this.state().kind !== "ready")
+      return false;
     if (this.#crop !== null && cropKey(this.#crop) === cropKey(crop)) return true;
     this.#crop = crop; // at once: prompts given from now on wait behind it
     try {
@@ -145,8 +149,18 @@ export class Decoding extends ValueStore<DecodingState> {
   /** What a click here would give, if the decoder has nothing better to do; null when it has. */
   async preview(at: ImagePoint): Promise<readonly Candidate[] | null> {
     const session = this.#session;
-    if (session === null || this.#decoder === null || this.state().kind !== "ready" || this.#decoder.client.isBusy) return null;
-    const request: DecodeRequest = { prompts: [{ kind: "point", at, label: 1 }], feedback: null, baseMask: null };
+    if (
+      session === null ||
+      this.#decoder === null ||
+      this.state().kind !== "ready" ||
+      this.#decoder.client.isBusy
+    )
+      return null;
+    const request: DecodeRequest = {
+      prompts: [{ kind: "point", at, label: 1 }],
+      feedback: null,
+      baseMask: null,
+    };
     const crop = this.#frames.first(request, this.#availableFrames(session));
     const answer = this.#decodeIn(this.#decoder.client, session, request, crop);
     this.#previewAnswer = { imageId: session.image.id, at, answer };
@@ -155,7 +169,11 @@ export class Decoding extends ValueStore<DecodingState> {
   }
 
   /** A click on what the preview shows takes the preview's answer, in the frame it was made in. */
-  async #ask(client: DecoderClient, session: SessionOut, steps: readonly PromptStep[]): Promise<DecodeOutcome> {
+  async #ask(
+    client: DecoderClient,
+    session: SessionOut,
+    steps: readonly PromptStep[],
+  ): Promise<DecodeOutcome> {
     const request = requestOf(steps);
     const preview = this.#previewAnswerFor(session, request);
     const known = preview === null ? null : await preview.answer.catch(() => null);
@@ -163,17 +181,32 @@ export class Decoding extends ValueStore<DecodingState> {
       this.#frames.note(steps, known.crop);
       return known.outcome;
     }
-    const { crop, outcome } = await this.#decodeIn(client, session, request, this.#frames.choose(steps, this.#availableFrames(session)));
+    const { crop, outcome } = await this.#decodeIn(
+      client,
+      session,
+      request,
+      this.#frames.choose(steps, this.#availableFrames(session)),
+    );
     this.#frames.note(steps, crop);
     return outcome;
   }
 
   /** Ask in a crop, and in the whole image when that cuts the object: it is larger than it seemed. */
-  async #decodeIn(client: DecoderClient, session: SessionOut, request: DecodeRequest, crop: string | null): Promise<FramedOutcome> {
+  async #decodeIn(
+    client: DecoderClient,
+    session: SessionOut,
+    request: DecodeRequest,
+    crop: string | null,
+  ): Promise<FramedOutcome> {
     const held = this.#crop;
     const outcome = await client.decode(session.image.id, request, crop);
     const best = outcome.kind === "answer" ? outcome.candidates[0] : undefined;
-    if (crop === null || held === null || best === undefined || !isCutBy(boxOfCrop(held, sizeOf(session.image)), sizeOf(session.image), best.rle)) {
+    if (
+      crop === null ||
+      held === null ||
+      best === undefined ||
+      !isCutBy(boxOfCrop(held, sizeOf(session.image)), sizeOf(session.image), best.rle)
+    ) {
       return { crop, outcome };
     }
     return { crop: null, outcome: await client.decode(session.image.id, request, null) };
@@ -184,15 +217,33 @@ export class Decoding extends ValueStore<DecodingState> {
     return { image: sizeOf(session.image), crop, isAtViewLevel: crop?.level === this.#viewLevel };
   }
 
-  #previewAnswerFor(session: SessionOut, { prompts, feedback, baseMask }: DecodeRequest): PreviewAnswer | null {
+  #previewAnswerFor(
+    session: SessionOut,
+    { prompts, feedback, baseMask }: DecodeRequest,
+  ): PreviewAnswer | null {
     const [prompt] = prompts;
     const preview = this.#previewAnswer;
-    if (preview?.imageId !== session.image.id || prompts.length !== 1 || feedback !== null || baseMask !== null) return null;
-    if (prompt?.kind !== "point" || prompt.label !== 1 || prompt.at.x !== preview.at.x || prompt.at.y !== preview.at.y) return null;
+    if (
+      preview?.imageId !== session.image.id ||
+      prompts.length !== 1 ||
+      feedback !== null ||
+      baseMask !== null
+    )
+      return null;
+    if (
+      prompt?.kind !== "point" ||
+      prompt.label !== 1 ||
+      prompt.at.x !== preview.at.x ||
+      prompt.at.y !== preview.at.y
+    )
+      return null;
     return preview;
   }
 
-  async #decodeOnServer(session: SessionOut, steps: readonly PromptStep[]): Promise<readonly Candidate[]> {
+  async #decodeOnServer(
+    session: SessionOut,
+    steps: readonly PromptStep[],
+  ): Promise<readonly Candidate[]> {
     const request = requestOf(steps);
     const answer = await this.#ports.api.decode(session.image.id, {
       model_version_id: session.model.id,
@@ -220,7 +271,7 @@ export class Decoding extends ValueStore<DecodingState> {
   /** Poll until the server has the embedding; null when another image was opened meanwhile. */
   async #embedding(session: SessionOut): Promise<ArrayBuffer | null> {
     const { image } = session;
-    for (let pauseMs: number = POLL.firstMs; this.#session === session; ) {
+    for (let pauseMs: number = POLL.firstMs; this.#session === session;) {
       try {
         return await this.#ports.prefetch.embedding(image.embedding_url);
       } catch (error) {
@@ -255,7 +306,11 @@ export class Decoding extends ValueStore<DecodingState> {
 
   #showReady(): void {
     if (this.#serverReason === null) this.update({ kind: "ready", message: "Ready" });
-    else this.update({ kind: "server", message: `Decoding on the server, because: ${this.#serverReason}` });
+    else
+      this.update({
+        kind: "server",
+        message: `Decoding on the server, because: ${this.#serverReason}`,
+      });
   }
 
   #isCurrent(session: SessionOut): boolean {

@@ -19,10 +19,21 @@ export function Sheet({ title, isNarrow = false, onClose, children }: SheetProps
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => element.current?.showModal(), []);
   return (
-    <dialog ref={element} className={isNarrow ? "sheet narrow" : "sheet"} aria-label={title} onClose={onClose}>
+    <dialog
+      ref={element}
+      className={isNarrow ? "sheet narrow" : "sheet"}
+      aria-label={title}
+      onClose={onClose}
+    >
       <header>
         <h2>{title}</h2>
-        <button type="button" className="small" aria-label="Close" tabIndex={-1} onClick={() => element.current?.close()}>
+        <button
+          type="button"
+          className="small"
+          aria-label="Close"
+          tabIndex={-1}
+          onClick={() => element.current?.close()}
+        >
           ✕
         </button>
       </header>
@@ -42,7 +53,11 @@ const MOUSE = [
   ["Shift + click masks (V)", "pick several, to merge or subtract"],
   ["Hold H", "hide the masks"],
 ] as const;
-const THEMES: readonly (readonly [Theme, string])[] = [["system", "As the system"], ["light", "Light"], ["dark", "Dark"]];
+const THEMES: readonly (readonly [Theme, string])[] = [
+  ["system", "As the system"],
+  ["light", "Light"],
+  ["dark", "Dark"],
+];
 
 interface HelpProps {
   readonly actions: readonly Action[];
@@ -71,7 +86,11 @@ export function HelpSheet({ actions, settings, onClose }: HelpProps) {
     <Sheet title="Keys, mouse and appearance" onClose={onClose}>
       <Appearance settings={settings} />
       <p className="hint key-hint" role="status" data-testid="key-problem">
-        {problem !== "" ? problem : editedId !== null ? "Press the new key; Esc leaves it as it is." : "Click a key to change it."}
+        {problem !== ""
+          ? problem
+          : editedId !== null
+            ? "Press the new key; Esc leaves it as it is."
+            : "Click a key to change it."}
       </p>
       <div className="help" onKeyDownCapture={(event) => take(event.nativeEvent)}>
         <section>
@@ -79,14 +98,22 @@ export function HelpSheet({ actions, settings, onClose }: HelpProps) {
           <dl>
             {MOUSE.map(([keys, what]) => (
               <div key={keys}>
-                <dt><kbd>{keys}</kbd></dt>
+                <dt>
+                  <kbd>{keys}</kbd>
+                </dt>
                 <dd>{what}</dd>
               </div>
             ))}
           </dl>
         </section>
         {GROUPS.map((group) => (
-          <KeyTable key={group} title={group} actions={actions.filter((one) => one.group === group)} editedId={editedId} onEdit={listen} />
+          <KeyTable
+            key={group}
+            title={group}
+            actions={actions.filter((one) => one.group === group)}
+            editedId={editedId}
+            onEdit={listen}
+          />
         ))}
       </div>
     </Sheet>
@@ -99,7 +126,11 @@ function Appearance({ settings }: { settings: Settings }) {
     <div className="appearance">
       <label>
         Colours{" "}
-        <select data-testid="theme" value={state.theme} onChange={(event) => settings.change({ theme: event.target.value as Theme })}>
+        <select
+          data-testid="theme"
+          value={state.theme}
+          onChange={(event) => settings.change({ theme: event.target.value as Theme })}
+        >
           {THEMES.map(([theme, text]) => (
             <option key={theme} value={theme}>
               {text}
@@ -109,12 +140,29 @@ function Appearance({ settings }: { settings: Settings }) {
       </label>
       <label>
         Mask opacity{" "}
-        <input type="range" min={5} max={100} value={Math.round(state.opacity * 100)} onChange={(event) => settings.change({ opacity: Number(event.target.value) / 100 })} />
+        <input
+          type="range"
+          min={5}
+          max={100}
+          value={Math.round(state.opacity * 100)}
+          onChange={(event) => settings.change({ opacity: Number(event.target.value) / 100 })}
+        />
       </label>
       <label>
-        <input type="checkbox" checked={state.isHoverOn} onChange={(event) => settings.change({ isHoverOn: event.target.checked })} /> Live preview
+        <input
+          type="checkbox"
+          checked={state.isHoverOn}
+          onChange={(event) => settings.change({ isHoverOn: event.target.checked })}
+        />{" "}
+        Live preview
       </label>
-      <button type="button" className="small" data-testid="reset-keys" disabled={Object.keys(state.keys).length === 0} onClick={() => settings.change({ keys: {} })}>
+      <button
+        type="button"
+        className="small"
+        data-testid="reset-keys"
+        disabled={Object.keys(state.keys).length === 0}
+        onClick={() => settings.change({ keys: {} })}
+      >
         All keys as they were
       </button>
     </div>
@@ -136,7 +184,14 @@ function KeyTable({ title, actions, editedId, onEdit }: KeyTableProps) {
         {actions.map((action) => (
           <div key={action.id}>
             <dt>
-              <button type="button" className="key" data-testid={`key-${action.id}`} aria-pressed={editedId === action.id} aria-label={`Change the key of “${action.label}”, now ${action.keys.join(" or ") || "none"}`} onClick={() => onEdit(action.id)}>
+              <button
+                type="button"
+                className="key"
+                data-testid={`key-${action.id}`}
+                aria-pressed={editedId === action.id}
+                aria-label={`Change the key of “${action.label}”, now ${action.keys.join(" or ") || "none"}`}
+                onClick={() => onEdit(action.id)}
+              >
                 {editedId === action.id ? "press a key" : action.keys.join(" or ") || "—"}
               </button>
             </dt>
@@ -148,15 +203,30 @@ function KeyTable({ title, actions, editedId, onEdit }: KeyTableProps) {
   );
 }
 
-const REASONS = ["Too hard to outline", "Nothing to label here", "The image is broken or unsuitable"] as const;
+const REASONS = [
+  "Too hard to outline",
+  "Nothing to label here",
+  "The image is broken or unsuitable",
+] as const;
 
-export function SkipSheet({ onSkip, onClose }: { onSkip: (reason: string) => void; onClose: () => void }) {
+export function SkipSheet({
+  onSkip,
+  onClose,
+}: {
+  onSkip: (reason: string) => void;
+  onClose: () => void;
+}) {
   const [other, setOther] = useState("");
   return (
     <Sheet title="Skip this image, because…" isNarrow onClose={onClose}>
       <div className="reasons">
         {REASONS.map((reason) => (
-          <button key={reason} type="button" data-testid="skip-reason" onClick={() => onSkip(reason)}>
+          <button
+            key={reason}
+            type="button"
+            data-testid="skip-reason"
+            onClick={() => onSkip(reason)}
+          >
             {reason}
           </button>
         ))}
@@ -167,7 +237,12 @@ export function SkipSheet({ onSkip, onClose }: { onSkip: (reason: string) => voi
           }}
         >
           <label htmlFor="skip-other">Another reason</label>
-          <input id="skip-other" value={other} maxLength={500} onChange={(event) => setOther(event.target.value)} />
+          <input
+            id="skip-other"
+            value={other}
+            maxLength={500}
+            onChange={(event) => setOther(event.target.value)}
+          />
           <button type="submit" disabled={other.trim() === ""}>
             Skip
           </button>

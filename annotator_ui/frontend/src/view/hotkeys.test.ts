@@ -3,8 +3,10 @@ import { makeActions } from "./actions";
 import { comboOf, keyConflict } from "./hotkeys";
 import { startPage } from "./testPage";
 
-const press = (key: string, held: Partial<Record<"ctrlKey" | "metaKey" | "shiftKey" | "altKey", boolean>> = {}) =>
-  comboOf({ key, ctrlKey: false, metaKey: false, shiftKey: false, altKey: false, ...held });
+const press = (
+  key: string,
+  held: Partial<Record<"ctrlKey" | "metaKey" | "shiftKey" | "altKey", boolean>> = {},
+) => comboOf({ key, ctrlKey: false, metaKey: false, shiftKey: false, altKey: false, ...held });
 
 it("names keys as the action table writes them", () => {
   expect(press("z", { ctrlKey: true })).toBe("Ctrl+Z");
@@ -15,7 +17,11 @@ it("names keys as the action table writes them", () => {
 });
 
 it("gives no key to two actions, and leaves the held keys free", () => {
-  const actions = makeActions(startPage().page, { openHelp: () => undefined, openSkip: () => undefined, focusLabel: () => undefined });
+  const actions = makeActions(startPage().page, {
+    openHelp: () => undefined,
+    openSkip: () => undefined,
+    focusLabel: () => undefined,
+  });
   const keys = actions.flatMap((action) => action.keys);
 
   expect(new Set(keys).size).toBe(keys.length);
@@ -24,7 +30,11 @@ it("gives no key to two actions, and leaves the held keys free", () => {
 });
 
 it("refuses a key that is taken, held or Escape, and says by what", () => {
-  const actions = makeActions(startPage().page, { openHelp: () => undefined, openSkip: () => undefined, focusLabel: () => undefined });
+  const actions = makeActions(startPage().page, {
+    openHelp: () => undefined,
+    openSkip: () => undefined,
+    focusLabel: () => undefined,
+  });
 
   expect(keyConflict(actions, "tool-lasso", "B")).toBe("B is taken by “Brush”.");
   expect(keyConflict(actions, "tool-lasso", "H")).toMatch(/held/);
@@ -36,7 +46,11 @@ it("refuses a key that is taken, held or Escape, and says by what", () => {
 it("uses a person's own keys in place of the page's", () => {
   const { page } = startPage();
   page.ports.settings.rebind("tool-lasso", ["X"]);
-  const actions = makeActions(page, { openHelp: () => undefined, openSkip: () => undefined, focusLabel: () => undefined });
+  const actions = makeActions(page, {
+    openHelp: () => undefined,
+    openSkip: () => undefined,
+    focusLabel: () => undefined,
+  });
 
   expect(actions.find((action) => action.id === "tool-lasso")?.keys).toEqual(["X"]);
 });

@@ -10,14 +10,50 @@ export interface KeyPress {
 }
 
 /** Keys whose character already says whether Shift is held. */
-const SHIFTED_CHARACTERS = new Set(["?", "+", "_", "{", "}", "<", ">", ":", '"', "~", "!", "@", "#", "$", "%", "^", "&", "*", "(", ")", "|"]);
-const MODIFIERS = new Set(["Control", "Shift", "Alt", "Meta", "AltGraph", "CapsLock", "Dead", "Process", "Unidentified"]);
+const SHIFTED_CHARACTERS = new Set([
+  "?",
+  "+",
+  "_",
+  "{",
+  "}",
+  "<",
+  ">",
+  ":",
+  '"',
+  "~",
+  "!",
+  "@",
+  "#",
+  "$",
+  "%",
+  "^",
+  "&",
+  "*",
+  "(",
+  ")",
+  "|",
+]);
+const MODIFIERS = new Set([
+  "Control",
+  "Shift",
+  "Alt",
+  "Meta",
+  "AltGraph",
+  "CapsLock",
+  "Dead",
+  "Process",
+  "Unidentified",
+]);
 /** Held, not pressed: hiding the masks, and moving the image. */
-const HELD = new Map([["H", "hides the masks while held"], ["Space", "moves the image while held"]]);
+const HELD = new Map([
+  ["H", "hides the masks while held"],
+  ["Space", "moves the image while held"],
+]);
 
 /** The name of what was pressed; Command counts as Ctrl, so that one table serves every keyboard. */
 export function comboOf(press: KeyPress): string {
-  const key = press.key === " " ? "Space" : press.key.length === 1 ? press.key.toUpperCase() : press.key;
+  const key =
+    press.key === " " ? "Space" : press.key.length === 1 ? press.key.toUpperCase() : press.key;
   const parts = [
     press.ctrlKey || press.metaKey ? "Ctrl" : "",
     press.altKey ? "Alt" : "",
@@ -33,7 +69,11 @@ export function isModifierAlone(press: KeyPress): boolean {
 
 /** Why an action cannot have this key, or null: each key does one thing. */
 export function keyConflict(
-  actions: readonly { readonly id: string; readonly label: string; readonly keys: readonly string[] }[],
+  actions: readonly {
+    readonly id: string;
+    readonly label: string;
+    readonly keys: readonly string[];
+  }[],
   actionId: string,
   combo: string,
 ): string | null {

@@ -8,7 +8,10 @@ import { HoverPreview } from "./hover";
 function start() {
   const asked: { at: ImagePoint; answer: (candidates: readonly Candidate[] | null) => void }[] = [];
   let isOn = true;
-  const hover = new HoverPreview((at) => new Promise((answer) => void asked.push({ at, answer })), () => isOn);
+  const hover = new HoverPreview(
+    (at) => new Promise((answer) => void asked.push({ at, answer })),
+    () => isOn,
+  );
   const test = new TestEditor();
   const move = (x: number, y: number): void => hover.move(test.editor, screenPoint(x, y));
   const settle = () => new Promise((resolve) => setTimeout(resolve, 0));

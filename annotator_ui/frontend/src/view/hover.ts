@@ -28,7 +28,10 @@ export class HoverPreview extends ValueStore<HoverState> {
   /** What is shown is the answer for this place. */
   #shownFor: ImagePoint | null = null;
 
-  constructor(preview: (at: ImagePoint) => Promise<readonly Candidate[] | null>, isOn: () => boolean) {
+  constructor(
+    preview: (at: ImagePoint) => Promise<readonly Candidate[] | null>,
+    isOn: () => boolean,
+  ) {
     super({ rle: null, predictedIou: 0, numShown: 0 });
     this.#preview = preview;
     this.#isOn = isOn;
@@ -56,10 +59,11 @@ export class HoverPreview extends ValueStore<HoverState> {
   async #ask(): Promise<void> {
     if (this.#isAsking) return;
     this.#isAsking = true;
-    for (let asked = this.#shownFor; ; ) {
+    for (let asked = this.#shownFor; ;) {
       const at = this.#wanted();
       // A press begins with a move on the spot: asked again, the click would wait for what is known.
-      if (at === null || (!this.#isDated && asked !== null && asked.x === at.x && asked.y === at.y)) break;
+      if (at === null || (!this.#isDated && asked !== null && asked.x === at.x && asked.y === at.y))
+        break;
       asked = at;
       this.#isDated = false;
       const candidates = await this.#preview(at);
@@ -74,7 +78,11 @@ export class HoverPreview extends ValueStore<HoverState> {
     if (best === undefined || this.#wanted() === null) this.clear();
     else {
       this.#shownFor = at;
-      this.update({ rle: best.rle, predictedIou: best.predictedIou, numShown: this.state().numShown + 1 });
+      this.update({
+        rle: best.rle,
+        predictedIou: best.predictedIou,
+        numShown: this.state().numShown + 1,
+      });
     }
   }
 
@@ -83,7 +91,11 @@ export class HoverPreview extends ValueStore<HoverState> {
     const editor = this.#editor;
     if (editor === null || this.#pointer === null || !this.#isOn()) return null;
     const state = editor.state();
-    const isFree = state.toolId === "point" && !state.isPanHeld && !state.areMasksHidden && editor.path() === "point.idle";
+    const isFree =
+      state.toolId === "point" &&
+      !state.isPanHeld &&
+      !state.areMasksHidden &&
+      editor.path() === "point.idle";
     if (!isFree || !isEmptyDraft(state.document.draft)) return null;
     const at = screenToImage(state.camera, this.#pointer);
     return isInside(at, editor.image) ? at : null;

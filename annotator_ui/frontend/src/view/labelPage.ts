@@ -62,9 +62,19 @@ export class LabelPage extends ValueStore<PageState> {
   #warnedFor: string | null = null;
 
   constructor(ports: PagePorts) {
-    super({ phase: "taking", open: null, message: "", notice: "", isLeaving: false, needsSignIn: false });
+    super({
+      phase: "taking",
+      open: null,
+      message: "",
+      notice: "",
+      isLeaving: false,
+      needsSignIn: false,
+    });
     this.ports = ports;
-    this.hover = new HoverPreview((at) => ports.decoding.preview(at), () => ports.settings.state().isHoverOn);
+    this.hover = new HoverPreview(
+      (at) => ports.decoding.preview(at),
+      () => ports.settings.state().isHoverOn,
+    );
     this.search = new SuggestionSearch({
       api: ports.api,
       sleep: (ms) => ports.sleep(ms),
@@ -101,7 +111,13 @@ export class LabelPage extends ValueStore<PageState> {
         return;
       }
       const needsSignIn = error instanceof ApiError && error.kind === "signed_out";
-      this.update({ phase: "stopped", open: null, message: messageOf(error), needsSignIn, isLeaving: false });
+      this.update({
+        phase: "stopped",
+        open: null,
+        message: messageOf(error),
+        needsSignIn,
+        isLeaving: false,
+      });
       return;
     }
     if (session === null) this.update({ phase: "nothing_left", open: null, isLeaving: false });
@@ -117,18 +133,25 @@ export class LabelPage extends ValueStore<PageState> {
 
   /** Submit the image once everything is saved, then take the next one. */
   async finish(): Promise<void> {
-    await this.#leave("submit", (assignmentId, numLeftOut) => this.ports.api.submit(assignmentId, numLeftOut));
+    await this.#leave("submit", (assignmentId, numLeftOut) =>
+      this.ports.api.submit(assignmentId, numLeftOut),
+    );
   }
 
   async skip(reason: string): Promise<void> {
-    await this.#leave("skip", (assignmentId, numLeftOut) => this.ports.api.skip(assignmentId, reason, numLeftOut));
+    await this.#leave("skip", (assignmentId, numLeftOut) =>
+      this.ports.api.skip(assignmentId, reason, numLeftOut),
+    );
   }
 
   /** Go back to the image before this one; everything here is saved as it is. */
   async previous(): Promise<void> {
     const { open, isLeaving } = this.state();
     const here = open?.session.image.id;
-    const before = this.#visited[here === undefined ? this.#visited.length - 1 : this.#visited.indexOf(here) - 1];
+    const before =
+      this.#visited[
+        here === undefined ? this.#visited.length - 1 : this.#visited.indexOf(here) - 1
+      ];
     if (isLeaving || before === undefined) {
       this.notify("This is the first image of this visit.");
       return;
@@ -160,7 +183,15 @@ export class LabelPage extends ValueStore<PageState> {
       if (head !== undefined && keep === "mine") {
         const id = this.ports.newId();
         const body = { ...op.body, revision_id: id, base_revision_id: head.revision_id };
-        await queue.enqueue({ kind: "save", id, imageId: op.imageId, imageName: op.imageName, maskId: op.maskId, assignmentId: op.assignmentId, body });
+        await queue.enqueue({
+          kind: "save",
+          id,
+          imageId: op.imageId,
+          imageName: op.imageName,
+          maskId: op.maskId,
+          assignmentId: op.assignmentId,
+          body,
+        });
       } else if (head !== undefined) {
         this.#arrived(op.imageId, [head], true);
       }
@@ -185,7 +216,10 @@ export class LabelPage extends ValueStore<PageState> {
     this.update({ notice });
   }
 
-  async #leave(how: "submit" | "skip", close: (assignmentId: string, numLeftOut: number) => Promise<void>): Promise<void> {
+  async #leave(
+    how: "submit" | "skip",
+    close: (assignmentId: string, numLeftOut: number) => Promise<void>,
+  ): Promise<void> {
     const { open, isLeaving } = this.state();
     if (open === null || isLeaving || !this.#mayLeave(how, open)) return;
     this.update({ isLeaving: true, notice: "" });
@@ -216,10 +250,14 @@ export class LabelPage extends ValueStore<PageState> {
 
   #areAllSaved(open: OpenImage): boolean {
     const imageId = open.session.image.id;
-    const numRefused = this.ports.queue.state().refused.filter((op) => op.imageId === imageId).length;
+    const numRefused = this.ports.queue
+      .state()
+      .refused.filter((op) => op.imageId === imageId).length;
     if (numRefused === 0 || this.#warnedFor === imageId) return true;
     this.#warnedFor = imageId;
-    this.notify(`${numRefused} of this image's masks could not be saved. Press again to go on without them.`);
+    this.notify(
+      `${numRefused} of this image's masks could not be saved. Press again to go on without them.`,
+    );
     return false;
   }
 
@@ -254,7 +292,9 @@ export class LabelPage extends ValueStore<PageState> {
     const { open } = this.state();
     if (open?.session.image.id !== imageId) return 0;
     const known = new Set(open.editor.state().document.masks.map((mask) => mask.id));
-    const fresh = masks.filter((mask) => (replaces || !known.has(mask.id)) && mask.status !== "rejected");
+    const fresh = masks.filter(
+      (mask) => (replaces || !known.has(mask.id)) && mask.status !== "rejected",
+    );
     if (fresh.length === 0) return 0;
     const items = fresh.map(maskFromApi);
     open.editor.dispatch({
@@ -268,9 +308,13 @@ export class LabelPage extends ValueStore<PageState> {
   async #loadImage(session: SessionOut): Promise<void> {
     const { image } = session;
     try {
-      const bitmap = await this.ports.readImage(await this.ports.prefetch.imageFile(image.file_url));
+      const bitmap = await this.ports.readImage(
+        await this.ports.prefetch.imageFile(image.file_url),
+      );
       if (bitmap.width !== image.width_px || bitmap.height !== image.height_px) {
-        throw new Error(`The image is ${bitmap.width} x ${bitmap.height} px, not ${image.width_px} x ${image.height_px}.`);
+        throw new Error(
+          `The image is ${bitmap.width} x ${bitmap.height} px, not ${image.width_px} x ${image.height_px}.`,
+        );
       }
       const { open } = this.state();
       if (open?.session.image.id === image.id) this.update({ open: { ...open, bitmap } });
@@ -313,10 +357,15 @@ export class LabelPage extends ValueStore<PageState> {
       case "decode":
         this.ports.decoding.decode(effect.steps).then(
           (candidates) => {
-            if (candidates !== null) editor.dispatch({ type: "decoded", steps: effect.steps, candidates });
+            if (candidates !== null)
+              editor.dispatch({ type: "decoded", steps: effect.steps, candidates });
           },
           (error: unknown) =>
-            editor.dispatch({ type: "decode_failed", steps: effect.steps, message: messageOf(error) }),
+            editor.dispatch({
+              type: "decode_failed",
+              steps: effect.steps,
+              message: messageOf(error),
+            }),
         );
         return;
       case "save_mask":

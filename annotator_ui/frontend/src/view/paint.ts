@@ -10,7 +10,11 @@ import { COLOURS } from "./palette";
 const POINT_RADIUS_PX = 7;
 const HANDLE_PX = 3.5;
 
-export function paintPrompt(context: CanvasRenderingContext2D, prompt: Prompt, state: EditorState): void {
+export function paintPrompt(
+  context: CanvasRenderingContext2D,
+  prompt: Prompt,
+  state: EditorState,
+): void {
   if (prompt.kind === "box") {
     paintBox(context, prompt.box, state);
     return;
@@ -52,15 +56,27 @@ export function paintGesture(context: CanvasRenderingContext2D, state: EditorSta
 }
 
 /** The circle that the next stroke will paint with. */
-export function paintBrush(context: CanvasRenderingContext2D, state: EditorState, at: ScreenPoint): void {
+export function paintBrush(
+  context: CanvasRenderingContext2D,
+  state: EditorState,
+  at: ScreenPoint,
+): void {
   if ((state.toolId !== "brush" && state.toolId !== "eraser") || state.isPanHeld) return;
   const radius = Math.max(1, (state.brushDiameterPx * state.camera.scale) / 2);
-  for (const [width, colour] of [[3, COLOURS.shadow], [1.5, COLOURS.halo]] as const) {
+  for (const [width, colour] of [
+    [3, COLOURS.shadow],
+    [1.5, COLOURS.halo],
+  ] as const) {
     context.beginPath();
     context.arc(at.x, at.y, radius, 0, 2 * Math.PI);
     // A one-pixel brush is too small to see: a cross shows where it is.
     if (radius < 4) {
-      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]] as const) {
+      for (const [dx, dy] of [
+        [1, 0],
+        [-1, 0],
+        [0, 1],
+        [0, -1],
+      ] as const) {
         context.moveTo(at.x + dx * (radius + 3), at.y + dy * (radius + 3));
         context.lineTo(at.x + dx * (radius + 8), at.y + dy * (radius + 8));
       }
@@ -78,7 +94,10 @@ function paintBox(
 ): void {
   const from = imageToScreen(state.camera, imagePoint(box.x0, box.y0));
   const to = imageToScreen(state.camera, imagePoint(box.x1, box.y1));
-  for (const [width, colour] of [[3.5, COLOURS.halo], [1.5, COLOURS.positive]] as const) {
+  for (const [width, colour] of [
+    [3.5, COLOURS.halo],
+    [1.5, COLOURS.positive],
+  ] as const) {
     context.lineWidth = width;
     context.strokeStyle = colour;
     context.strokeRect(from.x, from.y, to.x - from.x, to.y - from.y);
@@ -87,7 +106,11 @@ function paintBox(
 
 function paintOutline(
   context: CanvasRenderingContext2D,
-  { corners, adds, hasHandles }: { corners: readonly ImagePoint[]; adds: boolean; hasHandles: boolean },
+  {
+    corners,
+    adds,
+    hasHandles,
+  }: { corners: readonly ImagePoint[]; adds: boolean; hasHandles: boolean },
   state: EditorState,
 ): void {
   const colour = adds ? COLOURS.positive : COLOURS.negative;
@@ -96,7 +119,10 @@ function paintOutline(
   context.globalAlpha = 0.18;
   context.fill();
   context.globalAlpha = 1;
-  for (const [width, stroke] of [[4, COLOURS.halo], [2, colour]] as const) {
+  for (const [width, stroke] of [
+    [4, COLOURS.halo],
+    [2, colour],
+  ] as const) {
     context.lineWidth = width;
     context.strokeStyle = stroke;
     context.stroke();
@@ -113,7 +139,11 @@ function paintOutline(
   });
 }
 
-function trace(context: CanvasRenderingContext2D, path: readonly ImagePoint[], state: EditorState): void {
+function trace(
+  context: CanvasRenderingContext2D,
+  path: readonly ImagePoint[],
+  state: EditorState,
+): void {
   context.beginPath();
   for (const point of path) {
     const { x, y } = imageToScreen(state.camera, point);

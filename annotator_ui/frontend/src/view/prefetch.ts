@@ -30,7 +30,11 @@ export class Prefetch {
     return take(this.#embeddings, url) ?? this.#api.bytes(url);
   }
 
-  #start<Value>(cache: Map<string, Promise<Value>>, url: string, fetch: () => Promise<Value>): void {
+  #start<Value>(
+    cache: Map<string, Promise<Value>>,
+    url: string,
+    fetch: () => Promise<Value>,
+  ): void {
     if (cache.has(url)) return;
     const coming = fetch();
     cache.set(url, coming);

@@ -60,8 +60,16 @@ export class Renderer {
 
   /** For measuring: frames painted so far, how often all masks were drawn anew, and when the newest
    * answer to a prompt was first on screen. */
-  get paints(): { readonly numFrames: number; readonly numMaskLayers: number; readonly answerPaintedMs: number } {
-    return { numFrames: this.#numFrames, numMaskLayers: this.#masks.numDrawn, answerPaintedMs: this.#answerPaintedMs };
+  get paints(): {
+    readonly numFrames: number;
+    readonly numMaskLayers: number;
+    readonly answerPaintedMs: number;
+  } {
+    return {
+      numFrames: this.#numFrames,
+      numMaskLayers: this.#masks.numDrawn,
+      answerPaintedMs: this.#answerPaintedMs,
+    };
   }
 
   /** Paint at the next animation frame; more calls before it cost nothing. */
@@ -90,11 +98,24 @@ export class Renderer {
     const isDrafting = !isEmptyDraft(document.draft);
     const imageKey = [viewport, bitmap, devicePixelRatio];
     const masksKey = [
-      viewport, devicePixelRatio, document.masks, document.draft.base, state.selectedMaskId, state.areMasksHidden,
-      state.hiddenMaskIds, state.isIsolated, scene.opacity, scene.isOutlineOnly, ...state.markedMaskIds,
+      viewport,
+      devicePixelRatio,
+      document.masks,
+      document.draft.base,
+      state.selectedMaskId,
+      state.areMasksHidden,
+      state.hiddenMaskIds,
+      state.isIsolated,
+      scene.opacity,
+      scene.isOutlineOnly,
+      ...state.markedMaskIds,
     ];
-    this.#imageLayer.show(this.#layers.image, state, imageKey, (context) => this.#paintImage(context, camera, bitmap, editor.image));
-    this.#masks.show(this.#layers.masks, state, masksKey, (context) => this.#paintMasks(context, state, scene));
+    this.#imageLayer.show(this.#layers.image, state, imageKey, (context) =>
+      this.#paintImage(context, camera, bitmap, editor.image),
+    );
+    this.#masks.show(this.#layers.masks, state, masksKey, (context) =>
+      this.#paintMasks(context, state, scene),
+    );
     this.#layers.masks.style.opacity = isDrafting ? String(STEPPED_BACK) : "";
     this.#paintPrompts(scene, state);
     if (this.#imageLayer.isMoved || this.#masks.isMoved) this.#sharpenLater();
@@ -116,7 +137,12 @@ export class Renderer {
     }, REST_MS);
   }
 
-  #paintImage(context: CanvasRenderingContext2D, camera: Camera, bitmap: ImageBitmap | null, image: Size): void {
+  #paintImage(
+    context: CanvasRenderingContext2D,
+    camera: Camera,
+    bitmap: ImageBitmap | null,
+    image: Size,
+  ): void {
     // Enlarged pixels are shown as they are: an annotator must see where the edge really is.
     context.imageSmoothingEnabled = camera.scale < 3;
     context.imageSmoothingQuality = "medium";
@@ -137,11 +163,22 @@ export class Renderer {
     });
   }
 
-  #paintMask(context: CanvasRenderingContext2D, mask: MaskItem, colour: string, state: EditorState, scene: Scene): void {
+  #paintMask(
+    context: CanvasRenderingContext2D,
+    mask: MaskItem,
+    colour: string,
+    state: EditorState,
+    scene: Scene,
+  ): void {
     const isSelected = mask.id === state.selectedMaskId || state.markedMaskIds.includes(mask.id);
     const kind = isSelected ? "selected" : mask.status === "proposed" ? "proposed" : "accepted";
-    if (!scene.isOutlineOnly) this.#fill(context, mask.rle, state, colour, FILL[kind] * scene.opacity);
-    this.#outline(context, mask.rle, state, { colour, isDashed: mask.status === "proposed", isSelected });
+    if (!scene.isOutlineOnly)
+      this.#fill(context, mask.rle, state, colour, FILL[kind] * scene.opacity);
+    this.#outline(context, mask.rle, state, {
+      colour,
+      isDashed: mask.status === "proposed",
+      isSelected,
+    });
   }
 
   #paintPrompts(scene: Scene, state: EditorState): void {
@@ -152,8 +189,13 @@ export class Renderer {
       context.save();
       toImageFrame(context, state.camera);
       const share = draft === null ? FILL.hover : FILL.draft;
-      if (!scene.isOutlineOnly || draft === null) this.#fill(context, shown, state, COLOURS.draft, share * scene.opacity);
-      this.#outline(context, shown, state, { colour: COLOURS.draft, isDashed: draft === null, isSelected: draft !== null });
+      if (!scene.isOutlineOnly || draft === null)
+        this.#fill(context, shown, state, COLOURS.draft, share * scene.opacity);
+      this.#outline(context, shown, state, {
+        colour: COLOURS.draft,
+        isDashed: draft === null,
+        isSelected: draft !== null,
+      });
       context.restore();
     }
     paintGesture(context, state);
@@ -161,7 +203,13 @@ export class Renderer {
     if (scene.pointer !== null) paintBrush(context, state, scene.pointer);
   }
 
-  #fill(context: CanvasRenderingContext2D, rle: Rle, state: EditorState, colour: string, alpha: number): void {
+  #fill(
+    context: CanvasRenderingContext2D,
+    rle: Rle,
+    state: EditorState,
+    colour: string,
+    alpha: number,
+  ): void {
     context.globalAlpha = Math.min(1, alpha);
     context.fillStyle = colour;
     context.fill(this.#pathOf(rle, state.camera.scale), "evenodd");
@@ -227,7 +275,12 @@ class MovingLayer {
     if (this.isMoved) this.#camera = null;
   }
 
-  show(canvas: HTMLCanvasElement, state: EditorState, key: readonly unknown[], paint: (context: CanvasRenderingContext2D) => void): void {
+  show(
+    canvas: HTMLCanvasElement,
+    state: EditorState,
+    key: readonly unknown[],
+    paint: (context: CanvasRenderingContext2D) => void,
+  ): void {
     const { camera, viewport } = state;
     const isDrawn = this.#camera !== null && !isChanged(this.#key, key);
     if (isDrawn && this.#shownCamera === camera) return;
@@ -262,7 +315,12 @@ class MovingLayer {
 }
 
 /** A cleared canvas of the viewport's size (and a margin) at the screen's resolution, in CSS pixels. */
-function prepared(canvas: HTMLCanvasElement, viewport: Size, ratio: number, margin: number): CanvasRenderingContext2D {
+function prepared(
+  canvas: HTMLCanvasElement,
+  viewport: Size,
+  ratio: number,
+  margin: number,
+): CanvasRenderingContext2D {
   const [left, top] = [viewport.widthPx * margin, viewport.heightPx * margin];
   const width = Math.round((viewport.widthPx + 2 * left) * ratio);
   const height = Math.round((viewport.heightPx + 2 * top) * ratio);

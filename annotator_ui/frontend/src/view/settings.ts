@@ -57,13 +57,18 @@ export class Settings extends ValueStore<SettingsState> {
   }
 
   stepOpacity(step: 1 | -1): void {
-    const opacity = Math.min(OPACITY.max, Math.max(OPACITY.min, this.state().opacity + step * OPACITY.step));
+    const opacity = Math.min(
+      OPACITY.max,
+      Math.max(OPACITY.min, this.state().opacity + step * OPACITY.step),
+    );
     this.change({ opacity: Math.round(opacity * 100) / 100 });
   }
 
   rebind(actionId: string, keys: readonly string[] | null): void {
     const others = Object.entries(this.state().keys).filter(([id]) => id !== actionId);
-    this.change({ keys: Object.fromEntries(keys === null ? others : [...others, [actionId, keys]]) });
+    this.change({
+      keys: Object.fromEntries(keys === null ? others : [...others, [actionId, keys]]),
+    });
   }
 }
 
@@ -79,7 +84,8 @@ function readStored(store: TextStore | null): Partial<SettingsState> {
   const known: Partial<Record<keyof SettingsState, unknown>> = {};
   for (const [name, usual] of Object.entries(DEFAULTS) as [keyof SettingsState, unknown][]) {
     const value = (found as Record<string, unknown>)[name];
-    if (typeof value === typeof usual && value !== null && isAllowed(name, value)) known[name] = value;
+    if (typeof value === typeof usual && value !== null && isAllowed(name, value))
+      known[name] = value;
   }
   return known as Partial<SettingsState>;
 }
@@ -95,7 +101,9 @@ function isAllowed(name: keyof SettingsState, value: unknown): boolean {
     case "brushDiameterPx":
       return (value as number) >= OPTIONS.brushMinPx && (value as number) <= OPTIONS.brushMaxPx;
     case "keys":
-      return Object.values(value as object).every((keys) => Array.isArray(keys) && keys.every((key) => typeof key === "string"));
+      return Object.values(value as object).every(
+        (keys) => Array.isArray(keys) && keys.every((key) => typeof key === "string"),
+      );
     default:
       return true;
   }

@@ -3,7 +3,12 @@ import type { ApiClient } from "../api/client";
 import type { MaskOut, SuggestionsOut } from "../api/types";
 import { SuggestionSearch } from "./suggest";
 
-const at = (status: SuggestionsOut["status"], progress_pct = 0, error = ""): SuggestionsOut => ({ status, progress_pct, progress_text: "", error });
+const at = (status: SuggestionsOut["status"], progress_pct = 0, error = ""): SuggestionsOut => ({
+  status,
+  progress_pct,
+  progress_text: "",
+  error,
+});
 
 function start(states: SuggestionsOut[]) {
   const calls: string[] = [];
@@ -11,7 +16,9 @@ function start(states: SuggestionsOut[]) {
   const api = {
     suggestions: (imageId: string, what: string) => {
       calls.push(`${what} ${imageId}`);
-      return Promise.resolve(what === "state" ? (states.shift() ?? at("succeeded", 100)) : at("queued"));
+      return Promise.resolve(
+        what === "state" ? (states.shift() ?? at("succeeded", 100)) : at("queued"),
+      );
     },
     masksOf: () => Promise.resolve(Array.from({ length: (masks += 2) }, () => ({}) as MaskOut)),
   } as unknown as ApiClient;
@@ -28,7 +35,12 @@ function start(states: SuggestionsOut[]) {
 }
 
 it("waits, takes suggestions over as they come, and says how many there were", async () => {
-  const { search, kinds } = start([at("queued"), at("running", 12), at("running", 12), at("running", 50)]);
+  const { search, kinds } = start([
+    at("queued"),
+    at("running", 12),
+    at("running", 12),
+    at("running", 50),
+  ]);
   await search.start("one");
 
   expect(search.state()).toMatchObject({ kind: "done", message: "8 suggestions" });

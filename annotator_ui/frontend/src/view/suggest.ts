@@ -39,7 +39,8 @@ export class SuggestionSearch extends ValueStore<SearchState> {
       await this.#ports.api.suggestions(imageId, "ask");
       await this.#follow(imageId);
     } catch (error) {
-      if (this.state().imageId === imageId) this.update({ kind: "failed", message: messageOf(error) });
+      if (this.state().imageId === imageId)
+        this.update({ kind: "failed", message: messageOf(error) });
     }
   }
 
@@ -88,7 +89,11 @@ export class SuggestionSearch extends ValueStore<SearchState> {
       if (now !== null) {
         const isQueued = now.status === "queued";
         const message = isQueued ? "Waiting for a worker" : `${found} found so far`;
-        this.update({ kind: isQueued ? "waiting" : "running", progressPct: now.progress_pct, message });
+        this.update({
+          kind: isQueued ? "waiting" : "running",
+          progressPct: now.progress_pct,
+          message,
+        });
       }
       await this.#ports.sleep(POLL_MS);
     }
@@ -106,7 +111,12 @@ export class SuggestionSearch extends ValueStore<SearchState> {
 
   #end(status: string, error: string, found: number): void {
     const what = found === 1 ? "1 suggestion" : `${found} suggestions`;
-    if (status === "succeeded") this.update({ kind: "done", progressPct: 100, message: found === 0 ? "Nothing new was found" : what });
+    if (status === "succeeded")
+      this.update({
+        kind: "done",
+        progressPct: 100,
+        message: found === 0 ? "Nothing new was found" : what,
+      });
     else if (status === "cancelled") this.update({ kind: "done", message: `Stopped with ${what}` });
     else this.update({ kind: "failed", message: error.split("\n").at(-1) ?? "The search failed" });
   }

@@ -9,7 +9,11 @@ declare global {
       /** Image pixels to CSS pixels of the browser window. */
       imageToScreen?: (x: number, y: number) => { x: number; y: number };
       state?: () => unknown;
-      paints?: () => { readonly numFrames: number; readonly numMaskLayers: number; readonly answerPaintedMs: number };
+      paints?: () => {
+        readonly numFrames: number;
+        readonly numMaskLayers: number;
+        readonly answerPaintedMs: number;
+      };
     };
   }
 }
@@ -33,14 +37,29 @@ function summary(page: LabelPage) {
     hasImage: open?.bitmap != null,
     decoder: page.ports.decoding.state(),
     crop: page.viewportCrop.state(),
-    queue: { pending: queue.pending.length, refused: queue.refused.length, saved: queue.savedCount },
+    queue: {
+      pending: queue.pending.length,
+      refused: queue.refused.length,
+      saved: queue.savedCount,
+    },
     path: editor?.path() ?? null,
     numPrompts: state?.document.draft.steps.length ?? 0,
     isDecoding: state?.isDecoding ?? false,
-    candidates: state?.candidates.map((one) => ({ predictedIou: one.predictedIou, areaPx: areaPx(one.rle), crop: one.lowResLogits?.crop ?? null })) ?? [],
+    candidates:
+      state?.candidates.map((one) => ({
+        predictedIou: one.predictedIou,
+        areaPx: areaPx(one.rle),
+        crop: one.lowResLogits?.crop ?? null,
+      })) ?? [],
     candidateIndex: state?.document.draft.candidateIndex ?? 0,
     draftAreaPx: draft === null ? 0 : areaPx(draft),
-    masks: state?.document.masks.map(({ id, source, status, rle }) => ({ id, source, status, areaPx: areaPx(rle) })) ?? [],
+    masks:
+      state?.document.masks.map(({ id, source, status, rle }) => ({
+        id,
+        source,
+        status,
+        areaPx: areaPx(rle),
+      })) ?? [],
     selectedMaskId: state?.selectedMaskId ?? null,
     markedMaskIds: state?.markedMaskIds ?? [],
     toolId: state?.toolId ?? null,
@@ -49,6 +68,7 @@ function summary(page: LabelPage) {
     hoverAreaPx: hover.rle === null ? 0 : areaPx(hover.rle),
     numHovers: hover.numShown,
     conflicts: queue.conflicts.length,
-    draftRle: draft === null ? null : { size: [draft.heightPx, draft.widthPx], counts: draft.counts },
+    draftRle:
+      draft === null ? null : { size: [draft.heightPx, draft.widthPx], counts: draft.counts },
   };
 }

@@ -22,8 +22,28 @@ export function sessionFor(imageId: string, change: Partial<SessionOut> = {}): S
     assignment_id: `assignment-${imageId}`,
     lease_expires_at: "2030-01-01T00:00:00Z",
     stage: "assisted_manual",
-    image: { id: imageId, file_name: `${imageId}.jpg`, width_px: 4, height_px: 4, file_url: `${url}/file`, thumbnail_url: `${url}/thumbnail`, embedding_url: `${url}/embedding` },
-    model: { id: "model", number: 1, arch: "tiny", encoder_sha256: "e", decoder_url: "/api/v1/model-versions/model/decoder", decoder_sha256: "d", image_size_px: 16, embedding_stride_px: 16, low_res_stride_px: 4, embed_channels: 1, high_res_channels: 0 },
+    image: {
+      id: imageId,
+      file_name: `${imageId}.jpg`,
+      width_px: 4,
+      height_px: 4,
+      file_url: `${url}/file`,
+      thumbnail_url: `${url}/thumbnail`,
+      embedding_url: `${url}/embedding`,
+    },
+    model: {
+      id: "model",
+      number: 1,
+      arch: "tiny",
+      encoder_sha256: "e",
+      decoder_url: "/api/v1/model-versions/model/decoder",
+      decoder_sha256: "d",
+      image_size_px: 16,
+      embedding_stride_px: 16,
+      low_res_stride_px: 4,
+      embed_channels: 1,
+      high_res_channels: 0,
+    },
     masks: [],
     upcoming: [],
     ...change,
@@ -46,9 +66,18 @@ export class ScriptedWorker implements WorkerPort {
     this.requests.push(request);
     const { id } = request;
     const crop = request.type === "decode" ? request.crop : null;
-    const candidates = [{ kind: "mask" as const, rle: { widthPx: 4, heightPx: 4, counts: SQUARE.counts }, predictedIou: 0.9, lowResLogits: { data: new Float32Array(16), crop } }];
+    const candidates = [
+      {
+        kind: "mask" as const,
+        rle: { widthPx: 4, heightPx: 4, counts: SQUARE.counts },
+        predictedIou: 0.9,
+        lowResLogits: { data: new Float32Array(16), crop },
+      },
+    ];
     const reply: Reply =
-      this.failure?.on === request.type ? { id, ok: false, message: this.failure.message } : { id, ok: true, candidates, tookMs: 1 };
+      this.failure?.on === request.type
+        ? { id, ok: false, message: this.failure.message }
+        : { id, ok: true, candidates, tookMs: 1 };
     queueMicrotask(() => this.onmessage?.({ data: reply } as MessageEvent<Reply>));
   }
 }
@@ -71,15 +100,25 @@ export function startPage(script: Script = {}) {
     }
     if (url.endsWith("/masks")) {
       const mask = body as { mask_id: string; revision_id: string; rle: typeof SQUARE };
-      const rle = { heightPx: mask.rle.size[0], widthPx: mask.rle.size[1], counts: mask.rle.counts };
-      return Response.json({ ...mask, rle_sha256: rleSha256(rle), duplicate: false, conflict: false }, { status: 201 });
+      const rle = {
+        heightPx: mask.rle.size[0],
+        widthPx: mask.rle.size[1],
+        counts: mask.rle.counts,
+      };
+      return Response.json(
+        { ...mask, rle_sha256: rleSha256(rle), duplicate: false, conflict: false },
+        { status: 201 },
+      );
     }
-    if (url.endsWith("/suggestions")) return Response.json({ status: "none", progress_pct: 0, progress_text: "", error: "" });
+    if (url.endsWith("/suggestions"))
+      return Response.json({ status: "none", progress_pct: 0, progress_text: "", error: "" });
     if (url.endsWith("/decode")) {
       const one = { rle: SQUARE, predicted_iou: 0.5 };
       return Response.json({ ...one, candidates: [one] });
     }
-    return url.startsWith("/api/v1/images") || url.endsWith("/decoder") ? new Response(new Uint8Array(8)) : Response.json({});
+    return url.startsWith("/api/v1/images") || url.endsWith("/decoder")
+      ? new Response(new Uint8Array(8))
+      : Response.json({});
   };
   const api = new ApiClient({
     base: "/api/v1",
@@ -89,13 +128,22 @@ export function startPage(script: Script = {}) {
       calls.push(`${init?.method ?? "GET"} ${address}`);
       const key = Object.keys(script.first ?? {}).find((end) => address.endsWith(end));
       const scripted = key === undefined ? undefined : script.first?.[key]?.shift();
-      return Promise.resolve(scripted ?? usual(address, JSON.parse(typeof init?.body === "string" ? init.body : "null")));
+      return Promise.resolve(
+        scripted ?? usual(address, JSON.parse(typeof init?.body === "string" ? init.body : "null")),
+      );
     },
   });
   let now = 1_000;
   let ids = 0;
   const nap = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
-  const queue = new SaveQueue({ server: api, journal: new MemoryJournal(), userName: "ann", nowMs: () => now, sleep: nap, random: () => 0 });
+  const queue = new SaveQueue({
+    server: api,
+    journal: new MemoryJournal(),
+    userName: "ann",
+    nowMs: () => now,
+    sleep: nap,
+    random: () => 0,
+  });
   const prefetch = new Prefetch(api);
   const workers: ScriptedWorker[] = [];
   const newDecoder = () => {
@@ -103,9 +151,27 @@ export function startPage(script: Script = {}) {
     workers.push(worker);
     return new DecoderClient(worker);
   };
-  const decoding = new Decoding({ api, prefetch, ortUrl: "/ort/", numThreads: 1, newDecoder, sleep: nap });
+  const decoding = new Decoding({
+    api,
+    prefetch,
+    ortUrl: "/ort/",
+    numThreads: 1,
+    newDecoder,
+    sleep: nap,
+  });
   const page = new LabelPage({
-    config: { project_slug: "p", project_name: "P", api_base: "/api/v1", csrf_token: "token", csrf_cookie_name: "c", image_id: null, user: { name: "ann", role: "annotator" }, static_ort_url: "/ort/", sign_in_url: "/sign-in/", instructions: "" },
+    config: {
+      project_slug: "p",
+      project_name: "P",
+      api_base: "/api/v1",
+      csrf_token: "token",
+      csrf_cookie_name: "c",
+      image_id: null,
+      user: { name: "ann", role: "annotator" },
+      static_ort_url: "/ort/",
+      sign_in_url: "/sign-in/",
+      instructions: "",
+    },
     api,
     queue,
     decoding,

@@ -10,7 +10,10 @@ function belongsToControl(target: EventTarget | null, key: string): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target.closest("dialog[open]") !== null) return true;
   if (target.matches("input:not([type=range]), textarea, select")) return true;
-  return target.matches("button, a, summary, input[type=range], input[type=checkbox]") && (key === "Enter" || key === " " || key.startsWith("Arrow"));
+  return (
+    target.matches("button, a, summary, input[type=range], input[type=checkbox]") &&
+    (key === "Enter" || key === " " || key.startsWith("Arrow"))
+  );
 }
 
 function isOnCanvas(target: EventTarget | null): boolean {
@@ -33,7 +36,9 @@ export function useKeyboard(page: LabelPage, actions: readonly Action[]): void {
         if (!event.repeat) hold(event.key, true);
         return;
       }
-      const action = actions.find((one) => one.keys.includes(combo) && (one.needsCanvas !== true || isOnCanvas(event.target)));
+      const action = actions.find(
+        (one) => one.keys.includes(combo) && (one.needsCanvas !== true || isOnCanvas(event.target)),
+      );
       const { open } = page.state();
       if (action === undefined || open === null || !action.isEnabled(open)) return;
       event.preventDefault();

@@ -11,18 +11,31 @@ import { ValueStore } from "./store";
 import { sessionFor } from "./testPage";
 
 const SIZE = { width_px: 800, height_px: 800 };
-const imageNamed = (name: string) => ({ ...sessionFor(name).image, ...SIZE, embedding_url: `/${name}?encoder=e` });
-const refusal = (kind: ApiError["kind"], code: string) => new ApiError(kind, `refused ${code}`, { status: 409, code, retryAfterS: null });
+const imageNamed = (name: string) => ({
+  ...sessionFor(name).image,
+  ...SIZE,
+  embedding_url: `/${name}?encoder=e`,
+});
+const refusal = (kind: ApiError["kind"], code: string) =>
+  new ApiError(kind, `refused ${code}`, { status: 409, code, retryAfterS: null });
 const notReady = () => refusal("not_ready", "not_ready");
 
 /** The view of 400 x 400 screen pixels whose top-left corner shows this place. */
 function viewAt(x: number, y: number, scale = 1): View {
   const camera = { scale, offsetX: -x * scale, offsetY: -y * scale };
-  return { camera, viewport: { widthPx: 400, heightPx: 400 }, document: { masks: [], draft: EMPTY_DRAFT, numLeftOut: 0 } };
+  return {
+    camera,
+    viewport: { widthPx: 400, heightPx: 400 },
+    document: { masks: [], draft: EMPTY_DRAFT, numLeftOut: 0 },
+  };
 }
 
 const drafting = (view: View): View => {
-  const step = { prompt: { kind: "point", at: imagePoint(1, 1), label: 1 }, feedback: null, baseMask: null } as const;
+  const step = {
+    prompt: { kind: "point", at: imagePoint(1, 1), label: 1 },
+    feedback: null,
+    baseMask: null,
+  } as const;
   return { ...view, document: { ...view.document, draft: { ...EMPTY_DRAFT, steps: [step] } } };
 };
 
@@ -47,7 +60,9 @@ function start(answers: Error[] = []) {
     bytes: (url) => {
       asked.push(url);
       const answer = answers.shift();
-      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(new ArrayBuffer(asked.length));
+      return answer instanceof Error
+        ? Promise.reject(answer)
+        : Promise.resolve(new ArrayBuffer(asked.length));
     },
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     ...callbacks,
@@ -126,7 +141,16 @@ it("pans back without asking again, and forgets the oldest of many", async () =>
   await visit(0, 0);
   expect([asked.length, held.at(-1)]).toEqual([2, "one 1-0-0 1"]);
 
-  for (const [x, y] of [[0, 200], [0, 400], [200, 0], [200, 200], [200, 400], [400, 0], [400, 200]] as const) await visit(x, y);
+  for (const [x, y] of [
+    [0, 200],
+    [0, 400],
+    [200, 0],
+    [200, 200],
+    [200, 400],
+    [400, 0],
+    [400, 200],
+  ] as const)
+    await visit(x, y);
   await visit(400, 400);
   expect(asked).toHaveLength(10);
   await visit(400, 200);
@@ -168,7 +192,11 @@ it("does without when the server refuses, and goes on trying when it cannot be r
   const refused = start([refusal("refused", "invalid_input")]);
   refused.viewportCrop.updateView(viewAt(0, 0), null);
   await pass(20_000);
-  expect([refused.asked.length, refused.kind(), refused.viewportCrop.state().message]).toEqual([1, "failed", "refused invalid_input"]);
+  expect([refused.asked.length, refused.kind(), refused.viewportCrop.state().message]).toEqual([
+    1,
+    "failed",
+    "refused invalid_input",
+  ]);
   expect(refused.callbacks.outdated).not.toHaveBeenCalled();
 
   const cut = start([refusal("network", "network")]);

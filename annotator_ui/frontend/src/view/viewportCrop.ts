@@ -92,7 +92,8 @@ export class ViewportCrop extends ValueStore<ViewportCropState> {
     const isOverImage = pointed !== null && isInside(pointed, image);
     const place = isOverImage ? pointed : middleOf(view, image);
     const present = this.#wanted;
-    if (present?.level === level && hasMarginAt(boxOfCrop(present, image), image, place)) return present;
+    if (present?.level === level && hasMarginAt(boxOfCrop(present, image), image, place))
+      return present;
     return cropAt(image, level, place);
   }
 
@@ -125,21 +126,24 @@ export class ViewportCrop extends ValueStore<ViewportCropState> {
     } catch (error) {
       if (turn !== this.#turn) return;
       this.update({ kind: "failed", message: messageOf(error) });
-      if (error instanceof ApiError && error.details.code === "outdated_embedding") this.#ports.outdated();
+      if (error instanceof ApiError && error.details.code === "outdated_embedding")
+        this.#ports.outdated();
     }
   }
 
   /** Poll until the server has it; null when another crop is wanted by then. */
   async #embedding(url: string, turn: number): Promise<ArrayBuffer | null> {
-    for (let pauseMs: number = POLL.firstMs; turn === this.#turn; ) {
+    for (let pauseMs: number = POLL.firstMs; turn === this.#turn;) {
       try {
         const embedding = this.#kept.get(url) ?? (await this.#ports.bytes(url));
         this.#keep(url, embedding);
         return turn === this.#turn ? embedding : null;
       } catch (error) {
-        if (!(error instanceof ApiError) || error.kind === "refused" || error.kind === "signed_out") throw error;
+        if (!(error instanceof ApiError) || error.kind === "refused" || error.kind === "signed_out")
+          throw error;
         const isComing = error.kind === "not_ready";
-        if (turn === this.#turn) this.update({ kind: isComing ? "loading" : "failed", message: error.message });
+        if (turn === this.#turn)
+          this.update({ kind: isComing ? "loading" : "failed", message: error.message });
       }
       await this.#ports.sleep(pauseMs);
       pauseMs = Math.min(POLL.longestMs, pauseMs * POLL.factor);
@@ -167,12 +171,17 @@ function addressOf({ embedding_url: url }: ImageOut, crop: Crop): string {
 }
 
 /** The visible part of the image. */
-function visibleBox({ camera, viewport }: View, image: Size): { readonly from: ImagePoint; readonly to: ImagePoint } {
+function visibleBox(
+  { camera, viewport }: View,
+  image: Size,
+): { readonly from: ImagePoint; readonly to: ImagePoint } {
   const cut = (place: number, lengthPx: number): number => Math.min(lengthPx, Math.max(0, place));
-  const [first, last] = [screenPoint(0, 0), screenPoint(viewport.widthPx, viewport.heightPx)].map((corner) => {
-    const { x, y } = screenToImage(camera, corner);
-    return imagePoint(cut(x, image.widthPx), cut(y, image.heightPx));
-  }) as [ImagePoint, ImagePoint];
+  const [first, last] = [screenPoint(0, 0), screenPoint(viewport.widthPx, viewport.heightPx)].map(
+    (corner) => {
+      const { x, y } = screenToImage(camera, corner);
+      return imagePoint(cut(x, image.widthPx), cut(y, image.heightPx));
+    },
+  ) as [ImagePoint, ImagePoint];
   return { from: first, to: last };
 }
 

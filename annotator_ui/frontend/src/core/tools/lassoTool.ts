@@ -19,7 +19,12 @@ export class LassoTool implements Tool {
   pointerMove(input: PointerInput, context: ToolContext): void {
     if (this.#drawing === null) return;
     this.#drawing.corners.push(context.toImage(input.at));
-    context.preview({ kind: "outline", corners: this.#drawing.corners, adds: this.#drawing.adds, hasHandles: false });
+    context.preview({
+      kind: "outline",
+      corners: this.#drawing.corners,
+      adds: this.#drawing.adds,
+      hasHandles: false,
+    });
   }
 
   pointerUp(_input: PointerInput, context: ToolContext): void {

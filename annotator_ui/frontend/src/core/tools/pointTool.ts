@@ -30,7 +30,10 @@ export class PointTool implements Tool {
     const state = this.#state;
     if (state.name === "idle") return;
     // A negative press that moves stays a click: boxes are drawn with the plain left button only.
-    if (state.name === "pointing" && (state.label === 0 || distancePx(state.from, input.at) <= OPTIONS.dragStartPx)) {
+    if (
+      state.name === "pointing" &&
+      (state.label === 0 || distancePx(state.from, input.at) <= OPTIONS.dragStartPx)
+    ) {
       return;
     }
     this.#state = { name: "boxing", from: state.from, to: input.at };

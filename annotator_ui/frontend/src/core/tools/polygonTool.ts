@@ -29,7 +29,12 @@ export class PolygonTool implements OpenTool {
     const at = context.toImage(input.at);
     const old = this.#drawing;
     if (old === null) {
-      this.#drawing = { corners: [at], first: input.at, last: input.at, adds: input.button !== "right" && !input.shift };
+      this.#drawing = {
+        corners: [at],
+        first: input.at,
+        last: input.at,
+        adds: input.button !== "right" && !input.shift,
+      };
     } else if (old.corners.length >= 3 && this.#isOnFirst(input.at, old, context)) {
       this.complete(context);
       return;
@@ -53,7 +58,8 @@ export class PolygonTool implements OpenTool {
   complete(context: ToolContext): void {
     const drawing = this.#drawing;
     this.cancel(context);
-    if (drawing !== null && drawing.corners.length >= 3) context.fillOutline("polygon", drawing.corners, drawing.adds);
+    if (drawing !== null && drawing.corners.length >= 3)
+      context.fillOutline("polygon", drawing.corners, drawing.adds);
   }
 
   removeLast(context: ToolContext): void {
@@ -78,13 +84,21 @@ export class PolygonTool implements OpenTool {
   #isOnFirst(at: ScreenPoint, { corners }: Drawing, context: ToolContext): boolean {
     const first = corners[0];
     if (first === undefined) return false;
-    const [here, beside] = [context.toImage(at), context.toImage({ ...at, x: at.x + OPTIONS.closeOutlinePx })];
+    const [here, beside] = [
+      context.toImage(at),
+      context.toImage({ ...at, x: at.x + OPTIONS.closeOutlinePx }),
+    ];
     return Math.hypot(here.x - first.x, here.y - first.y) <= beside.x - here.x;
   }
 
   #show(context: ToolContext, pointer: ImagePoint | null): void {
     if (this.#drawing === null) return;
     const { corners, adds } = this.#drawing;
-    context.preview({ kind: "outline", corners: pointer === null ? corners : [...corners, pointer], adds, hasHandles: true });
+    context.preview({
+      kind: "outline",
+      corners: pointer === null ? corners : [...corners, pointer],
+      adds,
+      hasHandles: true,
+    });
   }
 }

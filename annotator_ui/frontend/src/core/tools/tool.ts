@@ -18,7 +18,12 @@ export interface PointerInput {
 export type GesturePreview =
   | { readonly kind: "box"; readonly box: ImageBox }
   | { readonly kind: "stroke"; readonly stroke: StrokeKind; readonly path: readonly ImagePoint[] }
-  | { readonly kind: "outline"; readonly corners: readonly ImagePoint[]; readonly adds: boolean; readonly hasHandles: boolean };
+  | {
+      readonly kind: "outline";
+      readonly corners: readonly ImagePoint[];
+      readonly adds: boolean;
+      readonly hasHandles: boolean;
+    };
 
 /** What a tool may do to the editor. */
 export interface ToolContext {
