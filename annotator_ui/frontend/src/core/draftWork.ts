@@ -37,7 +37,7 @@ export class DraftWork {
     this.#context.record(prompt.kind, { draft: { ...draft, steps, candidateIndex: 0 } });
   }
 
-  /** A prompt on an existing mask: what was done to it so far goes baseMask, by hand or by clicks. */
+  /** A prompt on an existing mask: what was done to it so far, by hand or by clicks, becomes its base mask. */
   #addPromptOn(draft: Draft, prompt: Prompt): void {
     const rle = this.#context.draftRle() ?? draft.base?.rle;
     if (rle === undefined) return;
@@ -54,7 +54,7 @@ export class DraftWork {
     const { draft } = this.#context.document;
     const last = draft.steps.at(-1);
     if (open !== null) {
-      open.removeLast(this.#context.toolContext);
+      open.removeLast(this.#context.toolContext());
     } else if (last !== undefined) {
       const steps = draft.steps.slice(0, -1);
       const edits =
@@ -106,7 +106,7 @@ export class DraftWork {
   acceptDraft(): void {
     const open = this.#context.openTool();
     if (open !== null) {
-      open.complete(this.#context.toolContext);
+      open.complete(this.#context.toolContext());
       return;
     }
     const { draft, masks } = this.#context.document;

@@ -2,33 +2,28 @@
 
 import * as cameras from "./camera";
 import type { Camera } from "./camera";
-import { ActiveTimer } from "./activeTimer";
 import type { EditorContext } from "./editorContext";
 import { draftRle, EMPTY_DRAFT, isEmptyDraft } from "./document";
 import type { Document, MaskItem } from "./document";
 import { DraftWork } from "./draftWork";
-import { clampedBrushPx, initialState, isShown, nextBrushPx } from "./editorState";
+import { clampedBrushPx, initialState, nextBrushPx } from "./editorState";
 import type { EditorStart, EditorState } from "./editorState";
 import type { EditorEvent, EditorPorts } from "./events";
-import { boxBetween, isInside } from "./geometry";
 import type { Size } from "./geometry";
 import { History } from "./history";
 import { MaskWork } from "./maskWork";
-import { maskAt, neighbour } from "./operations";
+import { neighbour } from "./operations";
 import { OPTIONS } from "./options";
 import type { Candidate, PromptStep } from "./prompts";
 import { boundsOf } from "./rle";
 import type { Rle } from "./rle";
 import { SyncState } from "./syncState";
 import type { SyncedMask } from "./syncState";
-import { LassoTool } from "./tools/lassoTool";
-import { PanTool } from "./tools/panTool";
-import { PointTool } from "./tools/pointTool";
-import { PolygonTool } from "./tools/polygonTool";
-import { SelectTool } from "./tools/selectTool";
-import { StrokeTool } from "./tools/strokeTool";
+import { makeToolContext } from "./toolContext";
+import { makeTools } from "./tools/registry";
 import { isOpenTool } from "./tools/tool";
-import type { OpenTool, PointerInput, Tool, ToolContext, ToolId } from "./tools/tool";
+import type { OpenTool, PointerInput, Tool, ToolContext } from "./tools/tool";
+import { WorkTimers } from "./workTimers";
 
 type Handlers = {
   readonly [Type in EditorEvent["type"]]: (event: Extract<EditorEvent, { type: Type }>) => void;
@@ -40,18 +35,8 @@ export class Editor {
   readonly #ports: EditorPorts;
   readonly #history: History<Document>;
   readonly #synced: SyncState;
-  readonly #timer = new ActiveTimer();
-  /** The same for the whole image; never started anew. */
-  readonly #imageTimer = new ActiveTimer();
-  readonly #tools: Readonly<Record<ToolId, Tool>> = {
-    point: new PointTool(),
-    brush: new StrokeTool("brush"),
-    eraser: new StrokeTool("eraser"),
-    polygon: new PolygonTool(),
-    lasso: new LassoTool(),
-    select: new SelectTool(),
-    pan: new PanTool(),
-  };
+  readonly #timers: WorkTimers;
+  readonly #tools = makeTools();
   readonly #toolContext: ToolContext;
   readonly #draftWork: DraftWork;
   readonly #maskWork: MaskWork;
@@ -76,11 +61,11 @@ export class Editor {
     });
     this.#synced = new SyncState(start.synced);
     this.#state = initialState(this.#history.present, start);
-    this.#toolContext = this.#makeToolContext();
     const context = this.#makeContext();
     this.#draftWork = new DraftWork(context);
     this.#maskWork = new MaskWork(context);
-    this.#imageTimer.start(ports.nowMs());
+    this.#toolContext = makeToolContext(context, this.#draftWork, this.#maskWork);
+    this.#timers = new WorkTimers(() => ports.nowMs());
   }
 
   state(): EditorState {
@@ -108,22 +93,19 @@ export class Editor {
   }
 
   activeMs(): number {
-    return this.#timer.elapsedMs(this.#ports.nowMs());
+    return this.#timers.maskMs();
   }
 
   imageActiveMs(): number {
-    return this.#imageTimer.elapsedMs(this.#ports.nowMs());
+    return this.#timers.imageMs();
   }
 
   noteActivity(): void {
-    for (const timer of [this.#timer, this.#imageTimer]) timer.activity(this.#ports.nowMs());
+    this.#timers.noteActivity();
   }
 
   noteVisibility(isVisible: boolean): void {
-    for (const timer of [this.#timer, this.#imageTimer]) {
-      if (isVisible) timer.shown(this.#ports.nowMs());
-      else timer.hidden(this.#ports.nowMs());
-    }
+    this.#timers.noteVisibility(isVisible);
   }
 
   readonly #handlers: Handlers = {
@@ -211,39 +193,13 @@ export class Editor {
     return this.#history.present;
   }
 
-  #makeToolContext(): ToolContext {
-    const toImage: ToolContext["toImage"] = (at) => cameras.screenToImage(this.#state.camera, at);
-    return {
-      toImage,
-      boxBetween: (a, b) => boxBetween(toImage(a), toImage(b), this.image),
-      addPoint: (at, label) => {
-        if (isInside(at, this.image)) this.#draftWork.addPrompt({ kind: "point", at, label });
-      },
-      setBox: (box) => this.#draftWork.addPrompt({ kind: "box", box }),
-      paint: (kind, path) => this.#draftWork.paint(kind, path),
-      fillOutline: (kind, corners, adds) => this.#draftWork.fillOutline(kind, corners, adds),
-      panBy: (dx, dy) => this.#setCamera(cameras.panBy(this.#state.camera, dx, dy)),
-      selectAt: (at, isMarking) => {
-        const id =
-          maskAt(
-            this.#document.masks.filter((mask) => isShown(this.#state, mask)),
-            at,
-            this.image,
-          )?.id ?? null;
-        if (isMarking && id !== null) this.#maskWork.mark(id);
-        else this.#select(id);
-      },
-      preview: (preview) => this.#set({ preview }),
-    };
-  }
-
   #makeContext(): EditorContext {
     const history = this.#history;
     const current = (): EditorState => this.#state;
     return {
       image: this.image,
       author: this.#author,
-      toolContext: this.#toolContext,
+      toolContext: () => this.#toolContext,
       get document() {
         return history.present;
       },
@@ -259,9 +215,9 @@ export class Editor {
       draftRle: () => this.draftRle(),
       openTool: () => this.#openTool(),
       activeMs: () => this.activeMs(),
-      startClock: () => this.#startClock(),
-      restartClock: () => this.#timer.start(this.#ports.nowMs()),
-      stopClock: () => this.#timer.clear(),
+      startClock: () => this.#timers.startMask(),
+      restartClock: () => this.#timers.restartMask(),
+      stopClock: () => this.#timers.stopMask(),
       acceptWhenAnswered: (steps) => {
         this.#acceptOnAnswer = steps;
       },
@@ -367,12 +323,6 @@ export class Editor {
         (mask) => mask.id === this.#state.selectedMaskId && mask.status !== "rejected",
       ) ?? null
     );
-  }
-
-  #startClock(): void {
-    const nowMs = this.#ports.nowMs();
-    if (this.#timer.isRunning) this.#timer.activity(nowMs);
-    else this.#timer.start(nowMs);
   }
 
   /** Into every step of the history: no undo may take back what the server itself has. */

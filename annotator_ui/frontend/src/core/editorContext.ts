@@ -12,7 +12,7 @@ export interface EditorContext {
   readonly author: string;
   readonly document: Document;
   readonly state: EditorState;
-  readonly toolContext: ToolContext;
+  toolContext(): ToolContext;
   newId(): string;
   /** One undo step. */
   record(mark: string, change: Partial<Document>): void;

@@ -1,6 +1,7 @@
 /** The labelling page: header, tools, image, masks, status. */
 
 import { useEffect, useMemo, useState } from "react";
+import type { ReactNode } from "react";
 import { makeActions } from "./actions";
 import type { Action } from "./actions";
 import { FloatingBars } from "./Bars";
@@ -74,7 +75,6 @@ function Header({
 }) {
   const { config } = page.ports;
   const isLeaving = useStore(page, (state) => state.isLeaving);
-  const run = (id: string) => () => actions.find((one) => one.id === id)?.run();
   return (
     <header className="top">
       <a className="home" href={`/projects/${encodeURIComponent(config.project_slug)}/`}>
@@ -89,39 +89,47 @@ function Header({
           <span className="model" title={`Architecture ${open.session.model.arch}`}>
             model {open.session.model.number}
           </span>
-          <button
-            type="button"
+          <HeaderButton
+            id="previous-image"
             className="quiet"
-            data-testid="previous-image"
-            disabled={isLeaving || !page.hasPrevious}
-            onMouseDown={(event) => event.preventDefault()}
-            onClick={run("previous-image")}
+            isOff={isLeaving || !page.hasPrevious}
+            actions={actions}
           >
             Previous <kbd>A</kbd>
-          </button>
-          <button
-            type="button"
-            className="quiet"
-            data-testid="skip"
-            disabled={isLeaving}
-            onMouseDown={(event) => event.preventDefault()}
-            onClick={run("skip")}
-          >
+          </HeaderButton>
+          <HeaderButton id="skip" className="quiet" isOff={isLeaving} actions={actions}>
             Skip…
-          </button>
-          <button
-            type="button"
-            className="primary"
-            data-testid="next-image"
-            disabled={isLeaving}
-            onMouseDown={(event) => event.preventDefault()}
-            onClick={run("next-image")}
-          >
+          </HeaderButton>
+          <HeaderButton id="next-image" className="primary" isOff={isLeaving} actions={actions}>
             Finish image <kbd>D</kbd>
-          </button>
+          </HeaderButton>
         </>
       )}
     </header>
+  );
+}
+
+interface HeaderButtonProps {
+  /** Of the action, and for tests. */
+  readonly id: string;
+  readonly className: string;
+  readonly isOff: boolean;
+  readonly actions: readonly Action[];
+  readonly children: ReactNode;
+}
+
+function HeaderButton({ id, className, isOff, actions, children }: HeaderButtonProps) {
+  return (
+    <button
+      type="button"
+      className={className}
+      data-testid={id}
+      disabled={isOff}
+      onMouseDown={(event) => event.preventDefault()}
+      onClick={() => actions.find((one) => one.id === id)?.run()}
+    >
+      {children}
+    </button>
   );
 }
 

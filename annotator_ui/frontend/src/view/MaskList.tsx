@@ -142,8 +142,6 @@ function MaskRow({ mask, colour, page, open }: MaskRowProps) {
       ? mask.author
       : BADGES[mask.source];
   const isSuggestion = mask.status === "proposed";
-  const judge = (to: "accepted" | "rejected") => () =>
-    editor.dispatch({ type: "mask_status", maskId: mask.id, to });
   return (
     <li
       ref={element}
@@ -173,6 +171,18 @@ function MaskRow({ mask, colour, page, open }: MaskRowProps) {
         <Facts mask={mask} badge={badge} />
         {isSuggestion && saved === "saved" ? null : <SavedMark saved={saved} />}
       </button>
+      <StatusButtons mask={mask} open={open} />
+      {isSelected ? <LabelField key={mask.label} mask={mask} open={open} /> : null}
+    </li>
+  );
+}
+
+function StatusButtons({ mask, open }: { mask: MaskItem; open: OpenImage }) {
+  const isSuggestion = mask.status === "proposed";
+  const setStatus = (to: "accepted" | "rejected") => () =>
+    open.editor.dispatch({ type: "mask_status", maskId: mask.id, to });
+  return (
+    <>
       {isSuggestion ? (
         <button
           type="button"
@@ -180,7 +190,7 @@ function MaskRow({ mask, colour, page, open }: MaskRowProps) {
           data-testid="mask-accept"
           title="Keep · Y"
           onMouseDown={(event) => event.preventDefault()}
-          onClick={judge("accepted")}
+          onClick={setStatus("accepted")}
         >
           Keep
         </button>
@@ -192,12 +202,11 @@ function MaskRow({ mask, colour, page, open }: MaskRowProps) {
         aria-label={isSuggestion ? "Refuse this suggestion" : "Delete this mask"}
         title={isSuggestion ? "Refuse · N" : "Delete · Del"}
         onMouseDown={(event) => event.preventDefault()}
-        onClick={judge("rejected")}
+        onClick={setStatus("rejected")}
       >
         ✕
       </button>
-      {isSelected ? <LabelField key={mask.label} mask={mask} open={open} /> : null}
-    </li>
+    </>
   );
 }
 

@@ -1,6 +1,7 @@
 /** What went wrong with saving, in the server's words, with the ways out. */
 
 import { useState } from "react";
+import type { QueueState } from "../api/saveQueue";
 import { messageOf } from "./decoding";
 import type { LabelPage } from "./labelPage";
 import { Sheet } from "./dialogs";
@@ -20,66 +21,76 @@ export function TroubleList({ page }: { page: LabelPage }) {
           <p>{keepProblem} Leave this tab open until the light says saved.</p>
         </section>
       )}
-      {refused.length === 0 ? null : (
-        <section className="refused" role="alert" data-testid="refused">
-          <h2>Not saved</h2>
-          <ul>
-            {refused.map((op) => (
-              <li key={op.id}>
-                <p>
-                  <strong>{op.imageName}</strong>: {op.refusal}
-                </p>
-                <button
-                  type="button"
-                  className="small"
-                  onClick={() => void queue.retryRefused(op.id)}
-                >
-                  Try again
-                </button>
-                <button
-                  type="button"
-                  className="small"
-                  onClick={() => void queue.discardRefused(op.id)}
-                >
-                  Give up
-                </button>
-              </li>
-            ))}
-          </ul>
-        </section>
-      )}
-      {conflicts.length === 0 ? null : (
-        <section className="refused beside" role="alert" data-testid="conflicts">
-          <h2>Changed by somebody else meanwhile</h2>
-          <ul>
-            {conflicts.map((op) => (
-              <li key={op.id} data-testid="conflict">
-                <p>
-                  <strong>{op.imageName}</strong>: your version is kept beside theirs. Which one
-                  counts?
-                </p>
-                <button
-                  type="button"
-                  className="small"
-                  data-testid="conflict-mine"
-                  onClick={() => void page.resolveConflict(op, "mine")}
-                >
-                  Mine
-                </button>
-                <button
-                  type="button"
-                  className="small"
-                  data-testid="conflict-theirs"
-                  onClick={() => void page.resolveConflict(op, "theirs")}
-                >
-                  Theirs
-                </button>
-              </li>
-            ))}
-          </ul>
-        </section>
-      )}
+      {refused.length === 0 ? null : <RefusedList page={page} refused={refused} />}
+      {conflicts.length === 0 ? null : <ConflictList page={page} conflicts={conflicts} />}
     </>
+  );
+}
+
+function RefusedList({ page, refused }: { page: LabelPage; refused: QueueState["refused"] }) {
+  const { queue } = page.ports;
+  return (
+    <section className="refused" role="alert" data-testid="refused">
+      <h2>Not saved</h2>
+      <ul>
+        {refused.map((op) => (
+          <li key={op.id}>
+            <p>
+              <strong>{op.imageName}</strong>: {op.refusal}
+            </p>
+            <button type="button" className="small" onClick={() => void queue.retryRefused(op.id)}>
+              Try again
+            </button>
+            <button
+              type="button"
+              className="small"
+              onClick={() => void queue.discardRefused(op.id)}
+            >
+              Give up
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function ConflictList({
+  page,
+  conflicts,
+}: {
+  page: LabelPage;
+  conflicts: QueueState["conflicts"];
+}) {
+  return (
+    <section className="refused beside" role="alert" data-testid="conflicts">
+      <h2>Changed by somebody else meanwhile</h2>
+      <ul>
+        {conflicts.map((op) => (
+          <li key={op.id} data-testid="conflict">
+            <p>
+              <strong>{op.imageName}</strong>: your version is kept beside theirs. Which one counts?
+            </p>
+            <button
+              type="button"
+              className="small"
+              data-testid="conflict-mine"
+              onClick={() => void page.resolveConflict(op, "mine")}
+            >
+              Mine
+            </button>
+            <button
+              type="button"
+              className="small"
+              data-testid="conflict-theirs"
+              onClick={() => void page.resolveConflict(op, "theirs")}
+            >
+              Theirs
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 
@@ -121,17 +132,7 @@ export function SignInSheet({ page, onClose }: { page: LabelPage; onClose: () =>
             {problem}
           </p>
         )}
-        <label htmlFor="again-name">User name</label>
-        <input id="again-name" value={config.user.name} autoComplete="username" readOnly />
-        <label htmlFor="again-password">Password</label>
-        <input
-          id="again-password"
-          data-testid="again-password"
-          type="password"
-          autoComplete="current-password"
-          value={password}
-          onChange={(event) => setPassword(event.target.value)}
-        />
+        <SignInFields userName={config.user.name} password={password} onPassword={setPassword} />
         <button
           type="submit"
           className="primary"
@@ -145,5 +146,29 @@ export function SignInSheet({ page, onClose }: { page: LabelPage; onClose: () =>
         </p>
       </form>
     </Sheet>
+  );
+}
+
+interface SignInFieldsProps {
+  readonly userName: string;
+  readonly password: string;
+  readonly onPassword: (password: string) => void;
+}
+
+function SignInFields({ userName, password, onPassword }: SignInFieldsProps) {
+  return (
+    <>
+      <label htmlFor="again-name">User name</label>
+      <input id="again-name" value={userName} autoComplete="username" readOnly />
+      <label htmlFor="again-password">Password</label>
+      <input
+        id="again-password"
+        data-testid="again-password"
+        type="password"
+        autoComplete="current-password"
+        value={password}
+        onChange={(event) => onPassword(event.target.value)}
+      />
+    </>
   );
 }

@@ -3,7 +3,7 @@
 import { ApiClient } from "../api/client";
 import { MemoryJournal } from "../api/journal";
 import { SaveQueue } from "../api/saveQueue";
-import type { SessionOut } from "../api/types";
+import type { PageConfig, SessionOut } from "../api/types";
 import { rleSha256 } from "../core/rle";
 import { DecoderClient } from "../decoder/client";
 import type { WorkerPort } from "../decoder/client";
@@ -90,10 +90,22 @@ export interface Script {
   readonly decoderFailure?: { on: Request["type"]; message: string };
 }
 
-export function startPage(script: Script = {}) {
-  const sessions = [...(script.sessions ?? [sessionFor("one")])];
-  const calls: string[] = [];
-  const usual = (url: string, body: unknown): Response => {
+const CONFIG: PageConfig = {
+  project_slug: "p",
+  project_name: "P",
+  api_base: "/api/v1",
+  csrf_token: "token",
+  csrf_cookie_name: "c",
+  image_id: null,
+  user: { name: "ann", role: "annotator" },
+  static_ort_url: "/ort/",
+  sign_in_url: "/sign-in/",
+  instructions: "",
+};
+
+/** What the server answers when nothing else is scripted. */
+function usualAnswers(sessions: SessionOut[]) {
+  return (url: string, body: unknown): Response => {
     if (url.endsWith("/assignments/next")) {
       const next = sessions.shift();
       return next === undefined ? new Response(null, { status: 204 }) : Response.json(next);
@@ -120,6 +132,12 @@ export function startPage(script: Script = {}) {
       ? new Response(new Uint8Array(8))
       : Response.json({});
   };
+}
+
+export function startPage(script: Script = {}) {
+  const sessions = [...(script.sessions ?? [sessionFor("one")])];
+  const calls: string[] = [];
+  const usual = usualAnswers(sessions);
   const api = new ApiClient({
     base: "/api/v1",
     csrfToken: () => "token",
@@ -160,18 +178,7 @@ export function startPage(script: Script = {}) {
     sleep: nap,
   });
   const page = new LabelPage({
-    config: {
-      project_slug: "p",
-      project_name: "P",
-      api_base: "/api/v1",
-      csrf_token: "token",
-      csrf_cookie_name: "c",
-      image_id: null,
-      user: { name: "ann", role: "annotator" },
-      static_ort_url: "/ort/",
-      sign_in_url: "/sign-in/",
-      instructions: "",
-    },
+    config: CONFIG,
     api,
     queue,
     decoding,
