@@ -50,7 +50,7 @@ def save_operation(body: schemas.MaskIn, assignment: Assignment) -> SaveOperatio
         revision_id=body.revision_id,
         base_revision_id=body.base_revision_id,
         rle=Rle.from_coco(body.rle.model_dump(), image_hw=(image.height_px, image.width_px)),
-        prompts=[prompt.model_dump() for prompt in body.prompts],
+        prompts=body.prompts,
         label=body.label,
         annotate_ms=body.annotate_ms,
         model_version_id=body.model_version_id,

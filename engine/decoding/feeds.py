@@ -48,7 +48,7 @@ def point_feeds(prompts: DecoderPrompts, *, frame: DecoderFrame) -> tuple[FloatA
         else frame.background_to_model(point.x_px, point.y_px)
         for point in prompts.points
     ]
-    labels = [point.label for point in prompts.points]
+    labels: list[int] = [point.label for point in prompts.points]
     if box is None:
         coords.append((0.0, 0.0))
         labels.append(LABEL_PADDING)

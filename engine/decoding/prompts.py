@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 from engine.domain.errors import InvalidInput
-from engine.domain.prompts import MARGIN_PX, BoxPrompt, PointPrompt, parse_prompts
+from engine.domain.prompts import MARGIN_PX, BoxPrompt, PointPrompt, Prompt, parse_prompts
 from masks.boxes import pixels_of
 from masks.rle import Rle
 
@@ -23,8 +23,8 @@ class DecoderPrompts:
     box: BoxPrompt | None = None
 
     @classmethod
-    def parse(cls, raw: Sequence[Mapping[str, Any]], *, image_hw: tuple[int, int]) -> Self:
-        """Read the JSON form. InvalidInput: a prompt outside the image, or more than one box."""
+    def parse(cls, raw: Sequence[Prompt | Mapping[str, Any]], *, image_hw: tuple[int, int]) -> Self:
+        """Take prompts or their JSON. InvalidInput: one outside the image, or a second box."""
         prompts = parse_prompts(raw, width_px=image_hw[1], height_px=image_hw[0])
         boxes = [prompt for prompt in prompts if isinstance(prompt, BoxPrompt)]
         if len(boxes) > 1:
@@ -37,7 +37,10 @@ class DecoderPrompts:
         x, y, _, _ = crop_xywh_px
         box = self.box
         return type(self)(
-            tuple(replace(one, x_px=one.x_px - x, y_px=one.y_px - y) for one in self.points),
+            tuple(
+                PointPrompt(x_px=one.x_px - x, y_px=one.y_px - y, label=one.label)
+                for one in self.points
+            ),
             None
             if box is None
             else BoxPrompt(

@@ -1,14 +1,15 @@
 """What an annotator did to make a mask: clicks, boxes, an earlier mask, brush strokes.
 
-Same shapes as annotator_ui/frontend/src/core/prompts.ts. All coordinates are image pixels.
+The only definition of a prompt: the API takes these models, tables keep their JSON, and the
+TypeScript types and the Python client are generated from them. Coordinates are image pixels.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from engine.domain.errors import InvalidInput
 from engine.domain.policy import MAX_PROMPTS_PER_MASK
@@ -16,81 +17,100 @@ from engine.domain.policy import MAX_PROMPTS_PER_MASK
 MARGIN_PX = 1.0
 """A click on the last pixel's far edge may round to just outside."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PointPrompt:
-    type: ClassVar[str] = "point"
-    x_px: float
-    y_px: float
-    label: int
-    """1: inside the object, 0: outside."""
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoxPrompt:
-    type: ClassVar[str] = "box"
-    x0_px: float
-    y0_px: float
-    x1_px: float
-    y1_px: float
+class _Prompt(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaskPrompt:
-    """Refined from an existing mask."""
+class PointPrompt(_Prompt):
+    """A click; label 1: on the object, 0: off it."""
 
-    type: ClassVar[str] = "mask"
+    type: Literal["point"] = "point"
+    x_px: Coordinate
+    y_px: Coordinate
+    label: Literal[0, 1]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrokePrompt:
+class BoxPrompt(_Prompt):
+    """A box from its top left to its bottom right corner."""
+
+    type: Literal["box"] = "box"
+    x0_px: Coordinate
+    y0_px: Coordinate
+    x1_px: Coordinate
+    y1_px: Coordinate
+
+
+class MaskPrompt(_Prompt):
+    """The mask was refined from an existing one."""
+
+    type: Literal["mask"] = "mask"
+
+
+class StrokePrompt(_Prompt):
     """Pixels painted (brush) or removed (eraser) by hand."""
 
-    type: str
-    size_px: int
-    strokes: int
+    type: Literal["brush", "eraser"]
+    size_px: Annotated[int, Field(ge=1, le=16_384)]
+    strokes: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EditPrompt:
-    """Pixels changed by hand other than by strokes; `tool` is one of EDIT_TOOLS."""
+class EditPrompt(_Prompt):
+    """Pixels changed by hand other than by strokes."""
 
-    type: ClassVar[str] = "edit"
-    tool: str
-    times: int
+    type: Literal["edit"] = "edit"
+    tool: Literal[
+        "polygon",
+        "lasso",
+        "fill_holes",
+        "largest_part",
+        "merge",
+        "subtract",
+        "split",
+        "overlap_cut",
+    ]
+    times: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-EDIT_TOOLS = (
-    "polygon",
-    "lasso",
-    "fill_holes",
-    "largest_part",
-    "merge",
-    "subtract",
-    "split",
-    "overlap_cut",
-)
-Prompt = PointPrompt | BoxPrompt | MaskPrompt | StrokePrompt | EditPrompt
+Prompt = Annotated[
+    PointPrompt | BoxPrompt | MaskPrompt | StrokePrompt | EditPrompt, Field(discriminator="type")
+]
+TYPES = ("point", "box", "mask", "brush", "eraser", "edit")
+_ADAPTER: TypeAdapter[Prompt] = TypeAdapter(Prompt)
 
 
 def parse_prompts(
-    raw: Sequence[Mapping[str, Any]], *, width_px: int, height_px: int
+    raw: Sequence[Prompt | Mapping[str, Any]], *, width_px: int, height_px: int
 ) -> tuple[Prompt, ...]:
-    """Read prompts of an image of that size. InvalidInput names the prompt and what is wrong."""
+    """Check prompts against the image they belong to.
+
+    Args:
+        raw: prompts, or their JSON objects; prompts are not validated again.
+        width_px, height_px: size of the image.
+
+    Raises:
+        InvalidInput: names the prompt, its field and what is wrong.
+    """
     if len(raw) > MAX_PROMPTS_PER_MASK:
         raise InvalidInput(f"a mask has at most {MAX_PROMPTS_PER_MASK} prompts, not {len(raw)}")
     prompts = []
     for index, one in enumerate(raw):
         try:
-            prompts.append(_parse(one, width_px=width_px, height_px=height_px))
+            prompt = _ADAPTER.validate_python(one)
+            _require_inside(prompt, width_px=width_px, height_px=height_px)
+        except ValidationError as error:
+            raise InvalidInput(f"prompts[{index}]: {_described(error)}") from None
         except InvalidInput as error:
             raise InvalidInput(f"prompts[{index}]: {error.message}") from None
+        prompts.append(prompt)
     return tuple(prompts)
 
 
 def dump_prompts(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
     """Return the JSON form of prompts."""
-    return [{"type": prompt.type, **asdict(prompt)} for prompt in prompts]
+    return [prompt.model_dump() for prompt in prompts]
 
 
 def num_clicks(prompts: Sequence[Mapping[str, Any]]) -> int:
@@ -98,85 +118,24 @@ def num_clicks(prompts: Sequence[Mapping[str, Any]]) -> int:
     return sum(prompt.get("type") in {"point", "box"} for prompt in prompts)
 
 
-def _parse(raw: Mapping[str, Any], *, width_px: int, height_px: int) -> Prompt:
-    if not isinstance(raw, Mapping):
-        raise InvalidInput("a prompt is an object")
-    parser = _PARSERS.get(str(raw.get("type")))
-    if parser is None:
-        raise InvalidInput(f"type must be one of {', '.join(_PARSERS)}, not {raw.get('type')!r}")
-    return parser(_Fields(raw, width_px=width_px, height_px=height_px))
-
-
-class _Fields:
-    """Checked access to the fields of one prompt."""
-
-    def __init__(self, raw: Mapping[str, Any], *, width_px: int, height_px: int) -> None:
-        self._raw = raw
-        self._size_px = {"x": width_px, "y": height_px}
-
-    def coordinate(self, name: str) -> float:
-        value = self._raw.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InvalidInput(f"{name} must be a number")
-        limit = self._size_px[name[0]]
-        if not math.isfinite(value) or not -MARGIN_PX <= value <= limit + MARGIN_PX:
-            raise InvalidInput(f"{name} = {value} lies outside the image (0 to {limit})")
-        return float(value)
-
-    def whole(self, name: str, *, low: int, high: int) -> int:
-        value = self._raw.get(name)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise InvalidInput(f"{name} must be a whole number from {low} to {high}")
-        return value
-
-    def text(self, name: str) -> str:
-        return str(self._raw.get(name, ""))
-
-
-def _point(fields: _Fields) -> Prompt:
-    return PointPrompt(
-        x_px=fields.coordinate("x_px"),
-        y_px=fields.coordinate("y_px"),
-        label=fields.whole("label", low=0, high=1),
-    )
-
-
-def _box(fields: _Fields) -> Prompt:
-    box = BoxPrompt(
-        x0_px=fields.coordinate("x0_px"),
-        y0_px=fields.coordinate("y0_px"),
-        x1_px=fields.coordinate("x1_px"),
-        y1_px=fields.coordinate("y1_px"),
-    )
-    if box.x0_px > box.x1_px or box.y0_px > box.y1_px:
+def _require_inside(prompt: Prompt, *, width_px: int, height_px: int) -> None:
+    limits = {"x_px": width_px, "x0_px": width_px, "x1_px": width_px}
+    limits |= {"y_px": height_px, "y0_px": height_px, "y1_px": height_px}
+    for name, limit in limits.items():
+        value = getattr(prompt, name, 0.0)
+        if not -MARGIN_PX <= value <= limit + MARGIN_PX:
+            raise InvalidInput(f"{name} = {value:g} lies outside the image (0 to {limit})")
+    if isinstance(prompt, BoxPrompt) and (
+        prompt.x0_px > prompt.x1_px or prompt.y0_px > prompt.y1_px
+    ):
         raise InvalidInput("a box goes from its top left (x0, y0) to its bottom right (x1, y1)")
-    return box
 
 
-def _mask(fields: _Fields) -> Prompt:
-    return MaskPrompt()
-
-
-def _stroke(fields: _Fields) -> Prompt:
-    return StrokePrompt(
-        type=fields.text("type"),
-        size_px=fields.whole("size_px", low=1, high=16_384),
-        strokes=fields.whole("strokes", low=1, high=1_000_000),
-    )
-
-
-def _edit(fields: _Fields) -> Prompt:
-    tool = fields.text("tool")
-    if tool not in EDIT_TOOLS:
-        raise InvalidInput(f"tool must be one of {', '.join(EDIT_TOOLS)}, not {tool!r}")
-    return EditPrompt(tool=tool, times=fields.whole("times", low=1, high=1_000_000))
-
-
-_PARSERS: Mapping[str, Callable[[_Fields], Prompt]] = {
-    "point": _point,
-    "box": _box,
-    "mask": _mask,
-    "brush": _stroke,
-    "eraser": _stroke,
-    "edit": _edit,
-}
+def _described(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=True)[0]
+    if first["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        return f"type must be one of {', '.join(TYPES)}"
+    field = ".".join(str(part) for part in first["loc"][1:]) or "a prompt"
+    if first["type"] == "literal_error":
+        return f"{field} must be {first['ctx']['expected']}"
+    return f"{field}: {first['msg']}"

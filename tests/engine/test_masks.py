@@ -164,7 +164,7 @@ def test_a_mask_that_makes_no_sense_is_refused_with_a_sentence(
         ({"type": "laser"}, r"prompts\[1\]: type must be one of"),
         (click(x_px=500), r"prompts\[1\]: x_px = 500 lies outside the image \(0 to 48\)"),
         (click(y_px=float("nan")), r"prompts\[1\]: y_px"),
-        ({**click(), "label": 7}, r"prompts\[1\]: label must be a whole number from 0 to 1"),
+        ({**click(), "label": 7}, r"prompts\[1\]: label must be 0 or 1"),
         ({"type": "box", "x0_px": 9, "y0_px": 1, "x1_px": 3, "y1_px": 5}, "a box goes from"),
     ],
 )

@@ -69,7 +69,7 @@ class OpenPhoto:
     def decode(self, clicks: Sequence[Click]) -> Mask:
         """Return the mask the page would show after these clicks, (H, W) bool."""
         points = tuple(
-            PointPrompt(x_px=click.x_px, y_px=click.y_px, label=int(click.label))
+            PointPrompt(x_px=click.x_px, y_px=click.y_px, label=1 if click.label else 0)
             for click in clicks
         )
         best, *_ = self._decoder.decode(DecoderPrompts(points), self._feedback)

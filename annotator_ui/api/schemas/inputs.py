@@ -18,6 +18,7 @@ from engine.domain.policy import (
     MAX_PROMPTS_PER_MASK,
     MAX_RLE_CHARACTERS,
 )
+from engine.domain.prompts import BoxPrompt, PointPrompt, Prompt
 from engine.domain.schedule import RoundSize
 from engine.domain.states import (
     JobStatus,
@@ -27,7 +28,6 @@ from engine.models.base import NAME_CHARACTERS
 
 MAX_SIDE_PX = 65_535
 
-Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE_PX)]
 CloseUpKey = Annotated[str, StringConstraints(pattern=r"^[1-9]-[0-9]{1,3}-[0-9]{1,3}$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
@@ -44,52 +44,7 @@ class RleIn(StrictIn):
     counts: Annotated[str, Field(max_length=MAX_RLE_CHARACTERS)]
 
 
-class PointIn(StrictIn):
-    type: Literal["point"]
-    x_px: Coordinate
-    y_px: Coordinate
-    label: Literal[0, 1]
-
-
-class BoxIn(StrictIn):
-    type: Literal["box"]
-    x0_px: Coordinate
-    y0_px: Coordinate
-    x1_px: Coordinate
-    y1_px: Coordinate
-
-
-class MaskPromptIn(StrictIn):
-    """The mask was refined from an existing one."""
-
-    type: Literal["mask"]
-
-
-class StrokesIn(StrictIn):
-    type: Literal["brush", "eraser"]
-    size_px: Annotated[int, Field(ge=1, le=16_384)]
-    strokes: Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-class EditIn(StrictIn):
-    """Pixels changed by hand other than by strokes."""
-
-    type: Literal["edit"]
-    tool: Literal[
-        "polygon",
-        "lasso",
-        "fill_holes",
-        "largest_part",
-        "merge",
-        "subtract",
-        "split",
-        "overlap_cut",
-    ]
-    times: Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-Prompt = Annotated[PointIn | BoxIn | MaskPromptIn | StrokesIn | EditIn, Field(discriminator="type")]
-DecodePrompt = Annotated[PointIn | BoxIn, Field(discriminator="type")]
+DecodePrompt = Annotated[PointPrompt | BoxPrompt, Field(discriminator="type")]
 
 
 class MaskIn(StrictIn):

@@ -5,13 +5,13 @@ Each operation is a transaction of its own and answers for itself: a bad one los
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from engine.domain.errors import NotFound
+from engine.domain.prompts import Prompt
 from engine.domain.states import MaskStatus
 from engine.models import Assignment, Mask, User
 from engine.services.masks import masks, packed_masks
@@ -32,7 +32,7 @@ class SaveOperation:
     revision_id: UUID
     base_revision_id: UUID | None
     rle: Rle
-    prompts: Sequence[Mapping[str, Any]]
+    prompts: Sequence[Prompt]
     label: str | None
     """None keeps the mask's own."""
     annotate_ms: int | None

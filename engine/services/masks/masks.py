@@ -15,7 +15,7 @@ from engine.domain.policy import (
     MAX_LABEL_CHARACTERS,
     MAX_MASKS_PER_IMAGE,
 )
-from engine.domain.prompts import dump_prompts, parse_prompts
+from engine.domain.prompts import Prompt, dump_prompts, parse_prompts
 from engine.domain.roles import Permission
 from engine.domain.states import (
     AssignmentStatus,
@@ -58,7 +58,7 @@ def save_mask(
     revision_id: UUID,
     base_revision_id: UUID | None = None,
     rle: Rle,
-    prompts: Sequence[Mapping[str, Any]],
+    prompts: Sequence[Prompt | Mapping[str, Any]],
     label: str | None = None,
     annotate_ms: int | None = None,
     model_version_id: UUID | None = None,
