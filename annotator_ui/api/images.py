@@ -65,7 +65,7 @@ def image_embedding(
     """The stored embedding of the photo or of a close-up; 409 not_ready or outdated_embedding."""
     image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
     embedding = embeddings.embedding_for(
-        image, encoder_sha256=query.encoder, close_up=query.close_up or WHOLE_PHOTO
+        image, encoder_sha256=query.encoder, close_up=query.crop or WHOLE_PHOTO
     )
     return stored_file(request, embedding.storage_key)
 
@@ -96,9 +96,9 @@ def decode(request: HttpRequest, image_id: UUID, body: schemas.DecodeIn) -> sche
     image_hw = (image.height_px, image.width_px)
     prompts = DecoderPrompts.parse([one.model_dump() for one in body.prompts], image_hw=image_hw)
     base_mask = existing_mask(image, body)
-    crop_xywh_px = crop_of(image, body.close_up, prompts, base_mask=base_mask)
+    crop_xywh_px = crop_of(image, body.crop, prompts, base_mask=base_mask)
     embedding = embeddings.embedding_for(
-        image, encoder_sha256=version.encoder_sha256, close_up=body.close_up or WHOLE_PHOTO
+        image, encoder_sha256=version.encoder_sha256, close_up=body.crop or WHOLE_PHOTO
     )
     path = storage.local_copy(version.decoder_key)
     candidates = decoder.decode(
@@ -115,11 +115,11 @@ def decode(request: HttpRequest, image_id: UUID, body: schemas.DecodeIn) -> sche
 
 def existing_mask(image: Image, body: schemas.DecodeIn) -> Rle | None:
     """The mask that the prompts change, checked against the image."""
-    if body.under is None:
+    if body.base_mask is None:
         return None
-    rle = Rle.from_coco(body.under.model_dump(), image_hw=(image.height_px, image.width_px))
+    rle = Rle.from_coco(body.base_mask.model_dump(), image_hw=(image.height_px, image.width_px))
     if rle.area_px == 0:
-        raise InvalidInput("under: the mask to change is empty")
+        raise InvalidInput("base_mask: the mask to change is empty")
     return rle
 
 

@@ -40,7 +40,9 @@ def loop(request: HttpRequest, slug: str) -> schemas.LoopOut:
         stage=stage.kind,
         status=stage.status,
         criteria=[schemas.CriterionOut.model_validate(one) for one in found.criteria],
-        advice=schemas.AdviceOut(way=found.advice.way, why=list(found.advice.why)),
+        recommendation=schemas.RecommendationOut(
+            action=found.advice.way, reasons=list(found.advice.why)
+        ),
         plans=[_plan_out(project, family) for family in ModelFamily],
         policy=stage_policy(stage).to_json(),
         starter_offer=_starter_offer_out(project),
@@ -97,7 +99,7 @@ def _plan_out(project: Project, family: ModelFamily) -> schemas.PlanOut:
     return schemas.PlanOut(
         family=family,
         state=plan.state,
-        says=plan.says,
+        message=plan.says,
         at_masks=plan.at_masks,
         at=plan.at,
         roll_back_to=earlier.number if earlier else None,
@@ -121,19 +123,19 @@ def _starter_offer_out(project: Project) -> schemas.StarterOfferOut | None:
 def _version_out(version: ModelVersion) -> schemas.MeasuredVersionOut:
     newest = max(version.evaluations.all(), key=lambda one: one.created_at, default=None)
     metrics = newest.metrics if newest else {}
-    judged = version.status in (ModelVersionStatus.EVALUATED, ModelVersionStatus.REJECTED)
+    reviewed = version.status in (ModelVersionStatus.EVALUATED, ModelVersionStatus.REJECTED)
     return schemas.MeasuredVersionOut(
         id=version.pk,
         family=ModelFamily(version.family),
         number=version.number,
         arch=version.arch,
         status=version.status,
-        trains=RoundSize(version.trains),
-        because=version.because,
+        trainable=RoundSize(version.trains),
+        trigger=version.because,
         requested_by=version.requested_by.username if version.requested_by else None,
         trained_on=version.snapshot.num_masks if version.snapshot else None,
         error=version.error,
-        objections=model_versions.promotion_blockers(version) if judged else [],
+        blockers=model_versions.promotion_blockers(version) if reviewed else [],
         metrics={name: float(value) for name, value in metrics.items() if _is_number(value)},
         intervals={
             name: [float(one) for one in value]

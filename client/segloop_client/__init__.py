@@ -10,7 +10,7 @@ from segloop_client.errors import (
     WaitedTooLong,
 )
 from segloop_client.ids import new_id
-from segloop_client.loop import Criterion, Fitted, MeasuredVersion, Plan, Standing, Version
+from segloop_client.loop import Criterion, Fitted, MeasuredVersion, Plan, StageEvaluation, Version
 from segloop_client.operations import Accept, OperationResult, Reject, Save
 from segloop_client.prompts import Box, Point
 from segloop_client.shapes import (
@@ -61,7 +61,7 @@ __all__ = [
     "SavedMask",
     "SegloopError",
     "Session",
-    "Standing",
+    "StageEvaluation",
     "Unreachable",
     "Uploaded",
     "Version",

@@ -188,20 +188,20 @@ class Client:
         return Mask.of(self._http.json("POST", f"/masks/{mask_id}/reject", may_repeat=True))
 
     def decode(
-        self, image: Image, model: Model, prompts: Sequence[Prompt], *, close_up: str | None = None
+        self, image: Image, model: Model, prompts: Sequence[Prompt], *, crop: str | None = None
     ) -> Decoded:
         """Masks for points and at most one box. ApiError not_ready: its embedding is being made.
 
-        close_up: "level-row-column", the square of the photo to look at, for small objects. It
-        holds every prompt; prompts and masks stay in pixels of the photo.
+        crop: "level-row-column", the square crop of the image to decode in, for small objects. It
+        holds every prompt; prompts and masks stay in pixels of the whole image.
         """
         body: dict[str, Any] = {
             "model_version_id": str(model.id),
             "encoder_sha256": model.encoder_sha256,
             "prompts": [prompt.to_json() for prompt in prompts],
         }
-        if close_up is not None:
-            body["close_up"] = close_up
+        if crop is not None:
+            body["crop"] = crop
         path = f"/images/{image.id}/decode"
         return Decoded.of(self._http.json("POST", path, body=body, may_repeat=True))
 

@@ -14,7 +14,7 @@ from segloop_client.http import Http
 from segloop_client.shapes import Job, Json
 
 Family = Literal["sam", "object_detector"]
-Trains = Literal["decoder", "lora", "all"]
+Trainable = Literal["decoder", "lora", "all"]
 Shape = TypeVar("Shape")
 
 
@@ -46,7 +46,7 @@ class Plan:
 
     family: str
     state: str
-    says: str
+    message: str
     roll_back_to: int | None
 
     @classmethod
@@ -55,25 +55,25 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The present stage against its targets; `way` is "advance", "stay" or "back"."""
+class StageEvaluation:
+    """The present stage against its targets; `action` is "advance", "stay" or "back"."""
 
     stage: str
     status: str
     criteria: tuple[Criterion, ...]
-    way: str
-    why: tuple[str, ...]
+    action: str
+    reasons: tuple[str, ...]
     plans: tuple[Plan, ...]
     policy: Mapping[str, float]
 
     @classmethod
-    def of(cls, body: Json) -> Standing:
+    def of(cls, body: Json) -> StageEvaluation:
         return _read(
             cls,
             body,
             criteria=tuple(Criterion.of(one) for one in body["criteria"]),
-            way=body["advice"]["way"],
-            why=tuple(body["advice"]["why"]),
+            action=body["recommendation"]["action"],
+            reasons=tuple(body["recommendation"]["reasons"]),
             plans=tuple(Plan.of(one) for one in body["plans"]),
         )
 
@@ -110,16 +110,16 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredVersion(Version):
-    """A version with its held-out figures and what speaks against promoting it.
+    """A version with its held-out figures and what blocks its promotion.
 
     `automatic` and `prefill` (by the id of the other model, SAM or detector) are thresholds fitted
     to held-out images; where there are none, the policy's hold.
     """
 
-    trains: str
+    trainable: str
     trained_on: int | None
     error: str
-    objections: tuple[str, ...]
+    blockers: tuple[str, ...]
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     automatic: Fitted | None
@@ -132,7 +132,7 @@ class MeasuredVersion(Version):
             cls,
             body,
             id=UUID(body["id"]),
-            objections=tuple(body["objections"]),
+            blockers=tuple(body["blockers"]),
             intervals={name: (low, high) for name, (low, high) in body["intervals"].items()},
             automatic=Fitted.of(automatic) if automatic else None,
             prefill={UUID(other): Fitted.of(one) for other, one in prefill.items()},
@@ -145,8 +145,8 @@ class LoopCalls:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def standing(self, slug: str) -> Standing:
-        return Standing.of(self._http.json("GET", f"/projects/{slug}/loop", may_repeat=True))
+    def evaluation(self, slug: str) -> StageEvaluation:
+        return StageEvaluation.of(self._http.json("GET", f"/projects/{slug}/loop", may_repeat=True))
 
     def set_policy(
         self, slug: str, changes: Mapping[str, float], *, reason: str = ""
@@ -167,11 +167,11 @@ class LoopCalls:
         """Return to the stage before, likewise."""
         return self._move(slug, "back", reason)
 
-    def retrain(self, slug: str, family: Family, *, trains: Trains | None = None) -> Job:
-        """Queue a round; `trains` by the number of masks when left out. Wait for its job."""
+    def retrain(self, slug: str, family: Family, *, trainable: Trainable | None = None) -> Job:
+        """Queue a round; `trainable` by the number of masks when left out. Wait for its job."""
         body: dict[str, Any] = {"family": family}
-        if trains is not None:
-            body["trains"] = trains
+        if trainable is not None:
+            body["trainable"] = trainable
         answer = self._http.json("POST", f"/projects/{slug}/retrain", body=body, may_repeat=False)
         return Job.of(answer["job"])
 
@@ -201,7 +201,7 @@ class LoopCalls:
         path = f"/projects/{slug}/roll-back"
         return Version.of(self._http.json("POST", path, body=body, may_repeat=False))
 
-    def _move(self, slug: str, way: str, reason: str) -> str:
-        path = f"/projects/{slug}/{way}"
+    def _move(self, slug: str, action: str, reason: str) -> str:
+        path = f"/projects/{slug}/{action}"
         answer = self._http.json("POST", path, body={"reason": reason}, may_repeat=False)
         return str(answer["status"])

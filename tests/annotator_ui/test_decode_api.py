@@ -163,14 +163,14 @@ def test_a_click_on_an_existing_mask_changes_it_there_first(
 ) -> None:
     mask = np.zeros((HEIGHT_PX, WIDTH_PX), bool)
     mask[10:40, 10:40] = True
-    under = Rle.encode(mask)
+    base_mask = Rle.encode(mask)
     at = (20, 45) if label else (20, 20)
     click = {"type": "point", "x_px": at[1] + 0.5, "y_px": at[0] + 0.5, "label": label}
 
     response = post(
         as_annotator,
         f"/api/v1/images/{image.pk}/decode",
-        body(serving, click, under=under.to_coco()),
+        body(serving, click, base_mask=base_mask.to_coco()),
     )
 
     assert response.status_code == 200
@@ -196,7 +196,7 @@ def test_an_empty_or_foreign_mask_cannot_be_changed(
         response = post(
             as_annotator,
             f"/api/v1/images/{image.pk}/decode",
-            body(serving, POINT, under=rle.to_coco()),
+            body(serving, POINT, base_mask=rle.to_coco()),
         )
         assert response.status_code == 422
 
@@ -255,7 +255,7 @@ def test_a_close_up_is_decoded_as_a_photo_of_its_own_and_told_in_pixels_of_the_p
     response = post(
         as_annotator,
         f"/api/v1/images/{wide_image.pk}/decode",
-        body(looked_at, IN_CLOSE_UP, *[box] * has_box, close_up=CLOSE_UP),
+        body(looked_at, IN_CLOSE_UP, *[box] * has_box, crop=CLOSE_UP),
     )
 
     assert response.status_code == 200, response.content
@@ -274,7 +274,7 @@ def test_what_lies_outside_the_close_up_stays_when_a_mask_is_changed_there(
     mask = np.zeros((120, 200), bool)
     mask[50:70, 80:150] = True
     path = f"/api/v1/images/{wide_image.pk}/decode"
-    given = body(looked_at, IN_CLOSE_UP, under=Rle.encode(mask).to_coco(), close_up=CLOSE_UP)
+    given = body(looked_at, IN_CLOSE_UP, base_mask=Rle.encode(mask).to_coco(), crop=CLOSE_UP)
 
     response = post(as_annotator, path, given)
 
@@ -286,7 +286,7 @@ def test_what_lies_outside_the_close_up_stays_when_a_mask_is_changed_there(
         assert np.array_equal(changed[outside], mask[outside])
 
     mask[:, X_PX:] = False
-    elsewhere = post(as_annotator, path, {**given, "under": Rle.encode(mask).to_coco()})
+    elsewhere = post(as_annotator, path, {**given, "base_mask": Rle.encode(mask).to_coco()})
     assert elsewhere.status_code == 422
     assert "no pixel in the crop" in elsewhere.json()["message"]
 
@@ -297,7 +297,7 @@ def test_what_lies_outside_the_close_up_stays_when_a_mask_is_changed_there(
         ({**IN_CLOSE_UP, "x_px": 90.0}, CLOSE_UP, "(90, 60.5) lies outside the crop"),
         ({**BOX, "x1_px": 150.0}, CLOSE_UP, "outside the crop (x from 100 to 200, y from 20"),
         (IN_CLOSE_UP, "2-0-0", "1 levels of close-ups"),
-        (IN_CLOSE_UP, "everything", "close_up"),
+        (IN_CLOSE_UP, "everything", "crop"),
     ],
 )
 def test_what_does_not_fit_the_close_up_is_refused(
@@ -311,7 +311,7 @@ def test_what_does_not_fit_the_close_up_is_refused(
     response = post(
         as_annotator,
         f"/api/v1/images/{wide_image.pk}/decode",
-        body(looked_at, prompt, close_up=close_up),
+        body(looked_at, prompt, crop=close_up),
     )
 
     assert response.status_code == 422
@@ -324,7 +324,7 @@ def test_a_close_up_still_in_the_making_is_not_ready(
     response = post(
         as_annotator,
         f"/api/v1/images/{wide_image.pk}/decode",
-        body(looked_at, IN_CLOSE_UP, close_up="1-0-1"),
+        body(looked_at, IN_CLOSE_UP, crop="1-0-1"),
     )
 
     assert (response.status_code, response.json()["code"]) == (409, "not_ready")

@@ -151,7 +151,7 @@ def test_the_embedding_of_a_close_up_has_its_own_address(
     image = factories.make_image(project, width_px=400, height_px=300)
     sha256 = project.model_versions.get(family="sam").encoder_sha256
     whole = f"/api/v1/images/{image.pk}/embedding?encoder={sha256}"
-    path = f"{whole}&close_up=2-1-2"
+    path = f"{whole}&crop=2-1-2"
     before = as_annotator.get(path)
     embeddings.store_embedding(image, encoder_sha256=sha256, data=b"square", close_up="2-1-2")
 
@@ -170,8 +170,8 @@ def test_the_embedding_of_a_close_up_has_its_own_address(
     [
         ("3-0-0", "2 levels of close-ups"),
         ("1-0-9", "3 columns"),
-        ("a", "close_up"),
-        ("", "close_up"),
+        ("a", "crop"),
+        ("", "crop"),
     ],
 )
 def test_a_close_up_that_a_photo_does_not_have_is_refused(
@@ -179,7 +179,7 @@ def test_a_close_up_that_a_photo_does_not_have_is_refused(
 ) -> None:
     image = factories.make_image(project, width_px=400, height_px=300)
 
-    response = as_annotator.get(f"/api/v1/images/{image.pk}/embedding?close_up={key}")
+    response = as_annotator.get(f"/api/v1/images/{image.pk}/embedding?crop={key}")
 
     assert response.status_code == 422
     assert said in response.json()["message"]

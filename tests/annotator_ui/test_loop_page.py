@@ -185,7 +185,7 @@ def test_a_candidate_that_was_kept_back_says_why_with_figures(
     assert "-0.050 to -0.050" in html
     [_, kept_back] = as_lead.get(f"{API}/model-versions").json()[1::-1]
     assert kept_back["intervals"] == {"clicks_1_ci95": [0.55, 0.64]}
-    assert kept_back["objections"][0].startswith("one click is worse by 0.050")
+    assert kept_back["blockers"][0].startswith("one click is worse by 0.050")
 
 
 def test_fitted_thresholds_are_told_by_the_api(as_lead: Client, labelled: Project) -> None:
@@ -259,7 +259,7 @@ def test_costs_are_told_apart_by_model(as_lead: Client, labelled: Project) -> No
 def test_the_api_tells_the_same_as_the_page(as_lead: Client, labelled: Project) -> None:
     loop = as_lead.get(f"{API}/loop").json()
 
-    assert (loop["stage"], loop["status"], loop["advice"]["way"]) == (
+    assert (loop["stage"], loop["status"], loop["recommendation"]["action"]) == (
         "assisted_manual",
         "open",
         "stay",

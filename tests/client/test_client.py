@@ -140,7 +140,7 @@ def test_a_click_is_decoded_on_the_server(segloop: Client, session: Session) -> 
     assert decoded.candidates[0].rle == decoded.rle
     assert 0 < decoded.predicted_iou < 1.5
     with pytest.raises(ApiError, match="0 levels of close-ups"):  # so small a photo has none
-        segloop.decode(session.image, session.model, [Point(75.0, 60.0)], close_up="1-0-0")
+        segloop.decode(session.image, session.model, [Point(75.0, 60.0)], crop="1-0-0")
 
 
 def test_a_batch_is_answered_operation_by_operation(segloop: Client, session: Session) -> None:
@@ -347,10 +347,10 @@ def test_finishing_an_image_gives_the_next(
 
 
 def test_the_loop_stands_moves_and_explains_itself(segloop: Client, project: Project) -> None:
-    standing = segloop.loop.standing(project.slug)
-    assert (standing.stage, standing.way) == ("assisted_manual", "stay")
-    assert {one.key for one in standing.criteria} >= {"images", "masks"}
-    assert [plan.family for plan in standing.plans] == ["sam", "object_detector"]
+    evaluation = segloop.loop.evaluation(project.slug)
+    assert (evaluation.stage, evaluation.action) == ("assisted_manual", "stay")
+    assert {one.key for one in evaluation.criteria} >= {"images", "masks"}
+    assert [plan.family for plan in evaluation.plans] == ["sam", "object_detector"]
 
     changed = segloop.loop.set_policy(project.slug, {"exit_min_masks": 200}, reason="a real set")
     assert changed["exit_min_masks"] == 200
@@ -362,9 +362,9 @@ def test_the_loop_stands_moves_and_explains_itself(segloop: Client, project: Pro
         segloop.loop.advance(project.slug)
     assert early.value.status in (409, 422)
     segloop.loop.advance(project.slug, reason="to see the next stage")
-    assert segloop.loop.standing(project.slug).stage == "semi_automatic"
+    assert segloop.loop.evaluation(project.slug).stage == "semi_automatic"
     segloop.loop.back(project.slug, reason="seen")
-    assert segloop.loop.standing(project.slug).stage == "assisted_manual"
+    assert segloop.loop.evaluation(project.slug).stage == "assisted_manual"
 
 
 def test_versions_have_figures_and_roll_back_needs_an_earlier_one(
@@ -381,7 +381,7 @@ def test_versions_have_figures_and_roll_back_needs_an_earlier_one(
     version, job = segloop.loop.upgrade_to_starter(project.slug)
     assert (version.id, version.status, job) == (sam.id, "serving", None), "it has it already"
     with pytest.raises(ApiError) as refused:
-        segloop.loop.retrain(project.slug, "sam", trains="decoder")
+        segloop.loop.retrain(project.slug, "sam", trainable="decoder")
     assert refused.value.status in (409, 422)
 
 

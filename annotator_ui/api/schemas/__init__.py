@@ -5,7 +5,6 @@ from annotator_ui.api.schemas.inputs import (
     EncoderQuery,
     ExportIn,
     JobsQuery,
-    JudgeOperation,
     MaskIn,
     NextIn,
     Operation,
@@ -17,6 +16,7 @@ from annotator_ui.api.schemas.inputs import (
     ReasonIn,
     ReportQuery,
     RetrainIn,
+    ReviewOperation,
     RleIn,
     SaveOperation,
     SkipIn,
@@ -24,7 +24,6 @@ from annotator_ui.api.schemas.inputs import (
     SubmitIn,
 )
 from annotator_ui.api.schemas.loop import (
-    AdviceOut,
     CriterionOut,
     CurveOut,
     CurvePointOut,
@@ -35,6 +34,7 @@ from annotator_ui.api.schemas.loop import (
     PlanOut,
     PolicyIn,
     PolicyOut,
+    RecommendationOut,
     RollBackIn,
     StarterOfferOut,
 )
@@ -76,7 +76,6 @@ from annotator_ui.api.schemas.outputs import (
 )
 
 __all__ = [
-    "AdviceOut",
     "AssignmentOut",
     "AttemptOut",
     "CandidateOut",
@@ -101,7 +100,6 @@ __all__ = [
     "InvalidOut",
     "JobOut",
     "JobsQuery",
-    "JudgeOperation",
     "LoopOut",
     "MaskIn",
     "MaskOut",
@@ -124,10 +122,12 @@ __all__ = [
     "ProjectRowOut",
     "PromoteIn",
     "ReasonIn",
+    "RecommendationOut",
     "RefusedFile",
     "ReportQuery",
     "RetrainIn",
     "RetrainOut",
+    "ReviewOperation",
     "RleIn",
     "RleOut",
     "RollBackIn",

@@ -29,7 +29,7 @@ from engine.models.base import NAME_CHARACTERS
 MAX_SIDE_PX = 65_535
 
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE_PX)]
-CloseUpKey = Annotated[str, StringConstraints(pattern=r"^[1-9]-[0-9]{1,3}-[0-9]{1,3}$")]
+CropKey = Annotated[str, StringConstraints(pattern=r"^[1-9]-[0-9]{1,3}-[0-9]{1,3}$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 
 
@@ -66,12 +66,12 @@ class SaveOperation(MaskIn):
     type: Literal["save"]
 
 
-class JudgeOperation(StrictIn):
+class ReviewOperation(StrictIn):
     type: Literal["accept", "reject"]
     mask_id: UUID
 
 
-Operation = Annotated[SaveOperation | JudgeOperation, Field(discriminator="type")]
+Operation = Annotated[SaveOperation | ReviewOperation, Field(discriminator="type")]
 
 
 class OperationsIn(StrictIn):
@@ -87,18 +87,18 @@ class DecodeIn(StrictIn):
     model_version_id: UUID
     encoder_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     prompts: Annotated[list[DecodePrompt], Field(min_length=1, max_length=MAX_PROMPTS_PER_MASK)]
-    under: RleIn | None = None
+    base_mask: RleIn | None = None
     """An existing mask that the last prompt changes."""
-    close_up: CloseUpKey | None = None
-    """Decode in this close-up, which holds every prompt; prompts and masks stay in the photo's
-    pixels."""
+    crop: CropKey | None = None
+    """Decode in this crop, which holds every prompt; prompts and masks stay in pixels of the whole
+    image."""
 
 
 class EncoderQuery(StrictIn):
-    """`close_up`: level-row-column of a square of the photo; left out, the whole photo."""
+    """`crop`: level-row-column of a square crop of the image; left out, the whole image."""
 
     encoder: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
-    close_up: CloseUpKey | None = None
+    crop: CropKey | None = None
 
 
 class ProjectIn(StrictIn):
@@ -132,10 +132,10 @@ class SkipIn(SubmitIn):
 
 
 class RetrainIn(StrictIn):
-    """`trains`: how much of a SAM learns; by default what the policy says for so many masks."""
+    """`trainable`: how much of a SAM learns; by default what the policy says for so many masks."""
 
     family: Literal["sam", "object_detector"]
-    trains: RoundSize | None = None
+    trainable: RoundSize | None = None
 
 
 class ReasonIn(StrictIn):

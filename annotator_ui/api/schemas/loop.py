@@ -31,17 +31,17 @@ class CriterionOut(Schema):
     is_share: bool
 
 
-class AdviceOut(Schema):
-    way: Way
-    why: list[str]
+class RecommendationOut(Schema):
+    action: Way
+    reasons: list[str]
 
 
 class PlanOut(Schema):
-    """When the next scheduled round is; `says` is one sentence."""
+    """When the next scheduled round is; `message` is one sentence."""
 
     family: ModelFamily
     state: PlanState
-    says: str
+    message: str
     at_masks: int | None
     at: datetime | None
     roll_back_to: int | None
@@ -67,7 +67,7 @@ class LoopOut(Schema):
     stage: str
     status: str
     criteria: list[CriterionOut]
-    advice: AdviceOut
+    recommendation: RecommendationOut
     plans: list[PlanOut]
     policy: dict[str, float]
     starter_offer: StarterOfferOut | None
@@ -119,12 +119,12 @@ class MeasuredVersionOut(Schema):
     number: int
     arch: str
     status: str
-    trains: RoundSize
-    because: str
+    trainable: RoundSize
+    trigger: str
     requested_by: str | None
     trained_on: int | None
     error: str
-    objections: list[str]
+    blockers: list[str]
     metrics: dict[str, float]
     intervals: dict[str, list[float]]
     thresholds: FittedThresholdsOut

@@ -87,7 +87,7 @@ export class ApiClient {
       model_version_id: string;
       encoder_sha256: string;
       prompts: readonly PromptRecord[];
-      under?: RleJson;
+      base_mask?: RleJson;
     },
   ): Promise<DecodeOut> {
     return this.#json("POST", `/images/${imageId}/decode`, question);

@@ -249,7 +249,7 @@ export class Decoding extends ValueStore<DecodingState> {
       model_version_id: session.model.id,
       encoder_sha256: session.model.encoder_sha256,
       prompts: promptRecords({ ...EMPTY_DRAFT, steps }),
-      ...(request.baseMask === null ? {} : { under: rleToJson(request.baseMask) }),
+      ...(request.baseMask === null ? {} : { base_mask: rleToJson(request.baseMask) }),
     });
     return candidatesFromApi(answer);
   }

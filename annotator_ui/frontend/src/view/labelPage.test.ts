@@ -309,7 +309,7 @@ it("takes the session again when a crop is refused because a new model serves", 
     { code: "outdated_embedding", message: "the model has changed since" },
     { status: 409 },
   );
-  const { page, calls } = await startZoomed({ first: { "close_up=1-0-0": [outdated] } });
+  const { page, calls } = await startZoomed({ first: { "crop=1-0-0": [outdated] } });
 
   await vi.waitFor(() => expect(page.viewportCrop.state().kind).toBe("ready"));
 

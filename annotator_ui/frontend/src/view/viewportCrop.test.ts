@@ -96,7 +96,7 @@ it("gets the crop in the middle of a view that rests, once", async () => {
   viewportCrop.updateView(viewAt(410, 200), null);
   await pass(1_000);
 
-  expect(asked).toEqual(["/one?encoder=e&close_up=1-1-2"]);
+  expect(asked).toEqual(["/one?encoder=e&crop=1-1-2"]);
   expect(held).toEqual(["one 1-1-2 1"]);
   expect([kind(), viewportCrop.state().key]).toEqual(["ready", "1-1-2"]);
   expect(callbacks.onCropReady).toHaveBeenCalledTimes(1);

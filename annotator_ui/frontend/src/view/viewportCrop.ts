@@ -167,7 +167,7 @@ function isDrafting({ document }: View): boolean {
 }
 
 function addressOf({ embedding_url: url }: ImageOut, crop: Crop): string {
-  return `${url}${url.includes("?") ? "&" : "?"}close_up=${cropKey(crop)}`;
+  return `${url}${url.includes("?") ? "&" : "?"}crop=${cropKey(crop)}`;
 }
 
 /** The visible part of the image. */
