@@ -72,4 +72,4 @@ class DecoderPrompts:
 def require_mask_in_crop(base_mask: Rle, crop_xywh_px: CropXywh) -> None:
     """Raise InvalidInput when the mask to change has no pixel in the crop."""
     if not base_mask.decode()[pixels_of(crop_xywh_px)].any():
-        raise InvalidInput("under: the mask to change has no pixel in the crop")
+        raise InvalidInput("base_mask: the mask to change has no pixel in the crop")
