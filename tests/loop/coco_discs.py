@@ -1,4 +1,4 @@
-"""A small COCO folder of disc photos, for replays without any download."""
+"""A small COCO folder of images of discs, for replays without any download."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def kill_when(
     journal = keep / "replay.jsonl"
     while True:
         lines = journal.read_text().splitlines() if journal.exists() else []
-        if is_time([json.loads(line)["what"] for line in lines if line.endswith("}")]):
+        if is_time([json.loads(line)["kind"] for line in lines if line.endswith("}")]):
             break
         assert process.poll() is None, "it ended before its time"
         time.sleep(0.05)
@@ -95,7 +95,7 @@ def check_the_loop_turned(report: dict[str, Any], *, num_images: int) -> None:
         "effort_fall",
         "automatic_agreement",
     }
-    for one in rounds:  # what is told by source adds up
+    for one in rounds:  # the figures by source add up
         for name in ("images", "masks_drawn", "masks_accepted"):
             assert sum(part[name] for part in one["sources"].values()) == one[name]
     export = report["export"]
@@ -117,7 +117,7 @@ def test_the_loop_survives_kills_turns_through_all_stages_and_exports_what_was_l
     )
     command = partial(replay, dataset, *options, starter=tiny_starter_dir, out=tmp_path / "out")
 
-    kill_when(command(start=True), keep, lambda notes: notes.count("photo") == 1)
+    kill_when(command(start=True), keep, lambda notes: notes.count("image") == 1)
     kill_when(command(start=True), keep, lambda notes: "retrain sam" in notes, and_wait_s=2)
     done = command()
 
@@ -168,7 +168,7 @@ def test_a_dataset_that_is_not_there_ends_in_one_line(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # three minutes of two idle cores; much more on a busy machine
-def test_the_shipped_model_turns_the_loop_on_real_photos(tmp_path: Path) -> None:
+def test_the_shipped_model_turns_the_loop_on_real_images(tmp_path: Path) -> None:
     for what in (STARTER / "starter.safetensors", SHARED_DATA / "nuclei-extra" / "instances.json"):
         if not what.exists():
             missing(f"{what} is missing")

@@ -26,15 +26,15 @@ def load_photo(image: Image) -> NDArray[np.uint8]:
         return np.array(photo.convert("RGB"))
 
 
-def embed(image: Image, *, version: ModelVersion, close_up: str = WHOLE_PHOTO) -> bytes:
+def embed(image: Image, *, version: ModelVersion, crop: str = WHOLE_PHOTO) -> bytes:
     """Encode a photo with a version's encoder into the bytes that are stored and served.
 
-    close_up: key of a square of the photo, which is encoded alone, as a photo of its own size.
+    crop: Key of a crop of the image, which is encoded alone, as an image of its own size.
     """
     model, photo, seen_hw = sam_of(version), load_photo(image), None
-    if close_up:
+    if crop:
         hw = (image.height_px, image.width_px)
-        photo = photo[pixels_of(CloseUp.parse(close_up, image_hw=hw).xywh_px(hw))]
+        photo = photo[pixels_of(CloseUp.parse(crop, image_hw=hw).xywh_px(hw))]
         seen_hw = (photo.shape[0], photo.shape[1])
     with torch.inference_mode():
         features = model.encode(model.preprocess(photo))

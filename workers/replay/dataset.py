@@ -1,4 +1,4 @@
-"""The slice of a COCO folder that a replay labels, with the true masks the oracle knows."""
+"""The images of a COCO folder that a replay labels, with their true masks for the oracle."""
 
 from __future__ import annotations
 
@@ -15,32 +15,43 @@ from workers.replay.oracle import Mask
 
 
 class ReplayError(Exception):
-    """Say in one sentence why a replay cannot run or stopped."""
+    """A replay cannot run or was stopped; the message says why in one sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Photo:
-    """One photo to label: all its true masks, and those the oracle will draw."""
+class DatasetImage:
+    """One image to label.
+
+    Attributes:
+        truths: All its true masks.
+        wanted: Indices into `truths` of the masks that the oracle draws.
+    """
 
     path: Path
     source: str
     truths: tuple[Mask, ...]
     wanted: tuple[int, ...]
-    """Indices into truths."""
 
 
-def choose_photos(
+def choose_images(
     dataset: Path,
     *,
     num_images: int,
     masks_per_image: int,
     seed: int,
     sources: Sequence[str] = (),
-) -> list[Photo]:
-    """Draw photos that have masks, the same for the same seed. ReplayError when too few have.
+) -> list[DatasetImage]:
+    """Draw images that have masks, the same for the same seed.
 
-    sources: draw from these alone; none means all. Every stretch of the photos has sources in the
-    dataset's own proportions, so that rounds compare.
+    Every section of the result has the sources in the dataset's own proportions, so that rounds
+    can be compared.
+
+    Args:
+        dataset: COCO folder.
+        sources: Draw from these alone; empty means all.
+
+    Raises:
+        ReplayError: Too few images have masks, or a source does not exist.
     """
     records = [record for record in from_coco(dataset).images if record.masks]
     if sources:
@@ -53,26 +64,26 @@ def choose_photos(
     if len(records) < num_images:
         of_these = f" of {', '.join(sources)}" if sources else ""
         raise ReplayError(
-            f"{dataset} has {len(records)} photos with masks{of_these}, {num_images} are asked"
+            f"{dataset} has {len(records)} images with masks{of_these}, {num_images} are requested"
         )
     order = _evenly_mixed([record.source for record in records], seed=seed)[:num_images]
-    return [_photo(records[index], masks_per_image=masks_per_image) for index in order]
+    return [_dataset_image(records[index], masks_per_image=masks_per_image) for index in order]
 
 
 def _evenly_mixed(sources: Sequence[str], *, seed: int) -> list[int]:
-    """Return places in a random order whose every stretch mixes the sources as the whole does."""
-    totals, seen = Counter(sources), Counter[str]()
+    """Return indices in a random order; every section mixes the sources as the whole does."""
+    totals, num_placed = Counter(sources), Counter[str]()
     places: list[tuple[float, int]] = []
     for index in map(int, np.random.default_rng(seed).permutation(len(sources))):
         source = sources[index]
-        places.append(((seen[source] + 0.5) / totals[source], index))
-        seen[source] += 1
+        places.append(((num_placed[source] + 0.5) / totals[source], index))
+        num_placed[source] += 1
     return [index for _, index in sorted(places)]
 
 
-def _photo(record: ImageRecord, *, masks_per_image: int) -> Photo:
+def _dataset_image(record: ImageRecord, *, masks_per_image: int) -> DatasetImage:
     wanted = {mask.mask_id for mask in drawn_masks(record, max_masks=masks_per_image)}
-    return Photo(
+    return DatasetImage(
         path=record.image_path,
         source=record.source,
         truths=tuple(mask.rle.decode() for mask in record.masks),

@@ -1,4 +1,4 @@
-"""Whether the dataset that goes out holds what the oracle left."""
+"""Check that the exported dataset holds exactly the masks that the oracle saved."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from io import BytesIO
 
 from engine import storage
 from engine.services.datasets import exports
-from workers.replay.desk import Desk, run_jobs
 from workers.replay.rounds import ExportCheck
+from workers.replay.session import ReplaySession, run_jobs
 
 
-def check_export(desk: Desk) -> ExportCheck:
-    """Export as COCO and compare the file with the masks as the oracle left them."""
-    export = exports.request_export(desk.project, format="coco", actor=desk.lead)
-    run_jobs(desk)
+def check_export(session: ReplaySession) -> ExportCheck:
+    """Export as COCO and compare the file with the masks that the oracle saved."""
+    export = exports.request_export(session.project, format="coco", actor=session.lead)
+    run_jobs(session)
     export.refresh_from_db()
     exported = exported_counts(storage.read_bytes(export.storage_key))
     saved: dict[str, str] = {}
-    for photo in desk.journal.all("photo").values():
-        saved |= photo["saved"]
+    for noted in session.journal.all("image").values():
+        saved |= noted["saved"]
     return ExportCheck(
         num_saved=len(saved),
         num_exported=len(exported),

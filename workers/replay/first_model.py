@@ -1,6 +1,7 @@
-"""What a round would have cost with the model of the first round: the same masks, drawn with it.
+"""What a round would have cost with the model of the first round, for the same masks.
 
-Rounds see different photos, and photos differ more than versions do; the same masks compare.
+Rounds label different images, and images differ more than versions do, so clicks are only
+comparable on the same masks.
 """
 
 from __future__ import annotations
@@ -11,24 +12,28 @@ from functools import cache
 from engine.models import Image, ModelVersion
 from masks.close_ups import CloseUp
 from workers.inference.embed import embed
-from workers.replay.dataset import Photo
+from workers.replay.dataset import DatasetImage
 from workers.replay.labelling import draw_object
-from workers.replay.served_decoder import OpenPhoto, ServedDecoder, key_of
+from workers.replay.served_decoder import OpenImage, ServedDecoder, key_of
 
 
 class FirstModel:
-    """A version and its decoder; what it sees in photos is computed here and not stored."""
+    """A version and its decoder; its embeddings are computed here and not stored."""
 
     def __init__(self, version: ModelVersion) -> None:
         self.version = version
         self.decoder = ServedDecoder(version)
 
-    def num_clicks(self, image: Image, photo: Photo, *, objects: Iterable[int]) -> int:
-        """Return the clicks that the oracle gives for these true masks of a photo."""
+    def num_clicks(
+        self, image: Image, dataset_image: DatasetImage, *, objects: Iterable[int]
+    ) -> int:
+        """Return the number of clicks that the oracle needs for these true masks of an image."""
 
         @cache
-        def look(close_up: CloseUp | None) -> OpenPhoto:
-            data = embed(image, version=self.version, close_up=key_of(close_up))
-            return self.decoder.open_bytes(data, image, close_up=close_up)
+        def open_region(crop: CloseUp | None) -> OpenImage:
+            data = embed(image, version=self.version, crop=key_of(crop))
+            return self.decoder.open_bytes(data, image, crop=crop)
 
-        return sum(len(draw_object(photo.truths[one], look).clicks) for one in objects)
+        return sum(
+            len(draw_object(dataset_image.truths[one], open_region).clicks) for one in objects
+        )

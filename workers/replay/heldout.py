@@ -1,4 +1,4 @@
-"""What a version is worth on a folder that no model of the replay ever learns from."""
+"""Measure a version on a folder that no model of the replay learns from."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from engine.models import ModelVersion
 from training.evaluation.evaluate import Measures, evaluate
 from workers.execution.stopping import StopFlag
 from workers.inference.registry import sam_of
-from workers.replay.desk import require_not_stopped
 from workers.replay.oracle import GOOD_ENOUGH_IOU, MAX_CLICKS
+from workers.replay.session import require_not_stopped
 
 CLICKS = (1, 3, 5)
 CLICKS_TO_GOAL = f"clicks_to_{round(100 * GOOD_ENOUGH_IOU)}"
@@ -22,15 +22,19 @@ def measure(
     folder: Path,
     *,
     masks_per_image: int,
-    say: Callable[[str], object],
+    on_progress: Callable[[str], object],
     stop: StopFlag,
 ) -> dict[str, Any]:
-    """Return `clicks_1`, `clicks_1_macro`, `clicks_3`, `clicks_5`, `box` (mean IoUs), the clicks to
-    the oracle's goal, and one click by source. Always the same masks of the folder."""
+    """Measure a version on the held-out folder, always on the same masks.
 
-    def on_progress(fraction: float, message: str, **_: float) -> None:
+    Returns:
+        `clicks_1`, `clicks_1_macro`, `clicks_3`, `clicks_5`, `box` (mean IoUs), the clicks to the
+        oracle's goal, and one click and box by source.
+    """
+
+    def on_evaluated(fraction: float, message: str, **_: float) -> None:
         require_not_stopped(stop)
-        say(f"version {version.number} on {folder.name}: {fraction:.0%}, {message}")
+        on_progress(f"version {version.number} on {folder.name}: {fraction:.0%}, {message}")
 
     found = evaluate(
         sam_of(version),
@@ -39,7 +43,7 @@ def measure(
         measures=Measures(iou_goals=(GOOD_ENOUGH_IOU,), max_clicks=MAX_CLICKS),
         max_masks_per_image=masks_per_image,
         close_ups_per_image=masks_per_image,  # the oracle labels in them too
-        on_progress=on_progress,
+        on_progress=on_evaluated,
     )
     names = [*(f"clicks_{k}" for k in CLICKS), "box", CLICKS_TO_GOAL]
     return {

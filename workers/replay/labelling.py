@@ -1,4 +1,4 @@
-"""The oracle at the labelling page: it leases, draws, judges and submits through the services."""
+"""The oracle as an annotator: it leases, reviews, draws and submits through the services."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from engine.services.masks import masks
 from masks.close_ups import CloseUp
 from masks.rle import Rle
 from workers.replay import oracle
-from workers.replay.dataset import Photo
+from workers.replay.dataset import DatasetImage
 from workers.replay.oracle import Click, DrawnMask
 from workers.replay.rounds import Tally
-from workers.replay.served_decoder import OpenPhoto, ServedDecoder
+from workers.replay.served_decoder import OpenImage, ServedDecoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
-    """A photo as the oracle left it. saved: RLE counts of every mask kept, by revision id."""
+    """A labelled image. saved: RLE counts of every saved mask, by revision id."""
 
     tally: Tally
     saved: Mapping[str, str]
@@ -36,30 +36,34 @@ def label_image(
     assignment: Assignment,
     *,
     annotator: User,
-    photo: Photo,
+    dataset_image: DatasetImage,
     decoder: ServedDecoder,
     version: ModelVersion,
     run_jobs: Callable[[], object],
 ) -> Labelled:
-    """Judge what is prefilled and draw what is missing of the wanted masks; submitting is next.
+    """Review the prefilled masks and draw the wanted masks that are missing; do not submit.
 
-    run_jobs: makes what is still missing of the embeddings, the close-ups of small objects.
-    Ids follow from the photo, so doing it again after a kill writes nothing twice and counts the
-    same.
+    Ids are derived from the image: doing it again after a kill writes nothing twice and returns
+    the same counts.
+
+    Args:
+        run_jobs: Computes the embeddings that are still missing, of crops around small objects.
     """
     tally = Tally(num_images=1)
     whole = decoder.open(assignment.image)
-    accepted = _judge_prefilled(assignment, annotator=annotator, photo=photo, tally=tally)
+    accepted = _review_prefilled(
+        assignment, annotator=annotator, dataset_image=dataset_image, tally=tally
+    )
     saved = {str(mask.head_id): mask.head.rle_counts for mask in accepted.values()}
 
-    def look(close_up: CloseUp | None) -> OpenPhoto:
-        if close_up is None:
+    def open_region(crop: CloseUp | None) -> OpenImage:
+        if crop is None:
             return whole
-        return _look_closer(assignment.image, close_up, decoder=decoder, run_jobs=run_jobs)
+        return _open_crop(assignment.image, crop, decoder=decoder, run_jobs=run_jobs)
 
-    for index in photo.wanted:
+    for index in dataset_image.wanted:
         if index not in accepted:
-            drawn = draw_object(photo.truths[index], look)
+            drawn = draw_object(dataset_image.truths[index], open_region)
             rle = Rle.encode(drawn.mask_hw)
             stored = _save(
                 drawn, rle, index, assignment=assignment, annotator=annotator, version=version
@@ -69,24 +73,26 @@ def label_image(
     return Labelled(tally=tally, saved=saved)
 
 
-def draw_object(truth: oracle.Mask, look: Callable[[CloseUp | None], OpenPhoto]) -> DrawnMask:
-    """Draw one object where the oracle would look at it: in the whole photo, or in a square."""
-    close_up = oracle.close_up_of(truth)
-    seen = look(close_up)
-    seen.start_object()
-    if close_up is None:
-        return oracle.draw(truth, seen.decode)
-    square = close_up.xywh_px((truth.shape[0], truth.shape[1]))
-    return oracle.draw_closer(truth, seen.decode, xywh_px=square)
+def draw_object(
+    truth: oracle.Mask, open_region: Callable[[CloseUp | None], OpenImage]
+) -> DrawnMask:
+    """Draw one object where the oracle would: in the whole image, or in a crop around it."""
+    crop = oracle.crop_of_object(truth)
+    opened = open_region(crop)
+    opened.start_object()
+    if crop is None:
+        return oracle.draw(truth, opened.decode)
+    xywh_px = crop.xywh_px((truth.shape[0], truth.shape[1]))
+    return oracle.draw_in_crop(truth, opened.decode, xywh_px=xywh_px)
 
 
-def drawn_objects(image: Image, photo: Photo, *, saved: Container[str]) -> list[int]:
-    """Return which true masks of a photo were drawn, by the ids of what was kept."""
-    return [index for index in photo.wanted if str(_ids(image, index)[1]) in saved]
+def drawn_objects(image: Image, dataset_image: DatasetImage, *, saved: Container[str]) -> list[int]:
+    """Return the indices of the true masks that were drawn, by the ids of the saved masks."""
+    return [index for index in dataset_image.wanted if str(_ids(image, index)[1]) in saved]
 
 
 def prefilled_masks(assignment: Assignment) -> list[Mask]:
-    """Return the machine's masks of the image that wait for a person, or that this one judged."""
+    """Return the prefilled masks that wait for review or that this annotator has reviewed."""
     waiting = Q(status=MaskStatus.PROPOSED.value) | Q(reviewed_by=assignment.annotator)
     return list(for_image(assignment.image).filter(waiting, source=MaskSource.PREFILLED.value))
 
@@ -97,14 +103,14 @@ def decode_mask(mask: Mask) -> oracle.Mask:
     return Rle(image.height_px, image.width_px, mask.head.rle_counts).decode()
 
 
-def _judge_prefilled(
-    assignment: Assignment, *, annotator: User, photo: Photo, tally: Tally
+def _review_prefilled(
+    assignment: Assignment, *, annotator: User, dataset_image: DatasetImage, tally: Tally
 ) -> dict[int, Mask]:
     """Accept the prefilled masks that show a true object, by its index; reject the others."""
     proposed = prefilled_masks(assignment)
     matched = oracle.match(
         [decode_mask(mask) for mask in proposed],
-        photo.truths,
+        dataset_image.truths,
         min_iou=oracle.ACCEPT_PREFILLED_IOU,
     )
     for place, mask in enumerate(proposed):
@@ -118,14 +124,14 @@ def _judge_prefilled(
     return {truth: proposed[place] for place, truth in matched.items()}
 
 
-def _look_closer(
-    image: Image, close_up: CloseUp, *, decoder: ServedDecoder, run_jobs: Callable[[], object]
-) -> OpenPhoto:
+def _open_crop(
+    image: Image, crop: CloseUp, *, decoder: ServedDecoder, run_jobs: Callable[[], object]
+) -> OpenImage:
     try:
-        return decoder.open(image, close_up=close_up)
+        return decoder.open(image, crop=crop)
     except NotReady:  # asking has queued it
         run_jobs()
-        return decoder.open(image, close_up=close_up)
+        return decoder.open(image, crop=crop)
 
 
 def _save(
@@ -169,6 +175,6 @@ def _count(drawn: DrawnMask, *, tally: Tally) -> None:
     tally.num_drawn += 1
     tally.num_clicks += len(drawn.clicks)
     tally.num_brushed += drawn.is_brushed
-    tally.num_close_ups += drawn.is_close_up
+    tally.num_crops += drawn.is_in_crop
     tally.seconds += drawn.seconds
     tally.ious_by_clicks.append(drawn.iou_by_clicks)

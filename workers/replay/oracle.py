@@ -1,6 +1,6 @@
-"""An annotator who knows the true masks: where it clicks, when it stops, how long it takes.
+"""A simulated annotator that knows the true masks: its clicks, when it stops, the time it takes.
 
-Nothing here knows the platform, so the same oracle can drive any decoder.
+It is independent of the platform, so the same oracle can drive any decoder.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ GOOD_ENOUGH_IOU = 0.85
 MAX_CLICKS = 9  # the most points an evaluation gives (SAM paper, section 7.1)
 ACCEPT_PREFILLED_IOU = 0.75  # the paper counts agreement of masks from there (section 5)
 # Simulated time: SAM 2 paper, section E.1.2 (find an object, each click). The brush has no
-# published figure: 10 s is our estimate of tracing what nine clicks could not get. Nor has looking
-# closer at a small object: 1 s is our estimate of turning the wheel there and back.
+# published figure: 10 s is our estimate of tracing what nine clicks could not get. Nor has zooming
+# in on a small object: 1 s is our estimate of turning the wheel there and back.
 FIND_S = 1.0
 CLICK_S = 1.5
 ZOOM_S = 1.0
@@ -35,7 +35,7 @@ BRUSH_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """A pixel of the photo. label: 1 = part of the object, 0 = not."""
+    """A clicked pixel of the image. label: 1 = part of the object, 0 = background."""
 
     x_px: int
     y_px: int
@@ -47,25 +47,29 @@ Decode = Callable[[Sequence[Click]], Mask]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnMask:
-    """One mask as the oracle left it, and what it cost."""
+    """A mask that the oracle drew, and what it cost."""
 
     mask_hw: Mask
     clicks: tuple[Click, ...]
     iou_by_clicks: float  # before the brush
     is_brushed: bool
-    is_close_up: bool = False
+    is_in_crop: bool = False
 
     @property
     def seconds(self) -> float:
         brush_s = BRUSH_S if self.is_brushed else 0.0
-        zoom_s = ZOOM_S if self.is_close_up else 0.0
+        zoom_s = ZOOM_S if self.is_in_crop else 0.0
         return FIND_S + zoom_s + CLICK_S * len(self.clicks) + brush_s
 
 
 def draw(truth: Mask, decode: Decode) -> DrawnMask:
     """Click until the mask is good enough or nine clicks are spent, then brush what is left.
 
-    truth: (H, W), not empty. Keeps the mask of the last click, as a person would see it.
+    Args:
+        truth: (H, W), not empty.
+
+    Returns:
+        The mask of the last click, or the true mask when the brush was needed.
     """
     x_px, y_px = deepest_point(truth)
     clicks = [Click(x_px, y_px, 1)]
@@ -85,23 +89,28 @@ def draw(truth: Mask, decode: Decode) -> DrawnMask:
     )
 
 
-def close_up_of(truth: Mask) -> CloseUp | None:
-    """Return where one looks closer at an object (H, W); None: it is drawn in the whole photo."""
+def crop_of_object(truth: Mask) -> CloseUp | None:
+    """Return the crop in which an object (H, W) is drawn; None: it is drawn in the whole image."""
     return close_up_for(Rle.encode(truth).bbox_xywh_px, image_hw=(truth.shape[0], truth.shape[1]))
 
 
-def draw_closer(truth: Mask, decode: Decode, *, xywh_px: tuple[int, int, int, int]) -> DrawnMask:
-    """Draw within a square of the photo that holds the whole object.
+def draw_in_crop(truth: Mask, decode: Decode, *, xywh_px: tuple[int, int, int, int]) -> DrawnMask:
+    """Draw an object in a crop of the image that holds all of it.
 
-    decode takes clicks and answers in the square's pixels; what is returned is in the photo's.
+    Args:
+        truth: Mask of the whole image.
+        decode: Takes clicks and returns masks in pixels of the crop.
+
+    Returns:
+        Mask and clicks in pixels of the image.
     """
     x, y, _, _ = xywh_px
-    square = pixels_of(xywh_px)
-    drawn = draw(truth[square], decode)
+    crop = pixels_of(xywh_px)
+    drawn = draw(truth[crop], decode)
     mask_hw = np.zeros_like(truth)
-    mask_hw[square] = drawn.mask_hw
+    mask_hw[crop] = drawn.mask_hw
     clicks = tuple(Click(one.x_px + x, one.y_px + y, one.label) for one in drawn.clicks)
-    return replace(drawn, mask_hw=mask_hw, clicks=clicks, is_close_up=True)
+    return replace(drawn, mask_hw=mask_hw, clicks=clicks, is_in_crop=True)
 
 
 def match(proposals: Sequence[Mask], truths: Sequence[Mask], *, min_iou: float) -> dict[int, int]:

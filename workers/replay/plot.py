@@ -1,4 +1,4 @@
-"""The cost curve of a replay as a picture."""
+"""The cost curve of a replay as a plot."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_plot(replay: Replay, out_dir: Path) -> Path:
         clicks.plot(rounds, values, color="tab:red", label=label, **style)
     clicks.legend(loc="lower left", fontsize="small")
     clicks.set(ylabel="clicks a drawn mask (line)", ylim=(0, None))
-    cost.set_title("What people pay")
+    cost.set_title("Annotation cost")
     _draw_quality(quality, replay)
     out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / "cost.png"
@@ -66,4 +66,4 @@ def _draw_quality(axes: Any, replay: Replay) -> None:
         axes.legend()
     else:
         axes.text(0.5, 0.5, "no held-out folder was given", ha="center", transform=axes.transAxes)
-    axes.set_title("What the models are worth")
+    axes.set_title("Model quality")

@@ -1,4 +1,4 @@
-"""A replay's findings as a table for people, JSON and CSV for programs, and a picture."""
+"""A replay's findings as text tables, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = (
     ("drawn", "masks_drawn", "d"),
     ("accepted", "masks_accepted", "d"),
     ("rejected", "masks_rejected", "d"),
-    ("close-ups", "masks_in_close_ups", "d"),
+    ("in crops", "masks_in_crops", "d"),
     ("clicks/mask", "clicks_per_mask", ".2f"),
     ("by first", "first_clicks_per_mask", ".2f"),
     ("brushed", "brushed_share", ".2f"),
@@ -56,7 +56,7 @@ Columns = tuple[tuple[str, str, str], ...]
 
 
 def text(replay: Replay) -> str:
-    """Return the tables, by round, by version and by source, and what they show."""
+    """Return the tables by round, by version and by source, and what they show."""
     parts = [_table([one.figures() for one in replay.rounds], COLUMNS)]
     if replay.heldout:
         rows = [{"model": number, **found} for number, found in sorted(replay.heldout.items())]

@@ -1,4 +1,4 @@
-"""Which round happens in which stage, and what a round cost and brought."""
+"""The plan of the rounds, and the cost and results of a round."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIN_ROUNDS = len(StageKind)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundPlan:
-    """A round labels (or, at the end, masks automatically) so many new photos."""
+    """A round labels (or, at the end, masks automatically) `num_images` new images."""
 
     number: int
     stage: StageKind
@@ -22,15 +22,17 @@ class RoundPlan:
 
 
 def plan_rounds(*, num_images: int, num_rounds: int) -> list[RoundPlan]:
-    """Share photos evenly among the rounds: manual ones, semi-automatic ones, one automatic.
+    """Share images evenly among the rounds: manual ones, semi-automatic ones, one automatic.
 
-    ReplayError when there are fewer than three rounds, or too few photos for them: the first
-    round needs two, so that there is one to learn from and one to be measured on.
+    The first round needs two images: one to learn from and one to be measured on.
+
+    Raises:
+        ReplayError: There are fewer than three rounds, or too few images for them.
     """
     if num_rounds < MIN_ROUNDS:
         raise ReplayError(f"a replay has at least {MIN_ROUNDS} rounds, one a stage")
     if num_images < num_rounds + 1:
-        raise ReplayError(f"{num_rounds} rounds need at least {num_rounds + 1} photos")
+        raise ReplayError(f"{num_rounds} rounds need at least {num_rounds + 1} images")
     num_manual = num_rounds // 2
     stages = [StageKind.ASSISTED_MANUAL] * num_manual
     stages += [StageKind.SEMI_AUTOMATIC] * (num_rounds - num_manual - 1)
@@ -44,9 +46,9 @@ def plan_rounds(*, num_images: int, num_rounds: int) -> list[RoundPlan]:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Sums of the labelling of some photos.
+    """Sums over labelled images.
 
-    num_first_clicks: what the first round's model would have needed for the same drawn masks.
+    num_first_clicks: Clicks that the first round's model would have needed for the same masks.
     """
 
     num_images: int = 0
@@ -54,7 +56,7 @@ class Tally:
     num_clicks: int = 0
     num_first_clicks: int = 0
     num_brushed: int = 0
-    num_close_ups: int = 0
+    num_crops: int = 0
     num_accepted: int = 0
     num_rejected: int = 0
     seconds: float = 0.0
@@ -77,7 +79,7 @@ class Tally:
         return {
             "images": self.num_images,
             "masks_drawn": self.num_drawn,
-            "masks_in_close_ups": self.num_close_ups,
+            "masks_in_crops": self.num_crops,
             "masks_accepted": self.num_accepted,
             "masks_rejected": self.num_rejected,
             "accept_rate": self.num_accepted / proposed if proposed else None,
@@ -95,7 +97,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrain:
-    """What became of the round's candidate. mIoUs are of one click on the held-out split."""
+    """The outcome of the round's training. mIoUs are of one click on the held-out split."""
 
     version: int
     status: str
@@ -118,7 +120,7 @@ class AutomaticFigures:
     num_good: int = 0
 
     def add(self, other: AutomaticFigures) -> None:
-        """Take in the figures of further photos."""
+        """Add the figures of further images."""
         for name, value in asdict(other).items():
             setattr(self, name, getattr(self, name) + value)
 
@@ -203,7 +205,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportCheck:
-    """Whether the dataset that went out holds what the oracle left, beside automatic masks."""
+    """Whether the exported dataset holds what the oracle saved, beside automatic masks."""
 
     num_saved: int
     num_exported: int

@@ -1,7 +1,7 @@
-"""The whole loop with an oracle instead of people: label, retrain, next stage, export.
+"""The whole loop with an oracle as the annotator: label, retrain, next stage, export.
 
 Everything goes through the engine's services and the workers' own job code, one job after another.
-Every step may be repeated: a replay that was killed is started again and finds what is done.
+Every step may be repeated: a killed replay is started again and finds what is done.
 """
 
 from __future__ import annotations
@@ -19,55 +19,48 @@ from engine.domain.stages import StageKind
 from engine.domain.states import (
     ImageStatus,
     JobStatus,
-    MaskSource,
-    MaskStatus,
-    ModelFamily,
-    ModelVersionStatus,
 )
-from engine.models import Image, Job, ModelVersion, StateChange
-from engine.models.model_version import IN_WORK
-from engine.selectors.masks import for_image
+from engine.models import Image, Job, ModelVersion
 from engine.selectors.stages import active_stage
 from engine.services.jobs import jobs
-from engine.services.masks import assignments, packed_masks
-from engine.services.models import model_versions
+from engine.services.masks import assignments
 from engine.services.projects import stages
 from workers.execution.stopping import StopFlag
-from workers.replay import heldout, labelling, oracle
-from workers.replay.dataset import Photo, ReplayError, choose_photos
-from workers.replay.desk import (
-    Desk,
-    Say,
-    open_desk,
-    require_not_stopped,
-    run_jobs,
-    serving,
-    take_in,
-)
+from workers.replay import heldout, labelling
+from workers.replay.automatic_round import automatic_round
+from workers.replay.dataset import DatasetImage, ReplayError, choose_images
 from workers.replay.export_check import check_export
 from workers.replay.first_model import FirstModel
 from workers.replay.journal import Journal
+from workers.replay.retraining import retrain, retrain_detector
 from workers.replay.rounds import (
-    AutomaticFigures,
     ExportCheck,
-    Retrain,
     Round,
     RoundPlan,
     Tally,
     plan_rounds,
 )
 from workers.replay.served_decoder import ServedDecoder
-
-PAIR_IOU = 0.5
-GOOD_IOU = 0.75  # where the paper's audit starts to call masks alike (section 5)
+from workers.replay.session import (
+    OnProgress,
+    ReplaySession,
+    ingest_images,
+    open_session,
+    require_not_stopped,
+    run_jobs,
+    serving,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySettings:
-    """What to replay. heldout: a COCO folder that no model learns from, measured every round.
+    """Settings of a replay.
 
-    sources: draw photos from these alone; none means all.
-    trains: what of a SAM each round trains; None leaves it to the number of masks.
+    Attributes:
+        dataset: COCO folder whose images are labelled.
+        heldout: COCO folder that no model learns from, measured every round.
+        trainable: The part of SAM that each round trains; None chooses by the number of masks.
+        sources: Draw images from these alone; empty means all.
     """
 
     dataset: Path
@@ -77,18 +70,18 @@ class ReplaySettings:
     masks_per_image: int = 10
     heldout_masks_per_image: int = 3
     seed: int = 0
-    trains: RoundSize | None = None
+    trainable: RoundSize | None = None
     sources: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values, as they come back from a JSON file."""
+        """Return the settings as plain values, equal to what is read back from a JSON file."""
         plain = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
         return {**plain, "sources": list(self.sources)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What a replay found. heldout: figures of every version that served, by its number."""
+    """The results of a replay. heldout: figures of every version that served, by its number."""
 
     rounds: tuple[Round, ...]
     heldout: Mapping[int, Mapping[str, Any]]
@@ -99,16 +92,21 @@ def run_replay(
     settings: ReplaySettings,
     *,
     journal: Journal,
-    say: Say,
+    on_progress: OnProgress,
     on_image: Callable[[], object],
     stop: StopFlag,
 ) -> Replay:
-    """Replay a dataset in the present database, which is fresh or holds a replay that was stopped.
+    """Replay a dataset in the current database, which is new or holds a stopped replay.
 
-    ReplayError says what went wrong, or that the journal is of other settings.
+    Args:
+        on_progress: Called with a line of text.
+        on_image: Called after each image.
+
+    Raises:
+        ReplayError: The replay cannot go on, or the journal is of other settings.
     """
     plans = plan_rounds(num_images=settings.num_images, num_rounds=settings.num_rounds)
-    photos = choose_photos(
+    dataset_images = choose_images(
         settings.dataset,
         num_images=settings.num_images,
         masks_per_image=settings.masks_per_image,
@@ -116,21 +114,21 @@ def run_replay(
         sources=settings.sources,
     )
     _require_same(settings, journal=journal)
-    desk = open_desk(journal=journal, say=say, stop=stop)
-    desk.trains = settings.trains
-    _measure(desk, settings)
+    session = open_session(journal=journal, on_progress=on_progress, stop=stop)
+    session.trainable = settings.trainable
+    _measure(session, settings)
     rounds = []
-    arriving = iter(photos)
+    arriving = iter(dataset_images)
     for plan, following in zip(plans, [*plans[1:], None], strict=True):
         new = list(islice(arriving, plan.num_images))
-        rounds.append(_round(desk, plan, photos=new, on_image=on_image))
+        rounds.append(_round(session, plan, dataset_images=new, on_image=on_image))
         if following and following.stage == plan.stage == StageKind.SEMI_AUTOMATIC:
-            _retrain_detector(desk, plan)
-        _measure(desk, settings)
+            retrain_detector(session, plan)
+        _measure(session, settings)
     return Replay(
         rounds=tuple(rounds),
         heldout={int(number): found for number, found in journal.all("heldout").items()},
-        export=check_export(desk),
+        export=check_export(session),
     )
 
 
@@ -143,233 +141,170 @@ def _require_same(settings: ReplaySettings, *, journal: Journal) -> None:
         raise ReplayError(f"this folder holds a replay with another {', '.join(names)}")
 
 
-def _measure(desk: Desk, settings: ReplaySettings) -> None:
+def _measure(session: ReplaySession, settings: ReplaySettings) -> None:
     """Measure the serving version on the held-out folder, once."""
-    version = serving(desk)
-    if settings.heldout is None or desk.journal.find("heldout", version.number):
+    version = serving(session)
+    if settings.heldout is None or session.journal.find("heldout", version.number):
         return
     figures = heldout.measure(
         version,
         settings.heldout,
         masks_per_image=settings.heldout_masks_per_image,
-        say=desk.say,
-        stop=desk.stop,
+        on_progress=session.on_progress,
+        stop=session.stop,
     )
-    desk.journal.note("heldout", version.number, figures)
+    session.journal.note("heldout", version.number, figures)
 
 
 def _round(
-    desk: Desk, plan: RoundPlan, *, photos: Sequence[Photo], on_image: Callable[[], object]
+    session: ReplaySession,
+    plan: RoundPlan,
+    *,
+    dataset_images: Sequence[DatasetImage],
+    on_image: Callable[[], object],
 ) -> Round:
-    done = desk.journal.find("round", plan.number)
+    done = session.journal.find("round", plan.number)
     if done is not None:
-        take_in(desk, photos)
+        ingest_images(session, dataset_images)
         for _ in range(plan.num_images):
             on_image()
         return Round.from_json(done)
-    _enter_stage(desk, plan)
-    # Now, not before the first round: the queue gives the easy ones first, and the rounds would
-    # not compare, nor would the last photos be like the others.
-    take_in(desk, photos)
-    run_jobs(desk)
+    _enter_stage(session, plan)
+    # Not before the first round: the queue serves easy images first, so the rounds could not be
+    # compared, and the last images would differ from the others.
+    ingest_images(session, dataset_images)
+    run_jobs(session)
     is_last = plan.stage is StageKind.FULLY_AUTOMATIC
-    one = (_automatic_round if is_last else _labelled_round)(desk, plan, on_image=on_image)
-    desk.journal.note("round", plan.number, one.to_json())
+    one = (automatic_round if is_last else _labelled_round)(session, plan, on_image=on_image)
+    session.journal.note("round", plan.number, one.to_json())
     return one
 
 
-def _enter_stage(desk: Desk, plan: RoundPlan) -> None:
-    stage = active_stage(desk.project)
+def _enter_stage(session: ReplaySession, plan: RoundPlan) -> None:
+    stage = active_stage(session.project)
     if stage is not None and stage.kind != plan.stage:
-        stages.advance_stage(desk.project, actor=desk.lead, reason=f"replay, round {plan.number}")
+        stages.advance_stage(
+            session.project, actor=session.lead, reason=f"replay, round {plan.number}"
+        )
     if plan.stage is StageKind.FULLY_AUTOMATIC:
-        _mask_only_fresh_images(desk)
+        _mask_only_fresh_images(session)
 
 
-def _mask_only_fresh_images(desk: Desk) -> None:
-    """Cancel automatic masks of labelled photos: the figures are of photos nobody has seen."""
+def _mask_only_fresh_images(session: ReplaySession) -> None:
+    """Cancel automatic masks of labelled images: the figures are of unlabelled images alone."""
     for job in Job.objects.filter(kind=JobKind.AUTOMASK_IMAGE.value, status=JobStatus.QUEUED.value):
         if Image.objects.get(pk=job.args["image"]).status != ImageStatus.READY:
-            jobs.cancel(job, actor=desk.lead)
+            jobs.cancel(job, actor=session.lead)
 
 
-def _labelled_round(desk: Desk, plan: RoundPlan, *, on_image: Callable[[], object]) -> Round:
-    version = _version_of(desk, round_number=plan.number)
-    if desk.journal.find("labelled", plan.number) is None:
-        _label_photos(desk, plan, version=version, on_image=on_image)
-        desk.journal.note("labelled", plan.number, {})
+def _labelled_round(
+    session: ReplaySession, plan: RoundPlan, *, on_image: Callable[[], object]
+) -> Round:
+    version = _version_of(session, round_number=plan.number)
+    if session.journal.find("labelled", plan.number) is None:
+        _label_images(session, plan, version=version, on_image=on_image)
+        session.journal.note("labelled", plan.number, {})
     else:
         for _ in range(plan.num_images):
             on_image()
-    _draw_again_with_the_first(desk, plan, version=version)
-    retrain = _retrain(desk, plan, serving=version)
+    _redraw_with_first_model(session, plan, version=version)
+    outcome = retrain(session, plan, serving=version)
     return Round(
         number=plan.number,
         stage=plan.stage.value,
         model_version=version.number,
-        by_source=_tallies(desk, plan),
-        retrain=retrain,
+        by_source=_tallies(session, plan),
+        retrain=outcome,
     )
 
 
-def _version_of(desk: Desk, *, round_number: int) -> ModelVersion:
-    """Return the version that serves the round, also when a later one serves by now."""
-    noted = desk.journal.find("serves", round_number)
+def _version_of(session: ReplaySession, *, round_number: int) -> ModelVersion:
+    """Return the version that serves in this round, even when a later one serves now."""
+    noted = session.journal.find("serves", round_number)
     if noted is None:
-        version = serving(desk)
-        desk.journal.note("serves", round_number, {"version": str(version.pk)})
+        version = serving(session)
+        session.journal.note("serves", round_number, {"version": str(version.pk)})
         return version
     return ModelVersion.objects.get(pk=noted["version"])
 
 
-def _label_photos(
-    desk: Desk, plan: RoundPlan, *, version: ModelVersion, on_image: Callable[[], object]
+def _label_images(
+    session: ReplaySession,
+    plan: RoundPlan,
+    *,
+    version: ModelVersion,
+    on_image: Callable[[], object],
 ) -> None:
     decoder = ServedDecoder(version)
     for place in range(plan.num_images):
-        if place < _num_submitted(desk, plan):
+        if place < _num_submitted(session, plan):
             on_image()
             continue
-        require_not_stopped(desk.stop)
-        desk.say(f"round {plan.number}: labelling photo {place + 1} of {plan.num_images}")
-        assignment = assignments.lease_next(desk.project, annotator=desk.lead)
+        require_not_stopped(session.stop)
+        session.on_progress(
+            f"round {plan.number}: labelling image {place + 1} of {plan.num_images}"
+        )
+        assignment = assignments.lease_next(session.project, annotator=session.lead)
         if assignment is None:
-            raise ReplayError("the queue ran out of photos")
+            raise ReplayError("the queue ran out of images")
         image = assignment.image
-        photo = desk.photos[image]
+        dataset_image = session.dataset_images[image]
         labelled = labelling.label_image(
             assignment,
-            annotator=desk.lead,
-            photo=photo,
+            annotator=session.lead,
+            dataset_image=dataset_image,
             decoder=decoder,
             version=version,
-            run_jobs=partial(run_jobs, desk),
+            run_jobs=partial(run_jobs, session),
         )
-        # Before the submit: a photo that is done must never lack its figures.
-        desk.journal.note(
-            "photo",
+        # Before the submit: an image that is done must never lack its figures.
+        session.journal.note(
+            "image",
             image.pk,
-            {"round": plan.number, "source": photo.source, **asdict(labelled)},
+            {"round": plan.number, "source": dataset_image.source, **asdict(labelled)},
         )
-        assignments.submit(assignment, actor=desk.lead)
+        assignments.submit(assignment, actor=session.lead)
         on_image()
 
 
-def _draw_again_with_the_first(desk: Desk, plan: RoundPlan, *, version: ModelVersion) -> None:
-    """Note what the round's drawn masks would have cost with the model of the first round."""
-    first = _version_of(desk, round_number=1)
+def _redraw_with_first_model(
+    session: ReplaySession, plan: RoundPlan, *, version: ModelVersion
+) -> None:
+    """Count the clicks of the round's drawn masks with the model of the first round."""
+    first = _version_of(session, round_number=1)
     if version.pk == first.pk:
         return
     model = FirstModel(first)
-    noted = _photos_of(desk, plan)
+    noted = _labelled_images(session, plan)
     for place, (key, found) in enumerate(noted.items(), start=1):
-        if desk.journal.find("first", key) is not None:
+        if session.journal.find("first", key) is not None:
             continue
-        require_not_stopped(desk.stop)
-        desk.say(f"round {plan.number}: what the first model would cost, {place} of {len(noted)}")
+        require_not_stopped(session.stop)
+        session.on_progress(
+            f"round {plan.number}: what the first model would cost, {place} of {len(noted)}"
+        )
         image = Image.objects.get(pk=key)
-        photo = desk.photos[image]
-        objects = labelling.drawn_objects(image, photo, saved=found["saved"])
-        clicks = model.num_clicks(image, photo, objects=objects)
-        desk.journal.note("first", key, {"num_clicks": clicks})
+        dataset_image = session.dataset_images[image]
+        objects = labelling.drawn_objects(image, dataset_image, saved=found["saved"])
+        clicks = model.num_clicks(image, dataset_image, objects=objects)
+        session.journal.note("first", key, {"num_clicks": clicks})
 
 
-def _photos_of(desk: Desk, plan: RoundPlan) -> dict[str, Any]:
-    noted = desk.journal.all("photo")
-    return {key: photo for key, photo in noted.items() if photo["round"] == plan.number}
+def _labelled_images(session: ReplaySession, plan: RoundPlan) -> dict[str, Any]:
+    noted = session.journal.all("image")
+    return {key: values for key, values in noted.items() if values["round"] == plan.number}
 
 
-def _num_submitted(desk: Desk, plan: RoundPlan) -> int:
-    in_round = list(_photos_of(desk, plan))
-    return desk.project.images.filter(pk__in=in_round, status=ImageStatus.DONE.value).count()
+def _num_submitted(session: ReplaySession, plan: RoundPlan) -> int:
+    in_round = list(_labelled_images(session, plan))
+    return session.project.images.filter(pk__in=in_round, status=ImageStatus.DONE.value).count()
 
 
-def _tallies(desk: Desk, plan: RoundPlan) -> dict[str, Tally]:
+def _tallies(session: ReplaySession, plan: RoundPlan) -> dict[str, Tally]:
     by_source: dict[str, list[Tally]] = {}
-    for key, photo in _photos_of(desk, plan).items():
-        tally = Tally(**photo["tally"])
-        first = desk.journal.find("first", key)
+    for key, labelled in _labelled_images(session, plan).items():
+        tally = Tally(**labelled["tally"])
+        first = session.journal.find("first", key)
         tally.num_first_clicks = tally.num_clicks if first is None else first["num_clicks"]
-        by_source.setdefault(photo["source"], []).append(tally)
+        by_source.setdefault(labelled["source"], []).append(tally)
     return {source: Tally.total(parts) for source, parts in by_source.items()}
-
-
-def _retrain(desk: Desk, plan: RoundPlan, *, serving: ModelVersion) -> Retrain:
-    version = _candidate(desk, plan, family=ModelFamily.SAM)
-    run_jobs(desk)
-    version.refresh_from_db()
-    is_promoted = version.status == ModelVersionStatus.SERVING
-    decision = StateChange.objects.filter(subject_id=version.pk, to_state=version.status).latest(
-        "created_at"
-    )
-    return Retrain(
-        version=version.number,
-        status=version.status,
-        is_promoted=is_promoted,
-        reasons=(decision.reason,) if decision.reason else (),
-        clicks_1_miou=_one_click(version, of=version),
-        serving_clicks_1_miou=_one_click(serving, of=version),
-    )
-
-
-def _candidate(desk: Desk, plan: RoundPlan, *, family: ModelFamily) -> ModelVersion:
-    """Ask for the round's training, or find the one that was asked for before a kill."""
-    what = f"retrain {family.value}"
-    noted = desk.journal.find(what, plan.number)
-    if noted is not None:
-        return ModelVersion.objects.get(pk=noted["version"])
-    version = desk.project.model_versions.filter(family=family.value, status__in=IN_WORK).first()
-    if version is None:
-        version, _ = model_versions.request_retrain(
-            desk.project, family=family, actor=desk.lead, trains=desk.trains
-        )
-    desk.journal.note(what, plan.number, {"version": str(version.pk)})
-    return version
-
-
-def _retrain_detector(desk: Desk, plan: RoundPlan) -> None:
-    """Let the detector learn from the round's masks and read the new model's features."""
-    _candidate(desk, plan, family=ModelFamily.OBJECT_DETECTOR)
-    run_jobs(desk)
-
-
-def _one_click(version: ModelVersion, *, of: ModelVersion) -> float:
-    """Return what a version measured on the snapshot of another."""
-    evaluation = version.evaluations.get(snapshot=of.snapshot)
-    return float(evaluation.metrics["clicks_1_miou"])
-
-
-def _automatic_round(desk: Desk, plan: RoundPlan, *, on_image: Callable[[], object]) -> Round:
-    """Compare the automatic masks of the photos nobody labelled with the truth."""
-    by_source: dict[str, AutomaticFigures] = {}
-    tallies: dict[str, Tally] = {}
-    for image in desk.project.images.filter(status=ImageStatus.READY.value):
-        photo = desk.photos[image]
-        found = _compare_automatic(image, photo)
-        by_source.setdefault(photo.source, AutomaticFigures()).add(found)
-        tallies.setdefault(photo.source, Tally()).num_images += 1
-        on_image()
-    return Round(
-        number=plan.number,
-        stage=plan.stage.value,
-        model_version=serving(desk).number,
-        by_source=tallies,
-        automatic=by_source,
-    )
-
-
-def _compare_automatic(image: Image, photo: Photo) -> AutomaticFigures:
-    packed_masks.unpack(image)
-    made = [
-        labelling.decode_mask(mask)
-        for mask in for_image(image).filter(
-            source=MaskSource.AUTOMATIC.value, status=MaskStatus.ACCEPTED.value
-        )
-    ]
-    pairs = oracle.matched_pairs(made, photo.truths, min_iou=PAIR_IOU)
-    return AutomaticFigures(
-        num_masks=len(made),
-        num_truths=len(photo.truths),
-        num_pairs=len(pairs),
-        num_good=sum(iou > GOOD_IOU for iou, _, _ in pairs),
-    )

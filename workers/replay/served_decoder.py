@@ -1,6 +1,6 @@
-"""What the annotator's page does: the served decoder.onnx on the stored embedding.
+"""Decode clicks as the annotator's page does: the served decoder.onnx on the stored embedding.
 
-Not the model in memory: a replay measures the files that people get.
+A replay measures the files that annotators get, not the model in memory.
 """
 
 from __future__ import annotations
@@ -23,40 +23,43 @@ from masks.close_ups import CloseUp
 from workers.replay.oracle import Click, Mask
 
 
-def key_of(close_up: CloseUp | None) -> str:
-    """Return the name under which what is seen of a photo is stored."""
-    return WHOLE_PHOTO if close_up is None else close_up.key
+def key_of(crop: CloseUp | None) -> str:
+    """Return the key under which the embedding of an image or of its crop is stored."""
+    return WHOLE_PHOTO if crop is None else crop.key
 
 
 class ServedDecoder:
-    """A version's decoder, loaded once for many photos."""
+    """The decoder of a version, loaded once for many images."""
 
     def __init__(self, version: ModelVersion) -> None:
         self._sizes = DecoderSizes.from_config(version.config)
         path = storage.local_copy(version.decoder_key)
         self._network = Network(path, name=version.decoder_sha256[:12])
 
-    def open(self, image: Image, *, close_up: CloseUp | None = None) -> OpenPhoto:
-        """Fetch the embedding of a photo or of a square of it; NotReady: it is not there yet.
+    def open(self, image: Image, *, crop: CloseUp | None = None) -> OpenImage:
+        """Read the stored embedding of an image or of a crop of it.
 
-        A square is a photo of its own: clicks and masks are in its pixels.
+        Clicks and masks are in pixels of the crop.
+
+        Raises:
+            NotReady: The embedding is not computed yet; a job for it is queued.
         """
-        stored = stored_embeddings.embedding_for(image, close_up=key_of(close_up))
-        return self.open_bytes(storage.read_bytes(stored.storage_key), image, close_up=close_up)
+        stored = stored_embeddings.embedding_for(image, close_up=key_of(crop))
+        return self.open_bytes(storage.read_bytes(stored.storage_key), image, crop=crop)
 
-    def open_bytes(self, data: bytes, image: Image, *, close_up: CloseUp | None) -> OpenPhoto:
-        """Open a photo, or a square of it, by an embedding's bytes."""
+    def open_bytes(self, data: bytes, image: Image, *, crop: CloseUp | None) -> OpenImage:
+        """Open an image or a crop of it by the bytes of its embedding."""
         height, width = image.height_px, image.width_px
-        if close_up is not None:
-            _, _, width, height = close_up.xywh_px((image.height_px, image.width_px))
+        if crop is not None:
+            _, _, width, height = crop.xywh_px((image.height_px, image.width_px))
         decoder = ImageDecoder.of(
             self._network, read_embedding(data), sizes=self._sizes, image_hw=(height, width)
         )
-        return OpenPhoto(decoder)
+        return OpenImage(decoder)
 
 
-class OpenPhoto:
-    """One object being clicked on one photo; each answer is fed back with the next click."""
+class OpenImage:
+    """Clicks on one object of one image; each mask is fed back with the next click."""
 
     def __init__(self, decoder: ImageDecoder) -> None:
         self._decoder = decoder
@@ -67,7 +70,7 @@ class OpenPhoto:
         self._feedback = None
 
     def decode(self, clicks: Sequence[Click]) -> Mask:
-        """Return the mask the page would show after these clicks, (H, W) bool."""
+        """Return the mask that the page would show after these clicks, (H, W) bool."""
         points = tuple(
             PointPrompt(x_px=click.x_px, y_px=click.y_px, label=1 if click.label else 0)
             for click in clicks

@@ -1,4 +1,4 @@
-"""What a replay proves: people pay less each round, and the model labels alone at the end."""
+"""What a replay shows: falling annotation cost, rising quality, automatic masks at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIN_AGREEMENT = 0.80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing a replay should show. is_met: None when the replay had no such figure."""
+    """A goal of a replay and whether it is met; None when the replay has no such figure."""
 
     name: str
     text: str
@@ -25,7 +25,7 @@ class Finding:
 
 
 def findings(replay: Replay) -> list[Finding]:
-    """Return what the replay shows of falling cost, rising quality and the last stage's masks."""
+    """Return the findings on cost, held-out quality and the automatic masks of the last stage."""
     rounds = [one.figures() for one in replay.rounds]
     manual = [one for one in rounds if one["stage"] == StageKind.ASSISTED_MANUAL]
     semi = [one for one in rounds if one["stage"] == StageKind.SEMI_AUTOMATIC]

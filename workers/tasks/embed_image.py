@@ -17,7 +17,7 @@ def run(context: JobContext) -> Effects:
     version = ModelVersion.objects.get(pk=context.args["model_version"])
     context.report(0.1, "encoding")
     close_up = context.args.get("close_up", WHOLE_PHOTO)
-    data = embed(image, version=version, close_up=close_up)
+    data = embed(image, version=version, crop=close_up)
     return lambda: embeddings.store_embedding(
         image, encoder_sha256=version.encoder_sha256, data=data, close_up=close_up
     )

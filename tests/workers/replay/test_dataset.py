@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from masks.rle import Rle
-from workers.replay.dataset import ReplayError, choose_photos
+from workers.replay.dataset import ReplayError, choose_images
 from workers.replay.run import ReplaySettings
 
 NUM_BY_STAIN = {"blue": 24, "red": 8}
@@ -43,17 +43,17 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_every_round_gets_the_sources_in_the_proportions_of_the_dataset(dataset: Path) -> None:
-    photos = choose_photos(dataset, num_images=16, masks_per_image=3, seed=0)
+    images = choose_images(dataset, num_images=16, masks_per_image=3, seed=0)
 
     for start in range(0, 16, 4):
-        found = Counter(photo.source for photo in photos[start : start + 4])
+        found = Counter(image.source for image in images[start : start + 4])
         assert found == {"blue": 3, "red": 1}
 
 
 def test_the_draw_follows_the_seed(dataset: Path) -> None:
     def names(seed: int) -> list[str]:
-        photos = choose_photos(dataset, num_images=12, masks_per_image=3, seed=seed)
-        return [photo.path.name for photo in photos]
+        images = choose_images(dataset, num_images=12, masks_per_image=3, seed=seed)
+        return [image.path.name for image in images]
 
     assert names(1) == names(1)
     assert names(1) != names(2)
@@ -61,21 +61,21 @@ def test_the_draw_follows_the_seed(dataset: Path) -> None:
 
 
 def test_too_few_photos_are_an_error(dataset: Path) -> None:
-    with pytest.raises(ReplayError, match="32 photos with masks, 33 are asked"):
-        choose_photos(dataset, num_images=33, masks_per_image=3, seed=0)
+    with pytest.raises(ReplayError, match="32 images with masks, 33 are requested"):
+        choose_images(dataset, num_images=33, masks_per_image=3, seed=0)
 
 
 def test_photos_of_one_source_are_drawn_alone(dataset: Path) -> None:
-    drawn = choose_photos(dataset, num_images=8, masks_per_image=3, seed=0, sources=("red",))
+    drawn = choose_images(dataset, num_images=8, masks_per_image=3, seed=0, sources=("red",))
 
-    assert {photo.source for photo in drawn} == {"red"}
-    with pytest.raises(ReplayError, match="8 photos with masks of red, 9 are asked"):
-        choose_photos(dataset, num_images=9, masks_per_image=3, seed=0, sources=("red",))
+    assert {image.source for image in drawn} == {"red"}
+    with pytest.raises(ReplayError, match="8 images with masks of red, 9 are requested"):
+        choose_images(dataset, num_images=9, masks_per_image=3, seed=0, sources=("red",))
 
 
 def test_a_source_that_is_not_there_is_named_with_those_that_are(dataset: Path) -> None:
     with pytest.raises(ReplayError, match="has no source green; it has blue, red"):
-        choose_photos(dataset, num_images=3, masks_per_image=3, seed=0, sources=("green", "red"))
+        choose_images(dataset, num_images=3, masks_per_image=3, seed=0, sources=("green", "red"))
 
 
 def test_settings_come_back_from_json_as_they_are(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The replay's journal, sums and findings, apart from the loop they tell of."""
+"""The replay's journal, sums and findings, apart from the loop."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.domain.schedule import RoundSize
 from workers.replay import oracle, report
 from workers.replay.dataset import ReplayError
 from workers.replay.journal import Journal
 from workers.replay.rounds import AutomaticFigures, ExportCheck, Retrain, Round, Tally
-from workers.replay.run import Replay
+from workers.replay.run import Replay, ReplaySettings
 from workers.replay.summary import Finding, findings
 
 
@@ -29,15 +30,15 @@ class TestJournal:
         self, tmp_path: Path
     ) -> None:
         first = Journal(tmp_path / "j.jsonl")
-        first.note("photo", 1, {"clicks": 2})
-        first.note("photo", 2, {"clicks": 5})
-        first.note("photo", 1, {"clicks": 3})
+        first.note("image", 1, {"clicks": 2})
+        first.note("image", 2, {"clicks": 5})
+        first.note("image", 1, {"clicks": 3})
 
         second = Journal(tmp_path / "j.jsonl")
 
-        assert second.find("photo", 1) == {"clicks": 3}
-        assert second.all("photo") == {"1": {"clicks": 3}, "2": {"clicks": 5}}
-        assert second.find("photo", 3) is None
+        assert second.find("image", 1) == {"clicks": 3}
+        assert second.all("image") == {"1": {"clicks": 3}, "2": {"clicks": 5}}
+        assert second.find("image", 3) is None
 
     @pytest.mark.parametrize("num_bytes", [1, 5, 20], ids=["newline", "brace", "half"])
     def test_a_line_that_a_kill_cut_off_is_forgotten_and_writing_goes_on(
@@ -53,6 +54,33 @@ class TestJournal:
         again.note("round", 3, {"a": 3})
 
         assert Journal(path).all("round") == {"1": {"a": 1}, "3": {"a": 3}}
+
+    def test_a_journal_with_the_names_of_earlier_versions_is_still_read(
+        self, tmp_path: Path
+    ) -> None:
+        one = a_round(1, "assisted_manual", clicks=50, seconds=100)
+        stored = json.loads(json.dumps(one.to_json()))
+        tally = stored["by_source"]["a"]
+        settings = ReplaySettings(dataset=tmp_path, trainable=RoundSize.DECODER).to_json()
+        old_settings = {k: v for k, v in settings.items() if k != "trainable"}
+        tally["num_close_ups"] = tally.pop("num_crops")
+        lines = [
+            {"what": "settings", "key": "", "values": {**old_settings, "trains": "decoder"}},
+            {"what": "photo", "key": "7", "values": {"round": 1, "source": "a", "tally": tally}},
+            {"what": "round", "key": "1", "values": stored},
+            {"what": "retrain sam", "key": "1", "values": {"version": "v"}},
+        ]
+        path = tmp_path / "j.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+        journal = Journal(path)
+
+        assert journal.find("settings", "") == json.loads(json.dumps(settings))
+        image = journal.find("image", "7")
+        assert image is not None
+        assert Tally(**image["tally"]) == one.by_source["a"]
+        assert Round.from_json(journal.find("round", 1) or {}) == one
+        assert journal.all("retrain sam") == {"1": {"version": "v"}}
 
     def test_another_file_is_not_taken_for_a_journal(self, tmp_path: Path) -> None:
         (tmp_path / "j.jsonl").write_text("milk\neggs\n")
@@ -158,7 +186,7 @@ def test_a_replay_that_saves_enough_meets_every_goal() -> None:
     assert "recall of 0.60 at precision 0.45" in found["automatic_agreement"].text
 
 
-def test_a_promoted_version_that_fell_on_the_heldout_folder_is_told() -> None:
+def test_a_promoted_version_that_fell_on_the_heldout_folder_is_reported() -> None:
     found = by_name(a_replay(heldout=(0.5, 0.6, 0.59, 0.7)))["heldout_rises"]
 
     assert found.is_met is False
@@ -175,10 +203,10 @@ def test_a_round_is_the_same_after_the_journal() -> None:
         assert Round.from_json(json.loads(json.dumps(one.to_json()))) == one
 
 
-def test_a_round_of_a_journal_from_before_close_ups_is_still_read() -> None:
+def test_a_round_of_a_journal_from_before_crops_is_still_read() -> None:
     one = a_round(1, "assisted_manual", clicks=50, seconds=100)
     stored = json.loads(json.dumps(one.to_json()))
-    del stored["by_source"]["a"]["num_close_ups"]
+    del stored["by_source"]["a"]["num_crops"]
     del stored["by_source"]["a"]["num_first_clicks"]
 
     old = Round.from_json(stored)
@@ -186,14 +214,14 @@ def test_a_round_of_a_journal_from_before_close_ups_is_still_read() -> None:
     assert old.figures() == {**one.figures(), "first_clicks_per_mask": None}
 
 
-def test_the_report_counts_masks_drawn_in_close_ups() -> None:
-    tallies = [Tally(num_drawn=4, num_close_ups=3), Tally(num_drawn=2, num_close_ups=1)]
+def test_the_report_counts_masks_drawn_in_crops() -> None:
+    tallies = [Tally(num_drawn=4, num_crops=3), Tally(num_drawn=2, num_crops=1)]
 
-    assert Tally.total(tallies).figures()["masks_in_close_ups"] == 4
-    assert "close-ups" in report.text(a_replay())
+    assert Tally.total(tallies).figures()["masks_in_crops"] == 4
+    assert "in crops" in report.text(a_replay())
 
 
-def test_the_report_says_rounds_versions_findings_and_reasons() -> None:
+def test_the_report_has_rounds_versions_findings_and_reasons() -> None:
     text = report.text(a_replay())
 
     assert "clicks/mask" in text

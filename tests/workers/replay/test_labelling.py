@@ -1,4 +1,4 @@
-"""The oracle at one photo: large objects in the whole of it, small ones in close-ups."""
+"""The oracle labels one image: large objects in the whole of it, small ones in crops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from masks.rle import Rle
 from tests.workers.disc_images import disc
 from workers.execution.run_job import Outcome, run_next
 from workers.execution.stopping import StopFlag
-from workers.replay.dataset import Photo
+from workers.replay.dataset import DatasetImage
 from workers.replay.first_model import FirstModel
 from workers.replay.labelling import drawn_objects, label_image
 from workers.replay.served_decoder import ServedDecoder
@@ -36,7 +36,7 @@ def run_all() -> None:
         assert run.outcome is Outcome.SUCCEEDED, f"{run.claim.kind}: {run.message}"
 
 
-def test_small_objects_are_drawn_in_their_close_ups(
+def test_small_objects_are_drawn_in_their_crops(
     settings: Any, tiny_starter_dir: Path, tmp_path: Path
 ) -> None:
     settings.STARTER_DIR = tiny_starter_dir
@@ -46,7 +46,7 @@ def test_small_objects_are_drawn_in_their_close_ups(
     truths = (
         place(x_px=70, y_px=70, radius_px=40),
         place(x_px=200, y_px=180, radius_px=6),
-        place(x_px=210, y_px=200, radius_px=6),  # in the same square
+        place(x_px=210, y_px=200, radius_px=6),  # in the same crop
     )
     pixels = np.full((256, 256, 3), 40, np.uint8)
     for truth in truths:
@@ -57,21 +57,21 @@ def test_small_objects_are_drawn_in_their_close_ups(
     run_all()
     version = serving_version(project, family=ModelFamily.SAM)
     assert version is not None
-    photo = Photo(path=tmp_path, source="discs", truths=truths, wanted=(0, 1, 2))
+    dataset_image = DatasetImage(path=tmp_path, source="discs", truths=truths, wanted=(0, 1, 2))
     assignment = assignments.lease_image(image, annotator=lead)
 
     label = partial(
         label_image,
         assignment,
         annotator=lead,
-        photo=photo,
+        dataset_image=dataset_image,
         decoder=ServedDecoder(version),
         version=version,
         run_jobs=run_all,
     )
     labelled = label()
 
-    assert (labelled.tally.num_drawn, labelled.tally.num_close_ups) == (3, 2)
+    assert (labelled.tally.num_drawn, labelled.tally.num_crops) == (3, 2)
     squares = [job.args.get("close_up") for job in Job.objects.filter(kind="embed_image")]
     assert squares == [None, "1-2-2"]
     for mask in image.masks.all():
@@ -79,11 +79,11 @@ def test_small_objects_are_drawn_in_their_close_ups(
         (truth,) = (one for one in truths if _iou(drawn, one) > 0.5)
         first = mask.head.prompts[0]
         assert truth[int(first["y_px"]), int(first["x_px"])]
-    drawn = drawn_objects(image, photo, saved=labelled.saved)
+    drawn = drawn_objects(image, dataset_image, saved=labelled.saved)
     assert drawn == [0, 1, 2]
     first = FirstModel(version)  # the same model, on features of its own making
-    assert first.num_clicks(image, photo, objects=drawn) == labelled.tally.num_clicks
-    assert first.num_clicks(image, photo, objects=[]) == 0
+    assert first.num_clicks(image, dataset_image, objects=drawn) == labelled.tally.num_clicks
+    assert first.num_clicks(image, dataset_image, objects=[]) == 0
     assert label() == labelled  # again, after a kill: nothing is stored or counted twice
     assert image.masks.count() == 3
 

@@ -68,12 +68,12 @@ def test_small_objects_are_looked_at_closer() -> None:
     small = square(x0=300, y0=200, side=24, size=512)
     large = square(x0=300, y0=200, side=32, size=512)
 
-    close_up = oracle.close_up_of(small)
+    crop = oracle.crop_of_object(small)
 
-    assert close_up is not None
-    assert close_up.level == 1
-    assert oracle.close_up_of(large) is None
-    assert oracle.close_up_of(square(x0=3, y0=3, side=2)) is None  # a photo without close-ups
+    assert crop is not None
+    assert crop.level == 1
+    assert oracle.crop_of_object(large) is None
+    assert oracle.crop_of_object(square(x0=3, y0=3, side=2)) is None  # a image without close-ups
 
 
 def test_a_small_object_is_clicked_in_its_close_up_and_told_in_pixels_of_the_photo() -> None:
@@ -84,12 +84,12 @@ def test_a_small_object_is_clicked_in_its_close_up_and_told_in_pixels_of_the_pho
         seen.append(tuple(clicks))
         return square(x0=5, y0=15, side=9, size=30)[:, :20]
 
-    drawn = oracle.draw_closer(truth, decode, xywh_px=(15, 10, 20, 30))
+    drawn = oracle.draw_in_crop(truth, decode, xywh_px=(15, 10, 20, 30))
 
     assert seen == [(Click(9, 19, 1),)]
     assert drawn.clicks == (Click(24, 29, 1),)
     assert np.array_equal(drawn.mask_hw, truth)
-    assert drawn.seconds == 1.0 + 1.0 + 1.5  # find it, look closer, click once
+    assert drawn.seconds == 1.0 + 1.0 + 1.5  # find it, open_region closer, click once
 
 
 def test_each_true_mask_is_matched_once_by_its_best_proposal() -> None:

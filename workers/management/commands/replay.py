@@ -1,4 +1,4 @@
-"""`manage.py replay`: let an oracle annotator turn the whole loop on a labelled dataset."""
+"""`manage.py replay`: run the whole loop on a labelled dataset with a simulated annotator."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("--dataset", type=Path, required=True, help="COCO folder: the pool to label")
+        add("--dataset", type=Path, required=True, help="COCO folder to label")
         add("--heldout", type=Path, help="COCO folder that no model learns from, measured by round")
-        add("--sources", nargs="+", default=[], help="draw from these sources of the pool alone")
-        add("--images", type=int, default=40, help="photos of the pool in all (default 40)")
+        add("--sources", nargs="+", default=[], help="draw images from these sources alone")
+        add("--images", type=int, default=40, help="images to label in all (default 40)")
         add("--rounds", type=int, default=5, help="at least 3 (default 5)")
         add("--masks-per-image", type=int, default=10, help="drawn at most (default 10)")
         add("--heldout-masks", type=int, default=3, help="measured an image at most (default 3)")
         add(
-            "--trains",
+            "--trainable",
             type=RoundSize,
             choices=tuple(RoundSize),
-            help="what of the model each round trains; left out: by the number of masks",
+            help="the part of the model that each round trains; default: by the number of masks",
         )
         add("--seed", type=int, default=0)
         add("--out", type=Path, help="folder for replay.json, rounds.csv and cost.png")
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         if keep is not None and keep.exists() and any(keep.iterdir()):
             if not (keep / JOURNAL).exists():
                 raise CommandError(f"{keep} is not empty and holds no replay")
-            self.stdout.write(f"going on with the replay in {keep}")
+            self.stdout.write(f"continuing the replay in {keep}")
         temporary = tempfile.TemporaryDirectory(prefix="segloop-replay-")
         with nullcontext(str(keep)) if keep is not None else temporary as folder:
             environment = {
@@ -78,7 +78,7 @@ class Command(BaseCommand):
                 "DATABASE_URL": "",
                 "REDIS_URL": "",
             }
-            # Ctrl-C reaches the child by itself; it ends in order and we with it.
+            # Ctrl-C reaches the child by itself; it ends in order, and this process with it.
             stop_on_signals()
             manage = str(django_settings.BASE_DIR / "manage.py")
             done = subprocess.run(  # noqa: S603
@@ -102,17 +102,17 @@ class Command(BaseCommand):
             masks_per_image=options["masks_per_image"],
             heldout_masks_per_image=options["heldout_masks"],
             seed=options["seed"],
-            trains=options["trains"],
+            trainable=options["trainable"],
             sources=tuple(options["sources"]),
         )
-        with tqdm(total=settings.num_images, unit="photo", dynamic_ncols=True) as bar:
+        with tqdm(total=settings.num_images, unit="image", dynamic_ncols=True) as bar:
             try:
                 journal = Journal(Path(django_settings.DATA_DIR) / JOURNAL)
                 call_command("migrate", interactive=False, verbosity=0)
                 replay = run_replay(
                     settings,
                     journal=journal,
-                    say=bar.set_postfix_str,
+                    on_progress=bar.set_postfix_str,
                     on_image=bar.update,
                     stop=stop_on_signals(),
                 )
@@ -133,4 +133,4 @@ class Command(BaseCommand):
         try:
             self.stdout.write(f"wrote {write_plot(replay, out_dir)}")
         except PlotError as error:
-            self.stderr.write(f"no picture: {error}")
+            self.stderr.write(f"no plot: {error}")

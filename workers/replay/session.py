@@ -1,4 +1,4 @@
-"""The oracle's desk: its project, its photos, the journal, and the jobs it waits for."""
+"""A replay session: its project and images, the journal, and the jobs it waits for."""
 
 from __future__ import annotations
 
@@ -17,65 +17,81 @@ from engine.services.people import users
 from engine.services.projects import projects
 from workers.execution.run_job import Outcome, run_next
 from workers.execution.stopping import StopFlag
-from workers.replay.dataset import Photo, ReplayError
+from workers.replay.dataset import DatasetImage, ReplayError
 from workers.replay.journal import Journal
 
-Say = Callable[[str], object]
+OnProgress = Callable[[str], object]
 LEASE_S = 60.0
-"""So long may a job of a killed replay still count as running when it is started again."""
-LOOK_AGAIN_S = 1.0
+"""For so long a job of a killed replay counts as running after a restart."""
+POLL_S = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
-class Desk:
-    """The project under replay, its one person, and which photo is which image."""
+class ReplaySession:
+    """A replay in progress: its project, its only user, and the dataset image of each image."""
 
     project: Project
     lead: User
     journal: Journal
-    say: Say
+    on_progress: OnProgress
     stop: StopFlag
-    trains: RoundSize | None = None
-    photos: dict[Image, Photo] = field(default_factory=dict)
+    trainable: RoundSize | None = None
+    dataset_images: dict[Image, DatasetImage] = field(default_factory=dict)
 
 
-def open_desk(*, journal: Journal, say: Say, stop: StopFlag) -> Desk:
-    """Make or find the project. ReplayError when no model serves."""
+def open_session(*, journal: Journal, on_progress: OnProgress, stop: StopFlag) -> ReplaySession:
+    """Create or find the project.
+
+    Raises:
+        ReplayError: No model serves.
+    """
     lead = User.objects.filter(username="oracle").first()
     lead = lead or users.create_user("oracle", role=Role.LEAD)
     project = Project.objects.first() or projects.create_project("Replay", actor=lead)
     if serving_version(project, family=ModelFamily.SAM) is None:
         raise ReplayError(missing_parts(project)[0])
-    return Desk(project=project, lead=lead, journal=journal, say=say, stop=stop)
+    return ReplaySession(
+        project=project, lead=lead, journal=journal, on_progress=on_progress, stop=stop
+    )
 
 
-def take_in(desk: Desk, photos: Sequence[Photo]) -> None:
-    """Bring photos into the project, or find them there. ReplayError when one repeats."""
-    for photo in photos:
-        desk.say(f"taking in {photo.path.name}")
+def ingest_images(session: ReplaySession, dataset_images: Sequence[DatasetImage]) -> None:
+    """Add images to the project, or find them there.
+
+    Raises:
+        ReplayError: Two of them have the same pixels.
+    """
+    for dataset_image in dataset_images:
+        session.on_progress(f"importing {dataset_image.path.name}")
         image, _ = images.ingest_image(
-            desk.project, data=photo.path.read_bytes(), file_name=photo.path.name, actor=desk.lead
+            session.project,
+            data=dataset_image.path.read_bytes(),
+            file_name=dataset_image.path.name,
+            actor=session.lead,
         )
-        if image in desk.photos:
-            raise ReplayError(f"{photo.path.name} is the same photo as {image.file_name}")
-        desk.photos[image] = photo
+        if image in session.dataset_images:
+            raise ReplayError(f"{dataset_image.path.name} is the same image as {image.file_name}")
+        session.dataset_images[image] = dataset_image
 
 
 def require_not_stopped(stop: StopFlag) -> None:
-    """ReplayError when a stop is asked for: all that is done is noted, so one may leave here."""
+    """Raise ReplayError when a stop is requested. Everything done so far is in the journal."""
     if stop.is_set():
         raise ReplayError("stopped; the same command with --keep goes on from here")
 
 
-def run_jobs(desk: Desk) -> None:
-    """Run every job to its end; ReplayError when one fails or a stop is asked for.
+def run_jobs(session: ReplaySession) -> None:
+    """Run every job to its end.
 
-    Jobs that a killed replay left running are taken over when their lease is out.
+    Jobs that a killed replay left running are taken over when their lease expires.
+
+    Raises:
+        ReplayError: A job fails, or a stop is requested.
     """
     while True:
-        desk.say(_next_job_text())
-        run = run_next(QUEUES, worker="replay", lease_s=LEASE_S, stopping=desk.stop)
-        require_not_stopped(desk.stop)
+        session.on_progress(_next_job_text())
+        run = run_next(QUEUES, worker="replay", lease_s=LEASE_S, stopping=session.stop)
+        require_not_stopped(session.stop)
         if run is not None:
             if run.outcome is not Outcome.SUCCEEDED:
                 raise ReplayError(f"{run.claim.kind} {run.outcome}: {run.message}")
@@ -85,14 +101,18 @@ def run_jobs(desk: Desk) -> None:
         if left is None:
             _require_none_dead()
             return
-        desk.say(f"waiting for the lease of {left.kind}, left by a killed replay")
-        time.sleep(LOOK_AGAIN_S)
+        session.on_progress(f"waiting for the lease of {left.kind}, left by a killed replay")
+        time.sleep(POLL_S)
         jobs.reap()
 
 
-def serving(desk: Desk) -> ModelVersion:
-    """Return the segmentation model that serves; ReplayError when there is none."""
-    version = serving_version(desk.project, family=ModelFamily.SAM)
+def serving(session: ReplaySession) -> ModelVersion:
+    """Return the serving segmentation model.
+
+    Raises:
+        ReplayError: There is none.
+    """
+    version = serving_version(session.project, family=ModelFamily.SAM)
     if version is None:
         raise ReplayError("no segmentation model serves any more")
     return version
