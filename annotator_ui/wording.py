@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.domain.criteria import Verdict, Way
-from engine.domain.jobs import JobKind
 from engine.domain.roles import Scope
 from engine.domain.schedule import RoundSize
-from engine.domain.stages import SPECS, StageKind
 from engine.domain.states import (
     ExportStatus,
     ImportStatus,
@@ -20,28 +18,6 @@ from engine.domain.states import (
 )
 
 NOTHING = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class StageWords:
-    title: str
-    says: str
-
-
-STAGES: Mapping[str, StageWords] = {
-    StageKind.ASSISTED_MANUAL: StageWords(
-        SPECS[StageKind.ASSISTED_MANUAL].title,
-        "Annotators click; the model turns clicks into masks.",
-    ),
-    StageKind.SEMI_AUTOMATIC: StageWords(
-        SPECS[StageKind.SEMI_AUTOMATIC].title,
-        "The detector prefills what it is sure of; annotators add the rest.",
-    ),
-    StageKind.FULLY_AUTOMATIC: StageWords(
-        SPECS[StageKind.FULLY_AUTOMATIC].title,
-        "A grid of clicks over every photo; nobody has to label.",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +92,6 @@ SCOPES: Mapping[str, str] = {
     Scope.READ: "look",
     Scope.LABEL: "look and label",
     Scope.LEAD: "all that you may as a lead",
-}
-
-JOBS: Mapping[str, str] = {
-    JobKind.EMBED_PROJECT: "Embed all images",
-    JobKind.EMBED_IMAGE: "Embed image",
-    JobKind.EXPORT_DECODER: "Export decoder",
-    JobKind.PRELABEL_IMAGE: "Prefill image",
-    JobKind.AUTOMASK_IMAGE: "Mask image automatically",
-    JobKind.SUGGEST_MASKS: "Suggest masks to an annotator",
-    JobKind.TRAIN_SAM: "Retrain SAM",
-    JobKind.TRAIN_DETECTOR: "Train detector",
-    JobKind.EVALUATE_SAM: "Evaluate SAM",
-    JobKind.EXPORT: "Export",
-    JobKind.IMPORT: "Import",
 }
 
 SOURCES: Mapping[str, str] = {

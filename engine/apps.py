@@ -9,7 +9,5 @@ class EngineConfig(AppConfig):
 
     def ready(self) -> None:
         from engine import checks
-        from engine.services.models import outcomes
 
         checks.register()
-        outcomes.register()

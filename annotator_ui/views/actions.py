@@ -15,11 +15,12 @@ from annotator_ui.lookups import job_by_id, project_by_slug, version_by_id
 from annotator_ui.permissions import actor_of, signed_in_page, user_of
 from annotator_ui.views.guard import domain_errors_as_pages, told_as_message
 from annotator_ui.views.starter_notice import told
-from annotator_ui.wording import FAMILIES, STAGES, TRAINS
+from annotator_ui.wording import FAMILIES, TRAINS
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.policy_fields import FIELDS
 from engine.domain.roles import Permission
 from engine.domain.schedule import RoundSize
+from engine.domain.stages import STAGE_SPECS
 from engine.exporters import EXPORTERS
 from engine.models import Job, Project
 from engine.services.datasets import exports
@@ -113,13 +114,13 @@ def retrain(request: HttpRequest, project: Project) -> None:
 @project_action(Permission.MOVE_STAGE)
 def advance(request: HttpRequest, project: Project) -> None:
     stage = stages.advance_stage(project, actor=user_of(request), reason=reason_of(request))
-    messages.success(request, f"Stage now: {STAGES[stage.kind].title}, {stage.status}.")
+    messages.success(request, f"Stage now: {STAGE_SPECS[stage.kind].title}, {stage.status}.")
 
 
 @project_action(Permission.MOVE_STAGE)
 def back(request: HttpRequest, project: Project) -> None:
     stage = stages.go_back(project, actor=user_of(request), reason=reason_of(request))
-    messages.success(request, f"Stage now: {STAGES[stage.kind].title}, {stage.status}.")
+    messages.success(request, f"Stage now: {STAGE_SPECS[stage.kind].title}, {stage.status}.")
 
 
 @project_action(Permission.PROMOTE)

@@ -12,23 +12,17 @@ from django.utils import timezone
 
 from annotator_ui.addresses import API_BASE
 from annotator_ui.progress import ago, duration, eta_s, progress_line
-from annotator_ui.wording import JOBS, tone
-from engine.domain.jobs import JobKind
+from annotator_ui.wording import tone
+from engine import exporters
+from engine.domain.jobs import JOB_SPECS, title_of
 from engine.domain.states import ExportStatus, JobStatus
-from engine.exporters import EXPORTERS, title_of
-from engine.models import DatasetImport, Export, Image, Job, JobAttempt, ModelVersion, Project
+from engine.models import Export, Job, JobAttempt, Project
+from engine.services.jobs.job_subjects import subjects_of
 
 NUM_RECENT = 8
 NUM_RUNNING = 8
 NUM_BROKEN = 8
 NUM_EXPORTS = 10
-PER_IMAGE = (
-    JobKind.EMBED_IMAGE,
-    JobKind.PRELABEL_IMAGE,
-    JobKind.AUTOMASK_IMAGE,
-    JobKind.SUGGEST_MASKS,
-)
-
 PER_IMAGE_STATES = {JobStatus.SUCCEEDED: "done", JobStatus.QUEUED: "waiting"}
 
 
@@ -92,7 +86,7 @@ def shown_jobs(project: Project) -> list[Job]:
     Finished and waiting work on single images is left out: there may be thousands.
     """
     jobs = project.jobs.order_by("-created_at")
-    other = jobs.exclude(kind__in=[kind.value for kind in PER_IMAGE])
+    other = jobs.exclude(kind__in=_per_image_kinds())
     live = jobs.filter(status__in=[JobStatus.RUNNING.value, JobStatus.WAITING.value])
     live = live.order_by("started_at")[:NUM_RUNNING]
     broken = jobs.filter(status__in=[JobStatus.FAILED.value, JobStatus.DEAD.value])[:NUM_BROKEN]
@@ -106,8 +100,8 @@ def job_rows(project: Project) -> list[JobRow]:
 
 
 def rows_of(jobs: Sequence[Job], *, attempts: Mapping[UUID, Sequence[JobAttempt]]) -> list[JobRow]:
-    """Say in words what each job does and how it fares. `attempts`: their history, if shown."""
-    subjects = _subjects(jobs)
+    """Describe what each job does and how far it is. `attempts`: their history, if shown."""
+    subjects = subjects_of(jobs)
     now = timezone.now()
     return [
         job_row(job, subject=subjects.get(job.pk, ""), attempts=attempts.get(job.pk, ()), now=now)
@@ -117,25 +111,28 @@ def rows_of(jobs: Sequence[Job], *, attempts: Mapping[UUID, Sequence[JobAttempt]
 
 def per_image_phrases(project: Project) -> list[str]:
     """How far the work on single images is: "embed image: 11 done, 2 waiting"."""
+    kinds = _per_image_kinds()
     rows = (
-        project.jobs.filter(
-            kind__in=[kind.value for kind in PER_IMAGE], status__in=list(PER_IMAGE_STATES)
-        )
+        project.jobs.filter(kind__in=kinds, status__in=list(PER_IMAGE_STATES))
         .order_by()
         .values_list("kind", "status")
         .annotate(number=Count("pk"))
     )
     found = {(kind, status): number for kind, status, number in rows}
     phrases = []
-    for kind in PER_IMAGE:
+    for kind in kinds:
         counts = [
             f"{found[kind, status]} {word}"
             for status, word in PER_IMAGE_STATES.items()
             if (kind, status) in found
         ]
         if counts:
-            phrases.append(f"{JOBS[kind].lower()}: {', '.join(counts)}")
+            phrases.append(f"{title_of(kind).lower()}: {', '.join(counts)}")
     return phrases
+
+
+def _per_image_kinds() -> list[str]:
+    return [kind for kind, spec in JOB_SPECS.items() if spec.is_per_image]
 
 
 def job_row(
@@ -153,7 +150,7 @@ def job_row(
     return JobRow(
         id=job.pk,
         kind=job.kind,
-        title=JOBS[job.kind],
+        title=title_of(job.kind),
         subject=subject,
         status="stopping" if stopping else job.status,
         tone=tone(job.status),
@@ -191,35 +188,11 @@ def _summary(job: Job) -> str:
     return ""
 
 
-def _subjects(jobs: Sequence[Job]) -> dict[UUID, str]:
-    """What each job works on, in words: a file name, a version, a format."""
-    images = Image.objects.in_bulk([job.args["image"] for job in jobs if "image" in job.args])
-    asked = [job.args["model_version"] for job in jobs if "model_version" in job.args]
-    versions = ModelVersion.objects.in_bulk(asked)
-    formats = Export.objects.in_bulk([job.args["export"] for job in jobs if "export" in job.args])
-    runs = DatasetImport.objects.in_bulk(
-        [job.args["import"] for job in jobs if "import" in job.args]
-    )
-    subjects = {}
-    for job in jobs:
-        close_up = job.args.get("close_up", "")
-        ids = {name: UUID(value) for name, value in job.args.items() if name != "close_up"}
-        if image := images.get(ids.get("image", job.pk)):
-            subjects[job.pk] = image.file_name + (f", close-up {close_up}" if close_up else "")
-        elif version := versions.get(ids.get("model_version", job.pk)):
-            subjects[job.pk] = f"v{version.number}"
-        elif export := formats.get(ids.get("export", job.pk)):
-            subjects[job.pk] = title_of(export.format)
-        elif run := runs.get(ids.get("import", job.pk)):
-            subjects[job.pk] = run.name
-    return subjects
-
-
 def export_choices() -> list[ExportChoice]:
     """One button a format, in the order of the registry."""
     return [
         ExportChoice(name=name, title=one.TITLE, description=one.DESCRIPTION)
-        for name, one in EXPORTERS.items()
+        for name, one in exporters.EXPORTERS.items()
     ]
 
 
@@ -235,7 +208,7 @@ def _export_row(export: Export, *, now: datetime) -> ExportRow:
     return ExportRow(
         id=export.pk,
         format=export.format,
-        title=title_of(export.format),
+        title=exporters.title_of(export.format),
         status=export.status,
         tone=tone(export.status),
         num_masks=export.num_masks,

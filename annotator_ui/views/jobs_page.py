@@ -15,8 +15,8 @@ from annotator_ui.lookups import project_by_slug
 from annotator_ui.permissions import actor_of, signed_in_page
 from annotator_ui.views.guard import domain_errors_as_pages
 from annotator_ui.views.job_rows import JobRow, rows_of
-from annotator_ui.wording import JOBS
 from engine.domain.errors import NotFound
+from engine.domain.jobs import JOB_SPECS
 from engine.domain.roles import Permission
 from engine.domain.states import JobStatus
 from engine.models import Project
@@ -64,7 +64,7 @@ def build(project: Project, *, state: str, kind: str, page_number: str) -> JobsP
     """Gather the page; a page number out of range shows the nearest page."""
     if state and state not in list(JobStatus):
         raise NotFound("there is no such state of a job")
-    if kind and kind not in JOBS:
+    if kind and kind not in JOB_SPECS:
         raise NotFound("there is no such kind of job")
     found = job_rows.history(
         project, statuses=[state] if state else [], kinds=[kind] if kind else []
@@ -85,8 +85,8 @@ def build(project: Project, *, state: str, kind: str, page_number: str) -> JobsP
             for one in JobStatus
         ],
         kinds=[
-            Choice(value=str(value), title=title, is_chosen=value == kind)
-            for value, title in JOBS.items()
+            Choice(value=value, title=spec.title, is_chosen=value == kind)
+            for value, spec in JOB_SPECS.items()
         ],
         query=urlencode({"state": state, "kind": kind}),
         num_jobs=paginator.count,

@@ -16,11 +16,11 @@ from annotator_ui.permissions import actor_of, signed_in_page
 from annotator_ui.views.guard import domain_errors_as_pages
 from annotator_ui.views.loop_models import Decision, FamilyCard, decisions, family_cards
 from annotator_ui.views.stage_track import StageMoves, moves
-from annotator_ui.wording import NOTHING, STAGES, VERDICTS, WAYS, decimal
+from annotator_ui.wording import NOTHING, VERDICTS, WAYS, decimal
 from engine.domain.criteria import Criterion
 from engine.domain.policy_fields import FIELDS, GROUP_TITLES
 from engine.domain.roles import Permission
-from engine.domain.stages import SPECS, StageKind, default_policy
+from engine.domain.stages import STAGE_SPECS, StageKind, default_policy
 from engine.models import EngineStage, Project, StateChange
 from engine.selectors import models as version_rows
 from engine.selectors.progress import VersionFigures
@@ -121,8 +121,8 @@ def build(project: Project) -> LoopPage:
         project=project,
         revision=revision,
         warnings=version_rows.missing_parts(project),
-        stage_title=STAGES[stage.kind].title if stage else "No stage is open",
-        stage_says=STAGES[stage.kind].says if stage else "",
+        stage_title=STAGE_SPECS[stage.kind].title if stage else "No stage is open",
+        stage_says=STAGE_SPECS[stage.kind].description if stage else "",
         stage_facts=_facts(stage),
         advice=way.title,
         advice_tone=way.tone,
@@ -180,7 +180,7 @@ def _figure(value: float, *, is_share: bool) -> str:
 def _facts(stage: EngineStage | None) -> list[tuple[str, str]]:
     if stage is None:
         return []
-    spec = SPECS[StageKind(stage.kind)]
+    spec = STAGE_SPECS[StageKind(stage.kind)]
     return [
         ("Proposes", spec.proposes),
         ("Confirms", spec.confirms),
@@ -224,7 +224,7 @@ def _number(name: str, value: float, default: float) -> PolicyNumber:
 def _history(project: Project) -> list[HistoryRow]:
     """Moves of the stages and changes of their numbers, newest first."""
     title_of = {
-        stage.pk: STAGES[stage.kind].title if stage.kind in STAGES else stage.kind
+        stage.pk: STAGE_SPECS[stage.kind].title if stage.kind in STAGE_SPECS else stage.kind
         for stage in project.stages.all()
     }
     changes = (

@@ -23,7 +23,7 @@ from annotator_ui.views.job_rows import (
 )
 from annotator_ui.views.model_rows import FamilyPanel, family_panels
 from annotator_ui.views.stage_track import StageCard, StageMoves, moves, stage_cards
-from annotator_ui.wording import STAGES
+from engine.domain.stages import STAGE_SPECS
 from engine.domain.states import ImageStatus
 from engine.models import Project, User
 from engine.selectors import models as version_rows
@@ -110,7 +110,7 @@ def _card(project: Project) -> ProjectCard:
     return ProjectCard(
         slug=project.slug,
         name=project.name,
-        stage=STAGES[stage.kind].title if stage else "closed",
+        stage=STAGE_SPECS[stage.kind].title if stage else "closed",
         num_images=images.count(),
         num_done=images.filter(status=ImageStatus.DONE.value).count(),
         num_masks=accepted_masks(project).count() + num_packed(kept_runs(image__project=project)),

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotator_ui.views.figures import Figure, stage_list
-from annotator_ui.wording import STAGES
-from engine.domain.stages import ORDER, StageKind
+from engine.domain.stages import ORDER, STAGE_SPECS, StageKind
 from engine.domain.states import StageStatus
 from engine.models import EngineStage
 from engine.selectors.progress import ProjectFigures
@@ -19,7 +18,7 @@ class StageCard:
 
     kind: str
     title: str
-    says: str
+    description: str
     state: str
     draining: bool
     figures: Sequence[Figure]
@@ -46,8 +45,8 @@ def stage_cards(figures: ProjectFigures, *, active: EngineStage | None) -> list[
         cards.append(
             StageCard(
                 kind=kind.value,
-                title=STAGES[kind].title,
-                says=STAGES[kind].says,
+                title=STAGE_SPECS[kind].title,
+                description=STAGE_SPECS[kind].description,
                 state="current" if is_current else ("closed" if stay else "next"),
                 draining=is_current and active.status == StageStatus.DRAINING if active else False,
                 figures=stage_list(stay.figures) if stay else [],
@@ -62,9 +61,11 @@ def moves(figures: ProjectFigures, *, active: EngineStage | None) -> StageMoves:
     is_draining = active is not None and active.status == StageStatus.DRAINING
     is_last = position == len(ORDER) - 1
     return StageMoves(
-        next_title="" if is_last or is_draining else STAGES[ORDER[position + 1]].title,
-        previous_title="" if position == 0 or is_draining else STAGES[ORDER[position - 1]].title,
+        next_title="" if is_last or is_draining else STAGE_SPECS[ORDER[position + 1]].title,
+        previous_title=""
+        if position == 0 or is_draining
+        else STAGE_SPECS[ORDER[position - 1]].title,
         exit_blockers=figures.exit_blockers,
         is_draining=is_draining,
-        draining_to=STAGES[active.next_kind].title if active and is_draining else "",
+        draining_to=STAGE_SPECS[active.next_kind].title if active and is_draining else "",
     )

@@ -42,6 +42,8 @@ class StageSpec:
     """What happens in a stage. `own`: its numbers where they are not the policy's defaults."""
 
     title: str
+    description: str
+    """What happens in it, in one sentence for annotators and leads."""
     proposes: str
     confirms: str
     queue_order: QueueOrder
@@ -49,9 +51,10 @@ class StageSpec:
     own: Mapping[str, float] = field(default_factory=dict)
 
 
-SPECS: Mapping[StageKind, StageSpec] = {
+STAGE_SPECS: Mapping[str, StageSpec] = {
     StageKind.ASSISTED_MANUAL: StageSpec(
         title="Assisted manual",
+        description="Annotators click; the model turns clicks into masks.",
         proposes="the annotator's clicks",
         confirms="the annotator",
         queue_order=QueueOrder.UNLABELLED_FIRST,
@@ -61,6 +64,7 @@ SPECS: Mapping[StageKind, StageSpec] = {
     ),
     StageKind.SEMI_AUTOMATIC: StageSpec(
         title="Semi-automatic",
+        description="The detector prefills what it is sure of; annotators add the rest.",
         proposes="the object detector's boxes, and the annotator's clicks",
         confirms="the annotator",
         queue_order=QueueOrder.PREFILLED_FIRST,
@@ -69,6 +73,7 @@ SPECS: Mapping[StageKind, StageSpec] = {
     ),
     StageKind.FULLY_AUTOMATIC: StageSpec(
         title="Fully automatic",
+        description="A grid of clicks over every image; nobody has to label.",
         proposes="a grid of clicks over every image",
         confirms="nobody",
         queue_order=QueueOrder.UNLABELLED_FIRST,
@@ -82,7 +87,7 @@ SPECS: Mapping[StageKind, StageSpec] = {
         },
     ),
 }
-ORDER = tuple(SPECS)
+ORDER = tuple(StageKind)
 
 MIN_MASKS_FOR_DETECTOR = 8
 """Fewer confirmed masks than this teach a detector nothing; the starter detector serves on."""
@@ -95,7 +100,7 @@ OF_A_STAGE = frozenset(
 
 def default_policy(kind: StageKind) -> Policy:
     """Return the numbers a stage begins with in a new project."""
-    return DEFAULT_POLICY.with_changes(SPECS[kind].own)
+    return DEFAULT_POLICY.with_changes(STAGE_SPECS[kind].own)
 
 
 def policy_of(kind: StageKind, stored: Mapping[str, Any]) -> Policy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Case, Exists, OuterRef, QuerySet, When
 
-from engine.domain.stages import SPECS, QueueOrder, StageKind
+from engine.domain.stages import STAGE_SPECS, QueueOrder, StageKind
 from engine.domain.states import AssignmentStatus, ImageStatus, MaskStatus
 from engine.models import Assignment, EngineStage, Image, Mask, Project, User
 from engine.selectors.packed import has_accepted_masks
@@ -36,7 +36,7 @@ def waiting_images(project: Project, *, annotator: User) -> QuerySet[Image]:
 
 
 def _order_of(stage: EngineStage | None) -> QueueOrder:
-    return SPECS[StageKind(stage.kind)].queue_order if stage else QueueOrder.UNLABELLED_FIRST
+    return STAGE_SPECS[StageKind(stage.kind)].queue_order if stage else QueueOrder.UNLABELLED_FIRST
 
 
 def in_queue_order(

@@ -6,7 +6,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from engine.domain.schedule import Facts, Plan, PlanState, data_obstacle, plan
-from engine.domain.stages import MIN_MASKS_FOR_DETECTOR, SPECS, Prefill, StageKind
+from engine.domain.stages import MIN_MASKS_FOR_DETECTOR, STAGE_SPECS, Prefill, StageKind
 from engine.domain.states import ModelFamily, ModelVersionStatus, Split, StageStatus
 from engine.models import EngineStage, ModelVersion, Project, StateChange
 from engine.models.model_version import IN_WORK
@@ -74,7 +74,7 @@ def in_work(project: Project, *, family: ModelFamily) -> str:
 
 
 def _prefills(stage: EngineStage) -> bool:
-    return SPECS[StageKind(stage.kind)].prefill == Prefill.DETECTOR
+    return STAGE_SPECS[StageKind(stage.kind)].prefill == Prefill.DETECTOR
 
 
 def _obstacle(

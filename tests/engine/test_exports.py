@@ -262,7 +262,7 @@ def test_labels_become_categories(project: Project, tmp_path: Path) -> None:
     assert [one["category_id"] for one in coco["annotations"]] == [2, 1, 2, 1]
 
 
-def test_a_given_up_job_fails_its_export(project: Project) -> None:
+def test_an_abandoned_job_fails_its_export(project: Project) -> None:
     export = exports.request_export(project, format="coco", actor=project.created_by)
     claim = jobs.claim(QUEUES, worker="w")
     assert claim is not None

@@ -327,7 +327,7 @@ def test_links_in_a_folder_are_not_followed(project: Project, tmp_path: Path) ->
     assert set(reasons(run)) == {"link.png", "sub"}
 
 
-def test_a_given_up_job_fails_its_import_and_a_retry_reopens_it(
+def test_an_abandoned_job_fails_its_import_and_a_retry_reopens_it(
     project: Project, tmp_path: Path
 ) -> None:
     run = imports.request_folder_import(project, path=tmp_path, actor=project.created_by)

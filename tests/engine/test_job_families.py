@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -201,7 +202,7 @@ def test_many_jobs_are_queued_in_few_statements(
     project: Project, django_assert_max_num_queries: Any
 ) -> None:
     requests = [
-        jobs.Request(args={"image": place, "model_version": 1}, idem_key=f"many-{place}")
+        jobs.Request(args={"image": uuid4(), "model_version": uuid4()}, idem_key=f"many-{place}")
         for place in range(300)
     ]
 

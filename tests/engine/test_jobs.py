@@ -61,7 +61,9 @@ def test_arguments_must_be_those_of_the_kind(project: Project) -> None:
 
 
 def test_the_most_urgent_job_is_claimed_first_then_the_oldest(project: Project) -> None:
-    export = jobs.enqueue(JobKind.EXPORT, project=project, args={"export": 1}, idem_key="export")
+    export = jobs.enqueue(
+        JobKind.EXPORT, project=project, args={"export": uuid4()}, idem_key="export"
+    )
     older, newer = enqueue(project), enqueue(project)
 
     assert [claim().id for _ in range(3)] == [older.pk, newer.pk, export.pk]
@@ -176,7 +178,7 @@ def test_a_job_that_cannot_work_fails_at_once(project: Project) -> None:
 def test_a_stopping_worker_gives_its_job_back_without_costing_an_attempt(project: Project) -> None:
     job = enqueue(project)
 
-    assert jobs.give_back(claim())
+    assert jobs.release(claim())
 
     job.refresh_from_db()
     assert (job.status, job.attempts) == ("queued", 0)

@@ -208,7 +208,7 @@ def test_a_serving_detector_of_another_encoder_is_no_rival(project: Project) -> 
     assert model_versions.promotion_blockers(new) == []
 
 
-def test_an_evaluation_given_up_does_not_block_the_next_training(
+def test_an_abandoned_evaluation_does_not_block_the_next_training(
     project: Project, tmp_path: Path
 ) -> None:
     version = candidate(project, tmp_path, 0.6, 0.7, 0.8)

@@ -145,10 +145,10 @@ def test_a_job_whose_worker_was_killed_is_done_again_with_one_effect(how: str) -
 
 
 def test_racing_enqueues_of_one_key_make_one_job() -> None:
-    project = factories.make_project()
+    project, args = factories.make_project(), {"export": uuid4()}
 
     def enqueue() -> object:
-        return jobs.enqueue(JobKind.EXPORT, project=project, args={"export": 1}, idem_key="once").pk
+        return jobs.enqueue(JobKind.EXPORT, project=project, args=args, idem_key="once").pk
 
     results = in_threads(*[enqueue for _ in range(6)])
 

@@ -100,7 +100,7 @@ def test_a_worker_that_lost_its_job_publishes_nothing(
     suggestions.request_suggestions(image, actor=assignment.annotator)
     lost = jobs.claim(QUEUES, worker="w1")
     assert lost is not None
-    jobs.give_back(lost)
+    jobs.release(lost)
     assert jobs.claim(QUEUES, worker="w2") is not None
 
     assert not jobs.publish(lost, effects=lambda: propose(image, version, 4))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import time
+from types import ModuleType
 from typing import Any
 
 from tests.faults import mutations
@@ -17,9 +19,8 @@ from tests.faults import mutations
 
 def install() -> None:
     """Replace the task of `prelabel_image` and slow some finishes down; apply the mutation."""
-    from engine.domain.jobs import JobKind
+    from engine.domain.jobs import JobKind, task_module_of
     from engine.models import Job, StateChange
-    from workers import tasks
     from workers.execution import run_job
 
     zombie_share = float(os.environ.get("SEGLOOP_TEST_ZOMBIES", "0"))
@@ -57,6 +58,8 @@ def install() -> None:
         while time.monotonic() < end and not successor.exists():
             time.sleep(0.05)
 
-    tasks.TASKS[JobKind.PRELABEL_IMAGE] = note  # type: ignore[index]
+    module = ModuleType(task_module_of(JobKind.PRELABEL_IMAGE))
+    module.run = note  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
     run_job.jobs.finish = finish_late
     mutations.apply()

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from engine.domain.errors import DomainError, NotReady
-from engine.domain.jobs import SPECS
+from engine.domain.jobs import JOB_SPECS
 from engine.models import Project
 from engine.services.jobs import jobs
 from workers.execution.context import JobContext, JobStopped
@@ -58,7 +58,7 @@ def run_claim(claim: jobs.ClaimedJob, *, worker: str, stopping: StopFlag) -> Run
     """
     started_s = time.monotonic()
     progress = Progress()
-    spec = SPECS[claim.kind]
+    spec = JOB_SPECS[claim.kind]
     limits = Limits(stall_s=spec.stall_s, deadline_s=spec.deadline_s)
     heartbeat = Heartbeat(claim, progress=progress, limits=limits)
     context = _context(claim, worker=worker, progress=progress, heartbeat=heartbeat, stop=stopping)
@@ -102,7 +102,7 @@ def _attempt(context: JobContext, heartbeat: Heartbeat) -> tuple[Outcome, str]:
         heartbeat.end()
         if not heartbeat.may_write:
             return _let_go(claim, heartbeat)
-        return (Outcome.GIVEN_BACK if jobs.give_back(claim) else Outcome.LOST), ""
+        return (Outcome.GIVEN_BACK if jobs.release(claim) else Outcome.LOST), ""
     except DomainError as error:  # the same input would fail again
         retryable, message = isinstance(error, NotReady), error.message
     except Exception as error:

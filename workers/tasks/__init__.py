@@ -1,46 +1,28 @@
-"""The task of every job kind, as a table. Its module is imported when it is first needed.
+"""The task of every kind of job: `run(context)` in the module that the kind's spec names.
 
-Most tasks load torch; a worker of imports and exports must not pay for that.
+A module is imported when it is first needed. Most load torch; a worker of imports and exports
+must not pay for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from types import ModuleType
 
-from engine.domain.jobs import SPECS, JobKind
+from engine.domain.jobs import JOB_SPECS, task_module_of
 from workers.execution.context import Effects, JobContext
 
 Task = Callable[[JobContext], Effects]
 
-MODULE_NAMES: Mapping[JobKind, str] = {
-    kind: {JobKind.IMPORT: "import_dataset"}.get(kind, kind.value) for kind in JobKind
-}
 
-
-def _module_of(kind: JobKind) -> ModuleType:
-    return import_module(f"workers.tasks.{MODULE_NAMES[kind]}")
-
-
-def _task_in_module_of(kind: JobKind) -> Task:
-    def run(context: JobContext) -> Effects:
-        effects: Effects = _module_of(kind).run(context)
-        return effects
-
-    return run
-
-
-TASKS: Mapping[JobKind, Task] = {kind: _task_in_module_of(kind) for kind in JobKind}
-
-
-def task_of(kind: JobKind | str) -> Task:
+def task_of(kind: str) -> Task:
     """Return the function that runs a job of this kind."""
-    return TASKS[JobKind(kind)]
+    task: Task = import_module(task_module_of(kind)).run
+    return task
 
 
 def load(queues: Sequence[str]) -> None:
     """Import what the jobs of these queues need, before anybody waits for one."""
-    for kind, spec in SPECS.items():
+    for kind, spec in JOB_SPECS.items():
         if spec.queue in queues:
-            _module_of(kind)
+            task_of(kind)

@@ -9,7 +9,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints
 
 from annotator_ui.api.schemas.registered import NameIn
-from engine.domain.jobs import JobKind
+from engine.domain.jobs import JOB_SPECS
 from engine.domain.policy import (
     MAX_ANNOTATE_MS,
     MAX_LABEL_CHARACTERS,
@@ -153,7 +153,7 @@ class ExportIn(StrictIn):
 
 class JobsQuery(Schema):
     status: list[JobStatus] = Field(default=[], max_length=20)
-    kind: list[JobKind] = Field(default=[], max_length=20)
+    kind: list[Annotated[str, NameIn(JOB_SPECS)]] = Field(default=[], max_length=20)
     limit: int = Field(default=200, ge=1, le=500)
     offset: int = Field(default=0, ge=0, le=1_000_000)
 

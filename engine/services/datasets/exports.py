@@ -15,7 +15,7 @@ from engine.domain.roles import Permission
 from engine.domain.states import ExportStatus
 from engine.exporters import EXPORTERS
 from engine.exporters.records import Dataset
-from engine.models import Export, Project, User
+from engine.models import Export, Job, Project, User
 from engine.services.datasets import export_archive, export_plan, export_records
 from engine.services.jobs import jobs
 from engine.services.people.roles import require
@@ -96,3 +96,19 @@ def attach_export_file(export: Export, *, written: WrittenExport) -> Export:
     }
     move(export, ExportStatus.READY, changes=changes)
     return export
+
+
+def fail_export(job: Job) -> None:
+    """Mark the export of an abandoned job as failed."""
+    _move_export(job, ExportStatus.PENDING, ExportStatus.FAILED, reason=job.status)
+
+
+def reopen_export(job: Job) -> None:
+    """Let the export of a job that is tried again wait for it."""
+    _move_export(job, ExportStatus.FAILED, ExportStatus.PENDING, reason="retried")
+
+
+def _move_export(job: Job, seen: ExportStatus, to: ExportStatus, *, reason: str) -> None:
+    export = Export.objects.filter(pk=job.args["export"]).first()
+    if export is not None and export.status == seen:
+        move(export, to, reason=reason)

@@ -19,7 +19,7 @@ from engine.importers.plans import plan
 from engine.importers.records import Annotation, File, ForeignMask, Refused
 from engine.importers.shapes import mask_of
 from engine.importers.sources import open_source
-from engine.models import DatasetImport, Project, User
+from engine.models import DatasetImport, Job, Project, User
 from engine.models.base import NAME_CHARACTERS
 from engine.services.images.images import ingest_image
 from engine.services.jobs import jobs
@@ -141,6 +141,22 @@ def attach_report(run: DatasetImport, *, report: Report) -> DatasetImport:
     key = storage.put_bytes(REPORT_KIND, lines, ".jsonl")
     move(run, ImportStatus.DONE, changes={"report_key": key, **report.counts})
     return run
+
+
+def fail_import(job: Job) -> None:
+    """Mark the import of an abandoned job as failed."""
+    _move_import(job, ImportStatus.PENDING, ImportStatus.FAILED, reason=job.status)
+
+
+def reopen_import(job: Job) -> None:
+    """Let the import of a job that is tried again wait for it."""
+    _move_import(job, ImportStatus.FAILED, ImportStatus.PENDING, reason="retried")
+
+
+def _move_import(job: Job, seen: ImportStatus, to: ImportStatus, *, reason: str) -> None:
+    run = DatasetImport.objects.filter(pk=job.args["import"]).first()
+    if run is not None and run.status == seen:
+        move(run, to, reason=reason)
 
 
 def refused_by(run: DatasetImport) -> Iterator[Refused]:

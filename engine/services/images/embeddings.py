@@ -52,7 +52,7 @@ def request_embedding(
         priority=request.priority,
     )
     if is_urgent:
-        jobs.hurry(job, priority=URGENT)
+        jobs.raise_priority(job, priority=URGENT)
     return job
 
 

@@ -1,10 +1,9 @@
-"""How rows of the queue end and what that entails. Shared by jobs.py and job_orders.py only."""
+"""How rows of the queue end and what that entails. Shared by jobs.py and job_control.py only."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
-from engine.domain.jobs import JobKind
+from engine.domain.jobs import JOB_SPECS
 from engine.domain.states import AttemptOutcome, JobStatus
 from engine.models import Job, JobAttempt, User
 from engine.models.job import LIVE
@@ -26,43 +25,32 @@ MAX_ERROR_CHARACTERS = 4_000
 NO_LEASE: Mapping[str, Any] = {"lease_until": None, "lease_owner": ""}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
-    """What else changes when a job of a kind is given up for good, or tried again after that."""
-
-    given_up: Callable[[Job], object]
-    tried_again: Callable[[Job], object]
+def on_abandoned(job: Job) -> None:
+    """Do what the kind's spec names for a job that ends without success."""
+    if job.kind in JOB_SPECS and (path := JOB_SPECS[job.kind].on_abandoned):
+        import_string(path)(job)
 
 
-_hooks: dict[JobKind, Hooks] = {}
-
-
-def hook(kind: JobKind, hooks: Hooks) -> None:
-    """Register what happens beside a job's row, in the same transaction (see services/outcomes)."""
-    _hooks[kind] = hooks
-
-
-def tried_again(job: Job) -> None:
-    """Tell the kind's hook that a job that had been given up is queued again."""
-    if hooks := _hooks.get(JobKind(job.kind)):
-        hooks.tried_again(job)
+def on_retry(job: Job) -> None:
+    """Do what the kind's spec names for an abandoned job that is queued again."""
+    if job.kind in JOB_SPECS and (path := JOB_SPECS[job.kind].on_retry):
+        import_string(path)(job)
 
 
 def queue_again(job: Job, *, reason: str, changes: Mapping[str, Any]) -> None:
     """Return a running job to the queue, in the caller's transaction."""
     move(job, JobStatus.QUEUED, reason=reason, changes={**NO_LEASE, **changes})
-    ring_after_commit(job)
+    notify_after_commit(job)
 
 
-def give_up(
+def abandon(
     job: Job, to: JobStatus, *, changes: Mapping[str, Any] | None = None, actor: User | None = None
 ) -> None:
     """End a job without success, in the caller's transaction."""
     ended = {**NO_LEASE, **(changes or {}), "finished_at": database_now()}
     move(job, to, actor=actor, changes=ended)
-    if hooks := _hooks.get(JobKind(job.kind)):
-        hooks.given_up(job)
-    settle_parent(job)
+    on_abandoned(job)
+    complete_parent(job)
 
 
 def fail_attempt(job: Job, *, error: str, outcome: AttemptOutcome, retry_at: Any = None) -> None:
@@ -72,9 +60,9 @@ def fail_attempt(job: Job, *, error: str, outcome: AttemptOutcome, retry_at: Any
     """
     error = error[:MAX_ERROR_CHARACTERS].replace("\x00", "")
     if job.cancel_requested_at is not None:
-        give_up(job, JobStatus.CANCELLED)
+        abandon(job, JobStatus.CANCELLED)
     elif job.attempts >= job.max_attempts:
-        give_up(job, JobStatus.DEAD, changes={"error": error})
+        abandon(job, JobStatus.DEAD, changes={"error": error})
     else:
         later = {"run_after": retry_at} if retry_at else {}
         queue_again(job, reason=outcome.value, changes={"error": error, **later})
@@ -88,17 +76,17 @@ def end_attempt(job: Job, outcome: AttemptOutcome, *, error: str = "") -> None:
     )
 
 
-def settle_parent(child: Job) -> None:
+def complete_parent(child: Job) -> None:
     """Show a waiting parent how far its children are; end it with the last of them.
 
     The parent's row is locked, always after the child's: of two last children that end at the
     same moment the second sees the first.
     """
     if child.parent_id is not None:
-        settle(child.parent_id)
+        complete_waiting(child.parent_id)
 
 
-def settle(parent_id: UUID) -> bool:
+def complete_waiting(parent_id: UUID) -> bool:
     """End a waiting job whose children are all over; True when it did."""
     waiting = Job.objects.filter(pk=parent_id, status=JobStatus.WAITING.value)
     with transaction.atomic():
@@ -120,26 +108,26 @@ def settle(parent_id: UUID) -> bool:
 def _end_parent(parent: Job, *, statuses: list[str]) -> None:
     num_failed = sum(status in (JobStatus.FAILED, JobStatus.DEAD) for status in statuses)
     if parent.cancel_requested_at is not None:
-        give_up(parent, JobStatus.CANCELLED)
+        abandon(parent, JobStatus.CANCELLED)
     elif num_failed:
         error = f"{num_failed} of {len(statuses)} parts failed; a retry runs only those"
-        give_up(parent, JobStatus.FAILED, changes={"error": error})
+        abandon(parent, JobStatus.FAILED, changes={"error": error})
     else:
         changes = {"finished_at": database_now(), "progress_pct": 100, "error": ""}
         move(parent, JobStatus.SUCCEEDED, reason="all parts done", changes=changes)
-        settle_parent(parent)
+        complete_parent(parent)
 
 
-def ring_after_commit(job: Job) -> None:
-    """Tell workers, once the change is committed, that there is something to claim."""
-    transaction.on_commit(partial(_ring, job.pk, job.queue))
+def notify_after_commit(job: Job) -> None:
+    """Notify workers, once the change is committed, that there is something to claim."""
+    transaction.on_commit(partial(_notify, job.pk, job.queue))
 
 
-def _ring(job_id: UUID, queue: str) -> None:
-    """Ring the bell; a lost one costs one poll, so never raise."""
+def _notify(job_id: UUID, queue: str) -> None:
+    """Notify once; a lost notification costs one poll, so never raise."""
     if not settings.ENGINE_JOB_DISPATCHER:
         return
     try:
         import_string(settings.ENGINE_JOB_DISPATCHER)(job_id, queue)
     except Exception:
-        logger.warning("the bell for job %s was not rung", job_id, exc_info=True)
+        logger.warning("workers were not notified of job %s", job_id, exc_info=True)

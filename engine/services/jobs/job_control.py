@@ -1,4 +1,4 @@
-"""What people and sweepers do to the queue: cancel, retry, hurry, clear up after dead workers."""
+"""What people and sweepers do to the queue: cancel, retry, raise the priority, reap."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from engine.models.job import LIVE
 from engine.services.clock import database_now
 from engine.services.jobs.job_completion import (
     NO_LEASE,
+    abandon,
+    complete_waiting,
     fail_attempt,
-    give_up,
-    ring_after_commit,
-    settle,
-    tried_again,
+    notify_after_commit,
+    on_retry,
 )
 from engine.services.people.roles import require
 from engine.services.transitions import move, move_many
@@ -37,7 +37,7 @@ BROKEN = (JobStatus.FAILED.value, JobStatus.DEAD.value)
 def cancel(job: Job, *, actor: User) -> Job:
     """Cancel a queued job now; ask a running one to stop; with a waiting one, all its children.
 
-    A running job is cancelled once its worker has let go of it, at the latest when its process
+    A running job is cancelled once its worker has released it, at the latest when its process
     has been killed or its lease is over. Conflict when it is over already.
     """
     require(actor, Permission.MANAGE_JOBS, job.project)
@@ -51,7 +51,7 @@ def stop(job: Job, *, actor: User) -> Job:
         if job.status not in LIVE:
             raise Conflict(f"the job has already {ENDINGS[JobStatus(job.status)]}")
         if job.status == JobStatus.QUEUED:
-            give_up(job, JobStatus.CANCELLED, actor=actor)
+            abandon(job, JobStatus.CANCELLED, actor=actor)
         else:
             _ask_to_stop(job)
     # Not inside the parent's lock: a finishing child locks itself, then its parent.
@@ -60,7 +60,7 @@ def stop(job: Job, *, actor: User) -> Job:
             stop(child, actor=actor)
         except Conflict:
             continue  # it has just ended by itself
-    settle(job.pk)
+    complete_waiting(job.pk)
     job.refresh_from_db()
     return job
 
@@ -116,15 +116,15 @@ def retry(job: Job, *, actor: User) -> Job:
         }
         to = JobStatus.WAITING if broken and job.status == JobStatus.FAILED else JobStatus.QUEUED
         move(job, to, actor=actor, reason="retried", changes=changes)
-        tried_again(job)
-        ring_after_commit(job)
+        on_retry(job)
+        notify_after_commit(job)
         if to == JobStatus.WAITING:
             for child in broken:
                 _retry_child(child, actor=actor, changes=changes)
     return job
 
 
-def hurry(job: Job, *, priority: int) -> None:
+def raise_priority(job: Job, *, priority: int) -> None:
     """Let a queued job run before less urgent ones; one that runs or is more urgent stays as is."""
     Job.objects.filter(pk=job.pk, status=JobStatus.QUEUED.value, priority__gt=priority).update(
         priority=priority
@@ -135,7 +135,7 @@ def reap() -> int:
     """Take running jobs from workers whose lease is over: queue them again, or declare them dead.
 
     Returns how many. Safe to run anywhere, any number of times at once. Also ends parents whose
-    last child ended while nobody could tell them.
+    last child ended without completing them.
     """
     overdue = Job.objects.filter(status=JobStatus.RUNNING.value, lease_until__lt=database_now())
     num_reaped = 0
@@ -148,7 +148,7 @@ def reap() -> int:
                 num_reaped += 1
     waiting = Job.objects.filter(status=JobStatus.WAITING.value)
     for parent in waiting.exclude(children__status__in=LIVE):
-        settle(parent.pk)
+        complete_waiting(parent.pk)
     return num_reaped
 
 
@@ -160,5 +160,5 @@ def _ask_to_stop(job: Job) -> None:
 
 def _retry_child(child: Job, *, actor: User, changes: Mapping[str, Any]) -> None:
     move(child, JobStatus.QUEUED, actor=actor, reason="retried", changes=changes)
-    tried_again(child)
-    ring_after_commit(child)
+    on_retry(child)
+    notify_after_commit(child)

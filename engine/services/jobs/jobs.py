@@ -1,7 +1,7 @@
 """The job queue: rows of one table, claimed under a lease, finished under a fence.
 
-This is the protocol between the queue and a worker; what people order is in job_orders.py.
-A bell (settings.ENGINE_JOB_DISPATCHER) may tell workers to look; nothing depends on its arrival.
+This is the protocol between the queue and a worker; what people order is in job_control.py.
+settings.ENGINE_JOB_DISPATCHER may notify workers of new jobs; nothing depends on its arrival.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from engine.domain.errors import Conflict, InvalidInput, StaleState
-from engine.domain.jobs import QUEUES, SPECS, JobKind, retry_after_s
+from engine.domain.jobs import JOB_SPECS, QUEUES, retry_after_s, stored_args
 from engine.domain.states import AttemptOutcome, JobStatus
 from engine.models import Job, JobAttempt, Project
 from engine.models.job import LIVE
@@ -25,24 +26,21 @@ from engine.services.clock import database_now
 from engine.services.jobs.job_completion import (
     MAX_ERROR_CHARACTERS,
     NO_LEASE,
-    Hooks,
+    abandon,
+    complete_parent,
+    complete_waiting,
     end_attempt,
     fail_attempt,
-    give_up,
-    hook,
+    notify_after_commit,
     queue_again,
-    ring_after_commit,
-    settle,
-    settle_parent,
 )
-from engine.services.jobs.job_control import cancel, hurry, reap, retry
+from engine.services.jobs.job_control import cancel, raise_priority, reap, retry
 from engine.services.json_values import json_safe
 from engine.services.transitions import move
 
 __all__ = [
     "MAX_ERROR_CHARACTERS",
     "ClaimedJob",
-    "Hooks",
     "Request",
     "cancel",
     "claim",
@@ -51,13 +49,12 @@ __all__ = [
     "enqueue_many",
     "fail",
     "finish",
-    "give_back",
     "heartbeat",
-    "hook",
-    "hurry",
     "is_cancelled",
     "num_claimable",
+    "raise_priority",
     "reap",
+    "release",
     "retry",
 ]
 
@@ -67,7 +64,7 @@ class ClaimedJob:
     """A job that is ours until its lease ends. `fence` proves it in every later call."""
 
     id: UUID
-    kind: JobKind
+    kind: str
     queue: str
     project_id: UUID
     args: Mapping[str, Any]
@@ -90,7 +87,7 @@ class Request:
 
 
 def enqueue(
-    kind: JobKind,
+    kind: str,
     *,
     project: Project,
     args: Mapping[str, Any],
@@ -99,55 +96,30 @@ def enqueue(
     parent: Job | None = None,
 ) -> Job:
     """Queue work in the caller's transaction; return the live job of that key if there is one."""
-    kind = JobKind(kind)
-    spec = SPECS[kind]
-    if set(args) - spec.optional_args != spec.args:
-        raise InvalidInput(f"a {kind} job takes {sorted(spec.args)}, not {sorted(args)}")
+    row = partial(_new_row, kind, project=project, parent=parent)
     live = Job.objects.filter(idem_key=idem_key, status__in=LIVE)
     with transaction.atomic():
         for _ in range(3):  # the live one may finish between our insert and our read
             if job := live.first():
                 return job
-            job = Job(
-                kind=kind.value,
-                queue=spec.queue,
-                priority=spec.priority if priority is None else priority,
-                project=project,
-                args={name: str(value) for name, value in args.items()},
-                idem_key=idem_key,
-                max_attempts=spec.max_attempts,
-                parent=parent,
-            )
+            job = row(Request(args=args, idem_key=idem_key, priority=priority))
             Job.objects.bulk_create([job], ignore_conflicts=True)
             if Job.objects.filter(pk=job.pk).exists():
-                ring_after_commit(job)
+                notify_after_commit(job)
                 return job
     raise Conflict(f"jobs with the key {idem_key!r} come and go too fast")
 
 
 def enqueue_many(
-    kind: JobKind, *, project: Project, requests: Sequence[Request], parent: Job | None = None
+    kind: str, *, project: Project, requests: Sequence[Request], parent: Job | None = None
 ) -> int:
     """Queue many jobs of a kind in a few statements; return how many were not queued already."""
-    spec = SPECS[JobKind(kind)]
-    rows = [
-        Job(
-            kind=kind.value,
-            queue=spec.queue,
-            priority=spec.priority if one.priority is None else one.priority,
-            project=project,
-            args={name: str(value) for name, value in one.args.items()},
-            idem_key=one.idem_key,
-            max_attempts=spec.max_attempts,
-            parent=parent,
-        )
-        for one in requests
-    ]
-    before = project.jobs.filter(kind=kind.value).count()
+    rows = [_new_row(kind, one, project=project, parent=parent) for one in requests]
+    before = project.jobs.filter(kind=kind).count()
     Job.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
     if rows:
-        ring_after_commit(rows[0])
-    return project.jobs.filter(kind=kind.value).count() - before
+        notify_after_commit(rows[0])
+    return project.jobs.filter(kind=kind).count() - before
 
 
 def claim(
@@ -162,9 +134,7 @@ def claim(
     lease_s: how long without a heartbeat; the kind's own when None.
     only: the one job to take, for a command that runs what it asked for.
     """
-    waiting = Job.objects.filter(
-        queue__in=list(queues), status=JobStatus.QUEUED.value, run_after__lte=database_now()
-    ).order_by("priority", "created_at", "id")
+    waiting = _claimable(queues).order_by("priority", "created_at", "id")
     if only is not None:
         waiting = waiting.filter(pk=only)
     while waiting.exists():  # an idle poll must not take SQLite's write lock
@@ -228,9 +198,9 @@ def finish(claim: ClaimedJob, *, effects: Callable[[], object]) -> bool:
             return False
         end_attempt(job, AttemptOutcome.SUCCEEDED)
         if has_children:
-            settle(job.pk)
+            complete_waiting(job.pk)
         else:
-            settle_parent(job)
+            complete_parent(job)
     return True
 
 
@@ -256,7 +226,7 @@ def fail(
     retryable: bool,
     outcome: AttemptOutcome = AttemptOutcome.FAILED,
 ) -> bool:
-    """Record that the attempt failed: try again later, or give up (failed, or dead when used up).
+    """Record that the attempt failed: try again later, or abandon the job (failed or dead).
 
     False when the job was no longer ours.
     """
@@ -271,12 +241,12 @@ def fail(
             fail_attempt(job, error=error, outcome=outcome, retry_at=later)
         else:
             error = error[:MAX_ERROR_CHARACTERS].replace("\x00", "")
-            give_up(job, JobStatus.FAILED, changes={"error": error})
+            abandon(job, JobStatus.FAILED, changes={"error": error})
             end_attempt(job, outcome, error=error)
     return True
 
 
-def give_back(claim: ClaimedJob) -> bool:
+def release(claim: ClaimedJob) -> bool:
     """Return a job that a stopping worker could not finish; the attempt does not count."""
     if end_cancelled(claim):
         return False
@@ -295,7 +265,7 @@ def end_cancelled(claim: ClaimedJob) -> bool:
         job = _ours(claim).filter(cancel_requested_at__isnull=False).select_for_update().first()
         if job is None:
             return False
-        give_up(job, JobStatus.CANCELLED)
+        abandon(job, JobStatus.CANCELLED)
         end_attempt(job, AttemptOutcome.CANCELLED)
     return True
 
@@ -304,19 +274,42 @@ def num_claimable(queue: str) -> int:
     """Count the jobs of a queue that a worker could claim now."""
     if queue not in QUEUES:
         raise InvalidInput(f"there is no queue {queue!r}, only {', '.join(QUEUES)}")
+    return _claimable([queue]).count()
+
+
+def _claimable(queues: Sequence[str]) -> QuerySet[Job]:
+    """Jobs that may run now; of kinds that are registered here, for no other can be run."""
     return Job.objects.filter(
-        queue=queue, status=JobStatus.QUEUED.value, run_after__lte=database_now()
-    ).count()
+        queue__in=list(queues),
+        kind__in=list(JOB_SPECS),
+        status=JobStatus.QUEUED.value,
+        run_after__lte=database_now(),
+    )
 
 
 def _ours(claim: ClaimedJob) -> QuerySet[Job]:
     return Job.objects.filter(pk=claim.id, fence=claim.fence, status=JobStatus.RUNNING.value)
 
 
+def _new_row(kind: str, request: Request, *, project: Project, parent: Job | None) -> Job:
+    """Return an unsaved job; InvalidInput for an unknown kind or arguments that are not its own."""
+    args = stored_args(kind, request.args)
+    spec = JOB_SPECS[kind]
+    return Job(
+        kind=str(kind),
+        queue=spec.queue,
+        priority=spec.priority if request.priority is None else request.priority,
+        project=project,
+        args=args,
+        idem_key=request.idem_key,
+        max_attempts=spec.max_attempts,
+        parent=parent,
+    )
+
+
 def _claim_row(job: Job, *, worker: str, lease_s: float | None) -> ClaimedJob:
     now = database_now()
-    kind = JobKind(job.kind)
-    lease_s = SPECS[kind].lease_s if lease_s is None else lease_s
+    lease_s = JOB_SPECS[job.kind].lease_s if lease_s is None else lease_s
     changes = {
         "fence": job.fence + 1,
         "attempts": job.attempts + 1,
@@ -332,7 +325,7 @@ def _claim_row(job: Job, *, worker: str, lease_s: float | None) -> ClaimedJob:
     )
     return ClaimedJob(
         id=job.pk,
-        kind=kind,
+        kind=job.kind,
         queue=job.queue,
         project_id=job.project_id,
         args=job.args,

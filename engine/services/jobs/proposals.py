@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from engine.domain.jobs import JobKind
-from engine.domain.stages import SPECS, Prefill, StageKind
+from engine.domain.stages import STAGE_SPECS, Prefill, StageKind
 from engine.domain.states import ImageStatus, ModelFamily, StageStatus
 from engine.models import EngineStage, Image, ModelVersion, Project
 from engine.selectors.models import serving_version
@@ -66,7 +66,7 @@ def _work_of(stage: EngineStage) -> _Work | None:
     sam = serving_version(stage.project, family=ModelFamily.SAM)
     if sam is None:
         return None
-    prefill = SPECS[StageKind(stage.kind)].prefill
+    prefill = STAGE_SPECS[StageKind(stage.kind)].prefill
     if prefill == Prefill.GRID:
         return _Work(kind=JobKind.AUTOMASK_IMAGE, stage=stage, models=[sam])
     detector = serving_version(stage.project, family=ModelFamily.OBJECT_DETECTOR)

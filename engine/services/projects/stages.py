@@ -12,7 +12,7 @@ from engine.domain.policy import Policy
 from engine.domain.roles import Permission
 from engine.domain.stages import (
     MIN_MASKS_FOR_DETECTOR,
-    SPECS,
+    STAGE_SPECS,
     Prefill,
     StageKind,
     default_policy,
@@ -165,7 +165,7 @@ def _open(
         opened_at=database_now(),
         opened_by=actor,
     )
-    if SPECS[kind].prefill == Prefill.DETECTOR:
+    if STAGE_SPECS[kind].prefill == Prefill.DETECTOR:
         _train_detector_if_worthwhile(project, actor=actor)
     proposals.request_for_project(project)
     return stage
@@ -180,7 +180,7 @@ def _train_detector_if_worthwhile(project: Project, *, actor: User) -> None:
                 project,
                 family=ModelFamily.OBJECT_DETECTOR,
                 actor=actor,
-                because=f"the {SPECS[StageKind.SEMI_AUTOMATIC].title.lower()} stage opened",
+                because=f"the {STAGE_SPECS[StageKind.SEMI_AUTOMATIC].title.lower()} stage opened",
             )
     except (Conflict, InvalidInput, NotReady) as refusal:
         # The serving one prefills; the page says under the detector's schedule what is missing.

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from engine.domain.errors import InvalidInput, NotReady
-from engine.domain.jobs import QUEUES, SPECS, JobKind
+from engine.domain.jobs import JOB_SPECS, QUEUES, JobKind
 from engine.domain.states import JobStatus
 from engine.models import Job, JobAttempt, Project, User
 from engine.services.jobs import jobs
@@ -51,7 +52,7 @@ def run_as(monkeypatch: pytest.MonkeyPatch, project: Project) -> RunAs:
         jobs.enqueue(
             JobKind.EMBED_IMAGE,
             project=project,
-            args={"image": "any", "model_version": "any"},
+            args={"image": uuid4(), "model_version": uuid4()},
             idem_key="the job",
         )
         done = run_next(QUEUES, worker="test", lease_s=lease_s, stopping=stop or StopFlag())
@@ -137,9 +138,9 @@ def test_a_cancelled_job_stops_and_writes_nothing(run_as: RunAs, lead: User) -> 
 def test_a_task_without_progress_loses_its_lease_and_its_effects(
     run_as: RunAs, monkeypatch: pytest.MonkeyPatch, project: Project
 ) -> None:
-    spec = SPECS[JobKind.EMBED_IMAGE]
+    spec = JOB_SPECS[JobKind.EMBED_IMAGE]
     monkeypatch.setattr(
-        run_job, "SPECS", {**SPECS, JobKind.EMBED_IMAGE: replace(spec, stall_s=0.5)}
+        run_job, "JOB_SPECS", {**JOB_SPECS, JobKind.EMBED_IMAGE: replace(spec, stall_s=0.5)}
     )
 
     def task(_context: JobContext) -> Effects:
@@ -158,9 +159,9 @@ def test_a_task_without_progress_loses_its_lease_and_its_effects(
 def test_a_task_past_its_deadline_is_stopped_though_it_makes_progress(
     run_as: RunAs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = SPECS[JobKind.EMBED_IMAGE]
+    spec = JOB_SPECS[JobKind.EMBED_IMAGE]
     monkeypatch.setattr(
-        run_job, "SPECS", {**SPECS, JobKind.EMBED_IMAGE: replace(spec, deadline_s=0.8)}
+        run_job, "JOB_SPECS", {**JOB_SPECS, JobKind.EMBED_IMAGE: replace(spec, deadline_s=0.8)}
     )
 
     def task(context: JobContext) -> Effects:

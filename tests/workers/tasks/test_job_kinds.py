@@ -51,7 +51,7 @@ def run_all() -> list[str]:
     kinds = []
     while run := run_next(QUEUES, worker="test", lease_s=None, stopping=StopFlag()):
         assert run.outcome is Outcome.SUCCEEDED, f"{run.claim.kind}: {run.message}"
-        kinds.append(run.claim.kind.value)
+        kinds.append(run.claim.kind)
     return kinds
 
 
