@@ -67,9 +67,16 @@ ui: $(UI)/dist/manifest.json ## build the front end
 services: ## find (or, as root with apt, install) the browser, PostgreSQL and Redis that tests use
 	@bash tests/services.sh
 
-.PHONY: openapi
-openapi: setup-dev ## rewrite docs/openapi.json, the published form of the API
+# What is generated from the API's schemas: its published form, the page's types, the client's models.
+API_FILES := docs/openapi.json $(UI)/src/api/schema.gen.ts client/segloop_client/models.py
+.PHONY: contracts contracts-check
+contracts: setup-dev $(UI)/node_modules/.package-lock.json ## rewrite what is generated from the API's schemas
 	@$(BIN)/python manage.py export_openapi_schema --api annotator_ui.api.api --indent 1 --sorted --output docs/openapi.json
+	@$(NPM) run --silent api-types
+	@$(BIN)/python client/generate_models.py docs/openapi.json client/segloop_client/models.py
+contracts-check: setup-dev $(UI)/node_modules/.package-lock.json
+	@old=$$(cksum $(API_FILES)); $(MAKE) --no-print-directory contracts; \
+	  [ "$$old" = "$$(cksum $(API_FILES))" ] || { echo "generated files were out of date and are rewritten: look at them and commit"; exit 1; }
 
 # --- publishing -----------------------------------------------------------------------------
 $(STAMPS)/docs: $(STAMPS)/runtime
@@ -90,8 +97,8 @@ wheel: $(STAMPS)/wheel ui ## build dist/segloop-*.whl, with the front end and th
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist . && ls dist/segloop-*.whl
 
 # --- checking -------------------------------------------------------------------------------
-.PHONY: check format lint types contracts migrations
-check: lint types contracts migrations ## lint, types, import contracts, migrations
+.PHONY: check format lint types imports migrations
+check: lint types imports migrations contracts-check ## lint, types, import contracts, migrations, generated files
 format: setup-dev $(UI)/node_modules/.package-lock.json ## format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 	@$(NPM) run --silent format
@@ -99,7 +106,7 @@ lint: setup-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup-dev
 	@$(BIN)/mypy
-contracts: setup-dev
+imports: setup-dev
 	@$(BIN)/lint-imports
 migrations: setup-dev
 	@$(BIN)/python manage.py makemigrations --check --dry-run

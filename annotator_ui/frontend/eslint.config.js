@@ -6,7 +6,7 @@ const inwards = (patterns, message) => ({
 });
 
 export default tseslint.config(
-  { ignores: ["dist", "public", "node_modules"] },
+  { ignores: ["dist", "public", "node_modules", "src/api/schema.gen.ts"] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {

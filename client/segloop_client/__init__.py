@@ -10,25 +10,32 @@ from segloop_client.errors import (
     WaitedTooLong,
 )
 from segloop_client.ids import new_id
-from segloop_client.loop import Criterion, Fitted, MeasuredVersion, Plan, StageEvaluation, Version
-from segloop_client.operations import Accept, OperationResult, Reject, Save
+from segloop_client.operations import Accept, Reject, Save
 from segloop_client.prompts import Box, Point
 from segloop_client.shapes import (
     Candidate,
+    Criterion,
     Decoded,
     Export,
+    Fitted,
     Image,
+    ImageRow,
     Import,
     Job,
     Mask,
     Me,
+    MeasuredVersion,
     Model,
+    OperationResult,
+    Plan,
     Project,
     RefusedFile,
     Rle,
     SavedMask,
     Session,
+    StageEvaluation,
     Uploaded,
+    Version,
 )
 
 __all__ = [
@@ -43,6 +50,7 @@ __all__ = [
     "Export",
     "Fitted",
     "Image",
+    "ImageRow",
     "Import",
     "Job",
     "JobFailed",

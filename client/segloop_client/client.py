@@ -14,17 +14,19 @@ from segloop_client.archives import FileForm, archive_of
 from segloop_client.errors import ApiError, ChecksumError, JobFailed, SegloopError, WaitedTooLong
 from segloop_client.http import Http
 from segloop_client.loop import LoopCalls
-from segloop_client.operations import Operation, OperationResult, Save
+from segloop_client.operations import Operation, Save
 from segloop_client.prompts import Prompt
 from segloop_client.shapes import (
     Decoded,
     Export,
     Image,
+    ImageRow,
     Import,
     Job,
     Mask,
     Me,
     Model,
+    OperationResult,
     Project,
     RefusedFile,
     SavedMask,
@@ -82,33 +84,36 @@ class Client:
 
     def me(self) -> Me:
         """Who the token acts as."""
-        return Me.of(self._http.json("GET", "/me", may_repeat=True))
+        return Me.model_validate(self._http.json("GET", "/me", may_repeat=True))
 
     def projects(self) -> list[Project]:
         """Your projects, newest first."""
-        return [Project.of(one) for one in self._http.json("GET", "/projects", may_repeat=True)]
+        return [
+            Project.model_validate(one)
+            for one in self._http.json("GET", "/projects", may_repeat=True)
+        ]
 
     def create_project(self, name: str) -> Project:
         """Create a project that you lead. Not repeated: a lost answer may have made one."""
-        return Project.of(
+        return Project.model_validate(
             self._http.json("POST", "/projects", body={"name": name}, may_repeat=False)
         )
 
-    def images(self, slug: str, *, page_size: int = 100) -> Iterator[Image]:
+    def images(self, slug: str, *, page_size: int = 100) -> Iterator[ImageRow]:
         """Every image of a project, oldest first, fetched a page at a time."""
         after: str | None = None
         while True:
             query = {"limit": str(page_size)} | ({"after": after} if after else {})
             path = f"/projects/{slug}/images"
             page = self._http.json("GET", path, query=query, may_repeat=True)
-            yield from (Image.of(one) for one in page["images"])
+            yield from (ImageRow.model_validate(one) for one in page["images"])
             after = page["next"]
             if after is None:
                 return
 
     def upload_images(self, slug: str, paths: Iterable[str | Path]) -> Uploaded:
         """Add photos, a few a request; which files were refused, and why, is in the answer."""
-        done = Uploaded([], [])
+        done = Uploaded()
         batch: list[tuple[str, tuple[str, bytes]]] = []
         for path in paths:
             batch.append(("file", (Path(path).name, Path(path).read_bytes())))
@@ -128,9 +133,9 @@ class Client:
             if error.status != 422 or "refused" not in error.body:
                 raise
             body = error.body
-        done.images.extend(Image.of(one) for one in body["images"])
+        done.images.extend(Image.model_validate(one) for one in body["images"])
         refused = body.get("refused", [])
-        done.refused.extend(RefusedFile(one["file_name"], one["message"]) for one in refused)
+        done.refused.extend(RefusedFile.model_validate(one) for one in refused)
 
     def download_image(self, image: Image, to: str | Path) -> Path:
         """Fetch the photo as stored: oriented, without metadata; masks are in its pixels."""
@@ -143,7 +148,7 @@ class Client:
         body = {} if image_id is None else {"image_id": str(image_id)}
         path = f"/projects/{slug}/assignments/next"
         answer = self._http.json("POST", path, body=body, may_repeat=True)
-        return None if answer is None else Session.of(answer)
+        return None if answer is None else Session.model_validate(answer)
 
     def extend(self, assignment_id: UUID) -> None:
         """Start the lease anew."""
@@ -163,7 +168,9 @@ class Client:
     def save_mask(self, assignment_id: UUID, save: Save) -> SavedMask:
         """Store one revision; the same `save` again changes nothing."""
         path = f"/assignments/{assignment_id}/masks"
-        return SavedMask.of(self._http.json("POST", path, body=save.mask_json(), may_repeat=True))
+        return SavedMask.model_validate(
+            self._http.json("POST", path, body=save.mask_json(), may_repeat=True)
+        )
 
     def apply(self, assignment_id: UUID, operations: Sequence[Operation]) -> list[OperationResult]:
         """Apply operations in order, many a request; each is answered by itself."""
@@ -173,19 +180,23 @@ class Client:
             part = operations[start : start + OPERATIONS_PER_REQUEST]
             body = {"operations": [one.to_json() for one in part]}
             answer = self._http.json("POST", path, body=body, may_repeat=True)
-            results.extend(OperationResult.of(one) for one in answer["results"])
+            results.extend(OperationResult.model_validate(one) for one in answer["results"])
         return results
 
     def masks(self, image_id: UUID) -> list[Mask]:
         """Every mask of an image, rejected ones too."""
         answer = self._http.json("GET", f"/images/{image_id}/masks", may_repeat=True)
-        return [Mask.of(one) for one in answer]
+        return [Mask.model_validate(one) for one in answer]
 
     def accept_mask(self, mask_id: UUID) -> Mask:
-        return Mask.of(self._http.json("POST", f"/masks/{mask_id}/accept", may_repeat=True))
+        return Mask.model_validate(
+            self._http.json("POST", f"/masks/{mask_id}/accept", may_repeat=True)
+        )
 
     def reject_mask(self, mask_id: UUID) -> Mask:
-        return Mask.of(self._http.json("POST", f"/masks/{mask_id}/reject", may_repeat=True))
+        return Mask.model_validate(
+            self._http.json("POST", f"/masks/{mask_id}/reject", may_repeat=True)
+        )
 
     def decode(
         self, image: Image, model: Model, prompts: Sequence[Prompt], *, crop: str | None = None
@@ -203,7 +214,7 @@ class Client:
         if crop is not None:
             body["crop"] = crop
         path = f"/images/{image.id}/decode"
-        return Decoded.of(self._http.json("POST", path, body=body, may_repeat=True))
+        return Decoded.model_validate(self._http.json("POST", path, body=body, may_repeat=True))
 
     # --- datasets in -----------------------------------------------------------------------
 
@@ -214,15 +225,17 @@ class Client:
         """
         with archive_of(Path(path)) as archive:
             answer = self._http.send_file(f"/projects/{slug}/imports", FileForm(archive))
-        return Import.of(answer)
+        return Import.model_validate(answer)
 
     def imports(self, slug: str) -> list[Import]:
         """The last imports of a project, newest first."""
         answer = self._http.json("GET", f"/projects/{slug}/imports", may_repeat=True)
-        return [Import.of(one) for one in answer]
+        return [Import.model_validate(one) for one in answer]
 
     def import_(self, import_id: UUID) -> Import:
-        return Import.of(self._http.json("GET", f"/imports/{import_id}", may_repeat=True))
+        return Import.model_validate(
+            self._http.json("GET", f"/imports/{import_id}", may_repeat=True)
+        )
 
     def wait_for_import(
         self,
@@ -246,7 +259,7 @@ class Client:
             query = {"limit": str(page_size), "offset": str(offset)}
             path = f"/imports/{import_id}/refused"
             page = self._http.json("GET", path, query=query, may_repeat=True)["refused"]
-            yield from (RefusedFile(one["file_name"], one["message"]) for one in page)
+            yield from (RefusedFile.model_validate(one) for one in page)
             if len(page) < page_size:
                 return
             offset += page_size
@@ -256,13 +269,15 @@ class Client:
     def jobs(self, slug: str) -> list[Job]:
         """Live jobs first, then those that ended last."""
         answer = self._http.json("GET", f"/projects/{slug}/jobs", may_repeat=True)
-        return [Job.of(one) for one in answer]
+        return [Job.model_validate(one) for one in answer]
 
     def job(self, job_id: UUID) -> Job:
-        return Job.of(self._http.json("GET", f"/jobs/{job_id}", may_repeat=True))
+        return Job.model_validate(self._http.json("GET", f"/jobs/{job_id}", may_repeat=True))
 
     def cancel_job(self, job_id: UUID) -> Job:
-        return Job.of(self._http.json("POST", f"/jobs/{job_id}/cancel", may_repeat=False))
+        return Job.model_validate(
+            self._http.json("POST", f"/jobs/{job_id}/cancel", may_repeat=False)
+        )
 
     def wait_for_job(
         self,
@@ -294,10 +309,14 @@ class Client:
     def request_export(self, slug: str, format: str) -> Export:
         """Queue an export: sa1b or coco."""
         path = f"/projects/{slug}/exports"
-        return Export.of(self._http.json("POST", path, body={"format": format}, may_repeat=False))
+        return Export.model_validate(
+            self._http.json("POST", path, body={"format": format}, may_repeat=False)
+        )
 
     def export(self, export_id: UUID) -> Export:
-        return Export.of(self._http.json("GET", f"/exports/{export_id}", may_repeat=True))
+        return Export.model_validate(
+            self._http.json("GET", f"/exports/{export_id}", may_repeat=True)
+        )
 
     def wait_for_export(
         self,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from segloop_client.ids import new_id
 from segloop_client.prompts import Prompt
-from segloop_client.shapes import Json, Rle, SavedMask
+from segloop_client.shapes import Rle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Save:
         return {
             "mask_id": str(self.mask_id),
             "revision_id": str(self.revision_id),
-            "rle": self.rle.to_json(),
+            "rle": self.rle.model_dump(),
             "prompts": [prompt.to_json() for prompt in self.prompts],
             **({} if self.label is None else {"label": self.label}),
             "annotate_ms": self.annotate_ms,
@@ -64,26 +64,3 @@ class Reject:
 
 
 Operation = Save | Accept | Reject
-
-
-@dataclass(frozen=True, slots=True)
-class OperationResult:
-    """outcome: applied | duplicate | conflict (kept beside the head) | refused (code, message)."""
-
-    outcome: str
-    mask_id: UUID | None
-    status: str | None
-    saved: SavedMask | None
-    code: str | None
-    message: str | None
-
-    @classmethod
-    def of(cls, body: Json) -> OperationResult:
-        return cls(
-            outcome=body["outcome"],
-            mask_id=UUID(body["mask_id"]) if body["mask_id"] else None,
-            status=body["status"],
-            saved=SavedMask.of(body["saved"]) if body["saved"] else None,
-            code=body["code"],
-            message=body["message"],
-        )

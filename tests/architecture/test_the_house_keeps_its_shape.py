@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 400
+GENERATED = {"annotator_ui/frontend/src/api/schema.gen.ts", "client/segloop_client/models.py"}
 FIXED_FOLDERS = {"engine", "annotator_ui", "training", "workers", "migrations", "deploy", "tests"}
 EARNED_FOLDERS = {"masks", "sam", "client", "docs", "benchmarks", "segloop"}
 
@@ -22,7 +23,9 @@ def test_no_source_file_is_too_long_to_read_in_one_sitting() -> None:
     sources = [
         path
         for path in tracked_files()
-        if path.suffix in {".py", ".ts", ".tsx"} and "migrations" not in path.parts
+        if path.suffix in {".py", ".ts", ".tsx"}
+        and "migrations" not in path.parts
+        and str(path.relative_to(ROOT)) not in GENERATED
     ]
     assert len(sources) > 50
 

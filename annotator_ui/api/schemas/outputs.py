@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from ninja import Schema
+from pydantic import Field
 
 from engine.domain.roles import Scope
 from engine.domain.states import (
@@ -16,6 +18,9 @@ from engine.domain.states import (
     Role,
 )
 from engine.services.masks.mask_operations import Outcome
+
+HeightWidth = Annotated[list[int], Field(min_length=2, max_length=2)]
+BoxXywh = Annotated[list[int], Field(min_length=4, max_length=4)]
 
 
 class ErrorOut(Schema):
@@ -38,7 +43,7 @@ class RefusedFile(Schema):
 
 
 class RleOut(Schema):
-    size: list[int]
+    size: HeightWidth
     counts: str
 
 
@@ -112,7 +117,7 @@ class MaskOut(Schema):
     source: MaskSource
     status: MaskStatus
     rle: RleOut
-    bbox_xywh_px: list[int]
+    bbox_xywh_px: BoxXywh
     area_px: int
     predicted_iou: float | None
     label: str
@@ -140,7 +145,7 @@ class SavedMaskOut(Schema):
     revision_id: UUID
     rle_sha256: str
     area_px: int
-    bbox_xywh_px: list[int]
+    bbox_xywh_px: BoxXywh
     duplicate: bool
     conflict: bool
 
