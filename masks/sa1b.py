@@ -45,6 +45,14 @@ def annotation_file(
     }
 
 
+def is_annotation_file(document: Any) -> bool:
+    """Tell whether parsed JSON is the annotation file of one image."""
+    match document:
+        case {"image": dict(), "annotations": list()}:
+            return True
+    return False
+
+
 def _annotation(mask: Sa1bMask) -> dict[str, Any]:
     return {
         "id": mask.number,

@@ -1,4 +1,4 @@
-"""Datasets in: a zip archive of pictures, with COCO or SA-1B annotations or without. For leads."""
+"""Datasets in: a zip archive of images, with COCO or SA-1B annotations or without. For leads."""
 
 from __future__ import annotations
 

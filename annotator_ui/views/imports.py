@@ -22,6 +22,7 @@ from annotator_ui.wording import tone
 from engine.domain.errors import NotFound
 from engine.domain.roles import Permission
 from engine.domain.states import ImportStatus
+from engine.importers import annotation_formats
 from engine.models import DatasetImport, Project
 from engine.selectors import imports as import_rows
 from engine.services.datasets import imports
@@ -42,6 +43,12 @@ class ImportRow:
     num_refused: int
     error: str
     when: str
+
+
+def format_titles() -> str:
+    """The formats of annotations that are read: "COCO or SA-1B"."""
+    *others, last = (one.TITLE for one in annotation_formats())
+    return " or ".join([", ".join(others), last] if others else [last])
 
 
 def rows(project: Project) -> Sequence[ImportRow]:

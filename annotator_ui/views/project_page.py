@@ -50,6 +50,7 @@ class ProjectPage:
     per_image_jobs: Sequence[str]
     export_choices: Sequence[ExportChoice]
     exports: Sequence[ExportRow]
+    import_formats: str
     imports: Sequence[ImportRow]
     images: Sequence[ImageCard]
     num_images: int
@@ -78,6 +79,7 @@ def build(project: Project, *, is_lead: bool, page_number: str) -> ProjectPage:
         per_image_jobs=per_image_phrases(project) if is_lead else [],
         export_choices=export_choices() if is_lead else [],
         exports=export_rows(project) if is_lead else [],
+        import_formats=imports.format_titles(),
         imports=imports.rows(project) if is_lead else [],
         images=grid.cards,
         num_images=grid.num_images,

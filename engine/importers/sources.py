@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from engine.domain.errors import InvalidInput
-from engine.importers.records import File, Refused, Source
+from engine.importers.records import File, RefusedItem, Source
 
 MAX_FILES = 200_000
 MAX_NAME_CHARACTERS = 400
 MAX_RATIO = 200
-"""No picture or annotation file deflates so well; a bomb does (zeros: 1000 to 1)."""
+"""No image or annotation file deflates so well; a bomb does (zeros: 1000 to 1)."""
 FREE_BYTES = 1 << 20
 """Small files may deflate as they like."""
 CHUNK_BYTES = 1 << 20
@@ -45,7 +45,7 @@ class FolderSource:
 
     def __init__(self, root: Path) -> None:
         self.files: list[File] = []
-        self.refused: list[Refused] = []
+        self.refused: list[RefusedItem] = []
         for path in _walk(root):
             name = path.relative_to(root).as_posix()
             if CLUTTER.search(name):
@@ -54,7 +54,7 @@ class FolderSource:
                 raise InvalidInput(f"{root}: it holds more than {MAX_FILES} files")
             found = path.lstat()
             if not stat.S_ISREG(found.st_mode):
-                self.refused.append(Refused(name=name, reason="it is a link or no plain file"))
+                self.refused.append(RefusedItem(name=name, reason="it is a link or no plain file"))
                 continue
             read = partial(_read_path, path, name)
             self.files.append(File(name=name, size_bytes=found.st_size, read=read))
@@ -77,7 +77,7 @@ class ZipSource:
             max_unpacked_bytes, max(MAX_RATIO * path.stat().st_size, 64 * FREE_BYTES)
         )
         self.files: list[File] = []
-        self.refused: list[Refused] = []
+        self.refused: list[RefusedItem] = []
         seen: set[str] = set()
         for member in self._zip.infolist():
             if member.is_dir() or CLUTTER.search(member.filename):
@@ -86,7 +86,7 @@ class ZipSource:
             seen.add(member.filename)
             if reason:
                 name = member.filename[:MAX_NAME_CHARACTERS]
-                self.refused.append(Refused(name=name, reason=reason))
+                self.refused.append(RefusedItem(name=name, reason=reason))
                 continue
             read = partial(self._read, member)
             self.files.append(File(name=member.filename, size_bytes=member.file_size, read=read))

@@ -264,11 +264,11 @@ def test_an_export_is_waited_for_and_checked(
 
 
 def dataset(folder: Path) -> Path:
-    """Two pictures, one with a mask, a text that is no picture, and a hidden file."""
+    """Two images, one with a mask, a text that is no image, and a hidden file."""
     polygon = [[10, 5, 20, 5, 20, 15, 10, 15]]
     coco = archives.coco([archives.image_entry(1, "pets/a.png")], [archives.entry(1, 1, polygon)])
-    pictures = {"pets/a.png": archives.photo(1), "pets/b.png": archives.photo(2)}
-    files = {"coco.json": coco, **pictures, "notes.txt": b"x", ".hidden/c.png": b"x"}
+    images = {"pets/a.png": archives.photo(1), "pets/b.png": archives.photo(2)}
+    files = {"coco.json": coco, **images, "notes.txt": b"x", ".hidden/c.png": b"x"}
     return archives.write_folder(folder, files)
 
 

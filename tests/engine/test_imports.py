@@ -65,7 +65,7 @@ def reasons(run: DatasetImport) -> dict[str, str]:
 
 
 def pets() -> dict[str, bytes]:
-    """Two pictures; masks as compressed and plain run lengths, as polygon and as crowd."""
+    """Two images; masks as compressed and plain run lengths, as polygon and as crowd."""
     compressed = Rle.encode(SQUARE).to_coco()
     plain = {"size": [32, 48], "counts": Rle.encode(~SQUARE).runs().tolist()}
     polygon = [[10.0, 5.0, 20.0, 5.0, 20.0, 15.0, 10.0, 15.0], [30, 20, 40, 20, 40, 30, 30, 30]]
@@ -146,7 +146,7 @@ def test_importing_again_doubles_nothing(project: Project, tmp_path: Path) -> No
     assert (Image.objects.count(), Mask.objects.count(), MaskRevision.objects.count()) == (2, 3, 3)
 
 
-def test_an_import_killed_between_two_pictures_goes_on(project: Project, tmp_path: Path) -> None:
+def test_an_import_killed_between_two_images_goes_on(project: Project, tmp_path: Path) -> None:
     folder = archives.write_folder(tmp_path / "pets", pets())
     run = imports.request_folder_import(project, path=folder, actor=project.created_by)
 
@@ -210,16 +210,16 @@ def test_what_cannot_be_used_is_reported_and_the_rest_is_kept(
     assert "outline is longer" in said["coco.json: annotation 7"]
     assert "empty" in said["coco.json: annotation 8"]
     assert "no number" in said["coco.json: annotation 9"]
-    assert said["coco.json: gone.png"] == "there is no picture of this name (1 masks)"
-    assert said["coco.json: annotation 11"] == "64 x 32 px but the picture is 48 x 32 px"
+    assert said["coco.json: gone.png"] == "there is no image of this name (1 masks)"
+    assert said["coco.json: annotation 11"] == "64 x 32 px but the image is 48 x 32 px"
     assert said["coco.json: image 1"] == "its id is there twice"
-    assert said["notes.txt"] == "its name is not that of a picture"
+    assert said["notes.txt"] == "its name is not that of an image"
     assert "damaged" in said["broken.jpg"] or "not a JPEG" in said["broken.jpg"]
-    assert "neither a COCO nor an SA-1B" in said["other.json"]
+    assert "annotation file of none of COCO, SA-1B" in said["other.json"]
     assert "not JSON" in said["bad.json"]
 
 
-def test_sa1b_files_beside_their_pictures_are_read(project: Project, tmp_path: Path) -> None:
+def test_sa1b_files_beside_their_images_are_read(project: Project, tmp_path: Path) -> None:
     square = Rle.encode(SQUARE).to_coco()
     size = {"width": 48, "height": 32}
     sidecar = {

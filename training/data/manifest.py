@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from PIL import Image
-from pycocotools import mask as coco_mask
 
+from masks import coco, sa1b
 from masks.rle import Rle, RleError
 
 Split = Literal["train", "holdout"]
@@ -133,20 +133,22 @@ def from_coco(folder: Path, *, split: Split = "holdout") -> Manifest:
     path = folder / COCO_NAME
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
-        entries = [(f"image {entry['id']}", entry) for entry in document["images"]]
-        annotations = _by_image(document["annotations"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"{path} is not a COCO instances file: {error!r}") from error
+    if not coco.is_coco(document):
+        raise ManifestError(f"{path} is not a COCO instances file: it needs images and annotations")
+    dataset = coco.read(document)
 
-    def parse(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-        return _coco_record(
-            entry, annotations.get(str(entry["id"]), []), folder=folder, split=split
-        )
+    def parse(image: coco.CocoImage) -> Mapping[str, Any]:
+        return _coco_record(image, dataset.annotations[image.key], folder=folder, split=split)
 
+    entries = [(f"image {image.key}", image) for image in dataset.images]
     manifest = _collect(entries, parse=parse, path=path)
-    strays = annotations.keys() - {str(entry["id"]) for _, entry in entries}
-    unknown = [f"image {image_id}: it has annotations but is not listed" for image_id in strays]
-    return replace(manifest, problems=(*manifest.problems, *sorted(unknown)))
+    strays = {
+        f"image {one.image_id}: it has annotations but is not listed" for one in dataset.strays
+    }
+    unusable = [f"{where}: {reason}" for where, reason in dataset.problems]
+    return replace(manifest, problems=(*manifest.problems, *unusable, *sorted(strays)))
 
 
 def open_dataset(path: Path, *, split: Split = "holdout") -> Manifest:
@@ -170,12 +172,12 @@ def _other_kind_of_json(path: Path) -> str:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):  # JSON lines are no document; nor is bad text
         return ""
-    keys = document.keys() if isinstance(document, dict) else set()
-    if {"images", "annotations"} <= keys:
+    if coco.is_coco(document):
         return f"a COCO file (give its folder, with the file called {COCO_NAME})"
-    if {"image", "annotations"} <= keys:
+    if sa1b.is_annotation_file(document):
         return "an SA-1B file"
-    return "" if "image" in keys else "one JSON document"  # a manifest of a single line
+    is_record = isinstance(document, dict) and "image" in document
+    return "" if is_record else "one JSON document"  # a manifest of a single line
 
 
 def write_manifest(path: Path, *, images: Iterable[ImageRecord]) -> None:
@@ -334,46 +336,33 @@ def _mask_record(entry: object, *, image_hw: tuple[int, int]) -> MaskRecord:
     return MaskRecord(mask_id=_text(entry, "id"), rle=rle, prompts=tuple(known))
 
 
-def _by_image(annotations: object) -> dict[str, list[Mapping[str, Any]]]:
-    if not isinstance(annotations, list):
-        raise TypeError("'annotations' must be a list")
-    grouped: dict[str, list[Mapping[str, Any]]] = {}
-    for annotation in annotations:
-        if not annotation.get("iscrowd"):
-            grouped.setdefault(str(annotation["image_id"]), []).append(annotation)
-    return grouped
-
-
 def _coco_record(
-    entry: Mapping[str, Any],
-    annotations: Iterable[Mapping[str, Any]],
+    image: coco.CocoImage,
+    annotations: Iterable[coco.CocoAnnotation],
     *,
     folder: Path,
     split: Split,
 ) -> dict[str, object]:
     return {
-        "image": f"images/{_text(entry, 'file_name')}",
-        "image_id": _text(entry, "id"),
+        "image": f"images/{image.file_name}",
+        "image_id": image.key,
         "split": split,
-        "source": entry.get("source") or entry.get("stain") or folder.name,
-        "masks": list(_coco_masks(annotations, entry=entry)),
+        "source": image.entry.get("source") or image.entry.get("stain") or folder.name,
+        "masks": list(_coco_masks(annotations, size_hw=image.size_hw)),
     }
 
 
 def _coco_masks(
-    annotations: Iterable[Mapping[str, Any]], *, entry: Mapping[str, Any]
+    annotations: Iterable[coco.CocoAnnotation], *, size_hw: tuple[int, int] | None
 ) -> Iterator[dict[str, object]]:
+    """Yield manifest entries of all but crowds; None for polygons that cannot be filled."""
     for annotation in annotations:
-        segmentation = annotation.get("segmentation")
-        if isinstance(segmentation, list):
-            segmentation = _polygons_to_rle(segmentation, entry=entry)
-        yield {"id": annotation.get("id"), "rle": segmentation}
-
-
-def _polygons_to_rle(polygons: list[Any], *, entry: Mapping[str, Any]) -> object:
-    try:
-        height_px, width_px = int(entry["height"]), int(entry["width"])
-        rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height_px, width_px))
-    except Exception:  # pycocotools raises bare Exception; the mask is then reported as no RLE
-        return None
-    return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}
+        if annotation.is_crowd:
+            continue
+        rle = annotation.segmentation
+        if isinstance(rle, list):
+            try:
+                rle = coco.rle_of(rle, image_hw=size_hw).to_coco() if size_hw else None
+            except coco.SegmentationError:
+                rle = None
+        yield {"id": annotation.annotation_id, "rle": rle}

@@ -16,7 +16,7 @@ from engine.domain.jobs import JobKind
 from engine.domain.roles import Permission
 from engine.domain.states import ImportStatus
 from engine.importers.plans import plan
-from engine.importers.records import Annotation, File, ForeignMask, Refused
+from engine.importers.records import Annotation, File, ForeignMask, RefusedItem
 from engine.importers.shapes import mask_of
 from engine.importers.sources import open_source
 from engine.models import DatasetImport, Job, Project, User
@@ -45,9 +45,9 @@ class Report:
     num_masks: int = 0
     num_known_masks: int = 0
     num_refused: int = 0
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RefusedItem] = field(default_factory=list)
 
-    def refuse(self, refused: Sequence[Refused]) -> None:
+    def refuse(self, refused: Sequence[RefusedItem]) -> None:
         self.num_refused += len(refused)
         self.refused.extend(refused[: max(MAX_LISTED - len(self.refused), 0)])
 
@@ -102,10 +102,10 @@ def _request(project: Project, *, actor: User, **columns: str) -> DatasetImport:
 
 
 def run_import(run: DatasetImport, *, on_progress: OnProgress) -> Report:
-    """Take in every sound picture and mask, one picture a transaction.
+    """Take in every sound image and mask, one image a transaction.
 
     Safe to run again after a kill: bytes that are known are not decoded, masks have derived ids.
-    on_progress may raise to stop between two pictures; what is in stays in. InvalidInput when
+    on_progress may raise to stop between two images; what is in stays in. InvalidInput when
     nothing can be read at all.
     """
     place = Path(run.folder) if run.folder else storage.local_copy(run.archive_key)
@@ -119,10 +119,10 @@ def run_import(run: DatasetImport, *, on_progress: OnProgress) -> Report:
         found = plan(source)
         report.refuse(found.refused)
         for done, (file, annotations) in enumerate(found):
-            num_all = len(found.pictures)
-            on_progress(done / num_all, _said(report, done=done, num_all=num_all))
+            num_all = len(found.images)
+            on_progress(done / num_all, _progress_text(report, done=done, num_all=num_all))
             _take(run, file, annotations, report=report)
-        on_progress(1.0, _said(report, done=len(found.pictures), num_all=len(found.pictures)))
+        on_progress(1.0, _progress_text(report, done=len(found.images), num_all=len(found.images)))
     finally:
         source.close()
     return report
@@ -159,13 +159,13 @@ def _move_import(job: Job, seen: ImportStatus, to: ImportStatus, *, reason: str)
         move(run, to, reason=reason)
 
 
-def refused_by(run: DatasetImport) -> Iterator[Refused]:
+def refused_by(run: DatasetImport) -> Iterator[RefusedItem]:
     """Read what an import refused, in the order of its files; nothing before it is done."""
     if not run.report_key:
         return
     with storage.open(run.report_key) as file:
         for line in file:
-            yield Refused(**orjson.loads(line))
+            yield RefusedItem(**orjson.loads(line))
 
 
 def report_bytes(run: DatasetImport) -> bytes:
@@ -176,16 +176,16 @@ def report_bytes(run: DatasetImport) -> bytes:
 def _take(
     run: DatasetImport, file: File, annotations: Sequence[Annotation], *, report: Report
 ) -> None:
-    """Take one picture and its masks; what is wrong with them goes into the report."""
+    """Take one image and its masks; what is wrong with them goes into the report."""
     try:
         data = file.read(settings.MAX_UPLOAD_BYTES)
         image, created = ingest_image(
             run.project, data=data, file_name=file.name, actor=run.requested_by
         )
     except InvalidInput as error:
-        report.refuse([Refused(name=file.name, reason=_without_name(error.message, file.name))])
+        report.refuse([RefusedItem(name=file.name, reason=_without_name(error.message, file.name))])
         report.refuse(
-            [Refused(name=one.name, reason="its picture was refused") for one in annotations]
+            [RefusedItem(name=one.name, reason="its image was refused") for one in annotations]
         )
         return
     report.num_images += created
@@ -195,7 +195,7 @@ def _take(
         try:
             masks.append(mask_of(annotation, image_hw=(image.height_px, image.width_px)))
         except InvalidInput as error:
-            report.refuse([Refused(name=annotation.name, reason=error.message)])
+            report.refuse([RefusedItem(name=annotation.name, reason=error.message)])
     if masks:
         recorded = record_imported(image, masks=masks, actor=run.requested_by)
         report.num_masks += recorded.num_new
@@ -203,9 +203,9 @@ def _take(
         report.refuse(recorded.refused)
 
 
-def _said(report: Report, *, done: int, num_all: int) -> str:
+def _progress_text(report: Report, *, done: int, num_all: int) -> str:
     refused = f", {report.num_refused} refused" if report.num_refused else ""
-    return f"picture {done} of {num_all}, {report.num_masks} masks{refused}"
+    return f"image {done} of {num_all}, {report.num_masks} masks{refused}"
 
 
 def _without_name(message: str, name: str) -> str:

@@ -12,7 +12,7 @@ from engine.domain.errors import NotReady
 from engine.domain.ids import derived_id
 from engine.domain.policy import MAX_LABEL_CHARACTERS, MAX_MASKS_PER_IMAGE
 from engine.domain.states import MaskSource, MaskStatus, RevisionKind
-from engine.importers.records import ForeignMask, Refused
+from engine.importers.records import ForeignMask, RefusedItem
 from engine.models import Image, Mask, MaskRevision, User
 from engine.selectors.stages import active_stage
 from engine.services.images.split import fix_split
@@ -26,7 +26,7 @@ class Recorded:
 
     num_new: int
     num_known: int
-    refused: Sequence[Refused]
+    refused: Sequence[RefusedItem]
 
 
 def mask_id_of(image: Image, mask: ForeignMask) -> UUID:
@@ -51,7 +51,7 @@ def record_imported(image: Image, *, masks: Sequence[ForeignMask], actor: User) 
     first = image.masks.count()
     free = max(MAX_MASKS_PER_IMAGE - first, 0)
     refused = [
-        Refused(name=mask.annotation.name, reason=f"its image has {MAX_MASKS_PER_IMAGE} masks")
+        RefusedItem(name=mask.annotation.name, reason=f"its image has {MAX_MASKS_PER_IMAGE} masks")
         for _, mask in new[free:]
     ]
     rows, revisions = [], []

@@ -45,7 +45,7 @@ def pets(root: Path) -> Path:
     entries = [archives.entry(1, 1, polygon), archives.entry(2, 9, polygon)]
     files = {
         "a.png": archives.photo(1),
-        "b.txt": b"no picture",
+        "b.txt": b"no image",
         "coco.json": archives.coco([archives.image_entry(1, "a.png")], entries),
     }
     return archives.write_folder(root / "pets", files)
@@ -96,7 +96,7 @@ def test_the_command_says_what_it_refused_and_repeats_harmlessly(
     again = call("import", str(folder), "--project", "pets")
 
     assert "1 images new, 0 known; 1 masks new, 0 known; 2 refused" in first
-    assert "refused b.txt: its name is not that of a picture" in first
+    assert "refused b.txt: its name is not that of an image" in first
     assert "refused coco.json: annotation 2: there is no image 9" in first
     assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 2
     assert "0 images new, 1 known; 0 masks new, 1 known; 2 refused" in again

@@ -21,7 +21,7 @@ from workers.execution.stopping import stop_on_signals
 
 class Command(BaseCommand):
     help = (
-        "Export all accepted masks with their pictures as one zip archive, here and now. The same "
+        "Export all accepted masks with their images as one zip archive, here and now. The same "
         "masks give the same bytes; manifest.sha256 in it has the checksum of each file."
     )
 

@@ -1,4 +1,4 @@
-"""`manage.py import PATH --project SLUG`: take in a folder, a zip or a COCO or SA-1B dataset."""
+"""`manage.py import PATH --project SLUG`: take in a folder or a zip of images or a dataset."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from engine.domain.errors import DomainError
+from engine.importers import IMPORTERS
 from engine.models import DatasetImport
 from engine.selectors.named import project_named, user_named
 from engine.services.datasets import imports
@@ -20,9 +21,10 @@ MAX_PRINTED = 50
 
 class Command(BaseCommand):
     help = (
-        "Import pictures, and masks when there are COCO or SA-1B annotations beside them. Runs "
-        "here and now, or with --queue in a runner on this machine. Repeatable: nothing is "
-        "taken twice."
+        "Import images, and masks when there are annotations beside them. Runs here and now, or "
+        "with --queue in a runner on this machine. Repeatable: nothing is taken twice. Formats, "
+        "recognised by themselves: "
+        + " ".join(f"{one.TITLE} ({one.DESCRIPTION[:-1]})." for one in IMPORTERS.values())
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
