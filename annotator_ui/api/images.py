@@ -21,7 +21,7 @@ from engine.domain.errors import Conflict, InvalidInput, NotFound, NotReady
 from engine.domain.roles import Permission
 from engine.domain.states import ModelFamily, ModelVersionStatus
 from engine.models import Image, ModelVersion
-from engine.models.image import WHOLE_PHOTO
+from engine.models.image import WHOLE_IMAGE
 from engine.services.images import embeddings, overlays
 from masks.rle import Rle
 
@@ -62,10 +62,10 @@ def image_overlay(
 def image_embedding(
     request: HttpRequest, image_id: UUID, query: Query[schemas.EncoderQuery]
 ) -> HttpResponseBase:
-    """The stored embedding of the photo or of a close-up; 409 not_ready or outdated_embedding."""
+    """The stored embedding of the photo or of a crop; 409 not_ready or outdated_embedding."""
     image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
     embedding = embeddings.embedding_for(
-        image, encoder_sha256=query.encoder, close_up=query.crop or WHOLE_PHOTO
+        image, encoder_sha256=query.encoder, crop=query.crop or WHOLE_IMAGE
     )
     return stored_file(request, embedding.storage_key)
 
@@ -98,7 +98,7 @@ def decode(request: HttpRequest, image_id: UUID, body: schemas.DecodeIn) -> sche
     base_mask = existing_mask(image, body)
     crop_xywh_px = crop_of(image, body.crop, prompts, base_mask=base_mask)
     embedding = embeddings.embedding_for(
-        image, encoder_sha256=version.encoder_sha256, close_up=body.crop or WHOLE_PHOTO
+        image, encoder_sha256=version.encoder_sha256, crop=body.crop or WHOLE_IMAGE
     )
     path = storage.local_copy(version.decoder_key)
     candidates = decoder.decode(
@@ -129,7 +129,7 @@ def crop_of(
     """The crop's place in the image, checked against what is asked there; None: no crop."""
     if key is None:
         return None
-    crop = embeddings.close_up_of(image, key)
+    crop = embeddings.crop_from_key(image, key)
     crop_xywh_px = crop.xywh_px((image.height_px, image.width_px))
     prompts.require_inside(crop_xywh_px)
     if base_mask is not None:

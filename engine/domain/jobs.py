@@ -155,7 +155,7 @@ _OWN: Mapping[JobKind, JobSpec] = {
         queue=CPU,
         priority=10,
         args=_IMAGE | _VERSION,
-        optional_args={"close_up": Argument.TEXT},
+        optional_args={"crop": Argument.TEXT},
         subject=f"{_SUBJECTS}.images",
         is_per_image=True,
     ),

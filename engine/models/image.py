@@ -47,16 +47,16 @@ class Image(StatefulRow):
         ]
 
 
-WHOLE_PHOTO = ""
-"""Not a close-up."""
+WHOLE_IMAGE = ""
+"""The whole image, not a crop of it."""
 
 
 class Embedding(Row):
-    """What one encoder saw in one image or close-up. Immutable: another encoder, another row."""
+    """What one encoder saw in one image or crop. Immutable: another encoder, another row."""
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="embeddings")
     encoder_sha256 = models.CharField(max_length=SHA256_CHARACTERS)
-    close_up = models.CharField(max_length=16, default=WHOLE_PHOTO, blank=True)
+    crop = models.CharField(max_length=16, default=WHOLE_IMAGE, blank=True)
     """Key of a square of the photo, see masks/close_ups.py; empty: all of it."""
     storage_key = models.CharField(max_length=KEY_CHARACTERS)
     sha256 = models.CharField(max_length=SHA256_CHARACTERS)
@@ -65,7 +65,7 @@ class Embedding(Row):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["image", "encoder_sha256", "close_up"], name="embedding_once_per_close_up"
+                fields=["image", "encoder_sha256", "crop"], name="embedding_once_per_crop"
             ),
             models.CheckConstraint(condition=~Q(encoder_sha256=""), name="embedding_has_encoder"),
             models.CheckConstraint(

@@ -6,7 +6,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from engine.domain.states import AssignmentStatus, ImageStatus, MaskStatus, ModelFamily
 from engine.models import Assignment, Embedding, Image, Project
-from engine.models.image import WHOLE_PHOTO
+from engine.models.image import WHOLE_IMAGE
 from engine.selectors.models import serving_version
 
 
@@ -19,7 +19,7 @@ def for_project(project: Project) -> QuerySet[Image]:
     embedded = Embedding.objects.filter(
         image=OuterRef("pk"),
         encoder_sha256=version.encoder_sha256 if version else "",
-        close_up=WHOLE_PHOTO,
+        crop=WHOLE_IMAGE,
     )
     held = Assignment.objects.filter(image=OuterRef("pk"), status=AssignmentStatus.LEASED.value)
     return project.images.annotate(
@@ -39,6 +39,6 @@ def after(rows: QuerySet[Image], last: Image) -> QuerySet[Image]:
 def without_embedding(project: Project, *, encoder_sha256: str) -> QuerySet[Image]:
     """Images that are not rejected and have no embedding of the encoder for the whole photo."""
     whole = Embedding.objects.filter(
-        image=OuterRef("pk"), encoder_sha256=encoder_sha256, close_up=WHOLE_PHOTO
+        image=OuterRef("pk"), encoder_sha256=encoder_sha256, crop=WHOLE_IMAGE
     )
     return project.images.exclude(status=ImageStatus.REJECTED.value).filter(~Exists(whole))

@@ -201,9 +201,9 @@ def test_an_empty_or_foreign_mask_cannot_be_changed(
         assert response.status_code == 422
 
 
-CLOSE_UP = "1-1-2"
+CROP = "1-1-2"
 X_PX, Y_PX, SIDE_PX = 100, 20, 100  # its place in a photo of 200 x 120
-IN_CLOSE_UP = {"type": "point", "x_px": 150.5, "y_px": 60.5, "label": 1}
+IN_CROP = {"type": "point", "x_px": 150.5, "y_px": 60.5, "label": 1}
 
 
 @pytest.fixture
@@ -213,23 +213,23 @@ def wide_image(project: Project) -> Image:
 
 @pytest.fixture
 def looked_at(wide_image: Image) -> ModelVersion:
-    """The serving model, which has seen the photo and, apart, its close-up."""
+    """The serving model, which has seen the photo and, apart, its crop."""
     from sam.checkpoints import embedding_files as stored
 
     version = wide_image.project.model_versions.get(family="sam")
-    for key in ("", CLOSE_UP):
+    for key in ("", CROP):
         data = stored.to_bytes(features_of(wide_image, key), encoder_sha256=version.encoder_sha256)
         embeddings.store_embedding(
-            wide_image, encoder_sha256=version.encoder_sha256, data=data, close_up=key
+            wide_image, encoder_sha256=version.encoder_sha256, data=data, crop=key
         )
     return version
 
 
-def features_of(image: Image, close_up: str) -> Any:
+def features_of(image: Image, crop: str) -> Any:
     import torch
 
     pixels = np.asarray(PIL.Image.open(storage.local_copy(image.storage_key)).convert("RGB"))
-    if close_up:
+    if crop:
         pixels = pixels[Y_PX : Y_PX + SIDE_PX, X_PX : X_PX + SIDE_PX]
     model = tiny_model()
     with torch.inference_mode():
@@ -237,13 +237,13 @@ def features_of(image: Image, close_up: str) -> Any:
 
 
 @pytest.mark.parametrize("has_box", [False, True])
-def test_a_close_up_is_decoded_as_a_photo_of_its_own_and_told_in_pixels_of_the_photo(
+def test_a_crop_is_decoded_as_a_photo_of_its_own_and_told_in_pixels_of_the_photo(
     as_annotator: Client, wide_image: Image, looked_at: ModelVersion, has_box: bool
 ) -> None:
     from sam.prompting.predictor import Predictor
 
     predictor = Predictor(tiny_model())
-    predictor.set_features(features_of(wide_image, CLOSE_UP), (SIDE_PX, SIDE_PX))
+    predictor.set_features(features_of(wide_image, CROP), (SIDE_PX, SIDE_PX))
     expected = predictor.predict(
         point_coords=np.array([[50.5, 40.5]]),
         point_labels=np.array([1]),
@@ -255,7 +255,7 @@ def test_a_close_up_is_decoded_as_a_photo_of_its_own_and_told_in_pixels_of_the_p
     response = post(
         as_annotator,
         f"/api/v1/images/{wide_image.pk}/decode",
-        body(looked_at, IN_CLOSE_UP, *[box] * has_box, crop=CLOSE_UP),
+        body(looked_at, IN_CROP, *[box] * has_box, crop=CROP),
     )
 
     assert response.status_code == 200, response.content
@@ -268,13 +268,13 @@ def test_a_close_up_is_decoded_as_a_photo_of_its_own_and_told_in_pixels_of_the_p
     assert mask.sum() == square.sum() > 0
 
 
-def test_what_lies_outside_the_close_up_stays_when_a_mask_is_changed_there(
+def test_what_lies_outside_the_crop_stays_when_a_mask_is_changed_there(
     as_annotator: Client, wide_image: Image, looked_at: ModelVersion
 ) -> None:
     mask = np.zeros((120, 200), bool)
     mask[50:70, 80:150] = True
     path = f"/api/v1/images/{wide_image.pk}/decode"
-    given = body(looked_at, IN_CLOSE_UP, base_mask=Rle.encode(mask).to_coco(), crop=CLOSE_UP)
+    given = body(looked_at, IN_CROP, base_mask=Rle.encode(mask).to_coco(), crop=CROP)
 
     response = post(as_annotator, path, given)
 
@@ -292,40 +292,40 @@ def test_what_lies_outside_the_close_up_stays_when_a_mask_is_changed_there(
 
 
 @pytest.mark.parametrize(
-    ("prompt", "close_up", "said"),
+    ("prompt", "crop", "said"),
     [
-        ({**IN_CLOSE_UP, "x_px": 90.0}, CLOSE_UP, "(90, 60.5) lies outside the crop"),
-        ({**BOX, "x1_px": 150.0}, CLOSE_UP, "outside the crop (x from 100 to 200, y from 20"),
-        (IN_CLOSE_UP, "2-0-0", "1 levels of close-ups"),
-        (IN_CLOSE_UP, "everything", "crop"),
+        ({**IN_CROP, "x_px": 90.0}, CROP, "(90, 60.5) lies outside the crop"),
+        ({**BOX, "x1_px": 150.0}, CROP, "outside the crop (x from 100 to 200, y from 20"),
+        (IN_CROP, "2-0-0", "1 levels of close-ups"),
+        (IN_CROP, "everything", "crop"),
     ],
 )
-def test_what_does_not_fit_the_close_up_is_refused(
+def test_what_does_not_fit_the_crop_is_refused(
     as_annotator: Client,
     wide_image: Image,
     looked_at: ModelVersion,
     prompt: dict[str, Any],
-    close_up: str,
+    crop: str,
     said: str,
 ) -> None:
     response = post(
         as_annotator,
         f"/api/v1/images/{wide_image.pk}/decode",
-        body(looked_at, prompt, crop=close_up),
+        body(looked_at, prompt, crop=crop),
     )
 
     assert response.status_code == 422
     assert said in response.json()["message"]
 
 
-def test_a_close_up_still_in_the_making_is_not_ready(
+def test_a_crop_still_in_the_making_is_not_ready(
     as_annotator: Client, wide_image: Image, looked_at: ModelVersion
 ) -> None:
     response = post(
         as_annotator,
         f"/api/v1/images/{wide_image.pk}/decode",
-        body(looked_at, IN_CLOSE_UP, crop="1-0-1"),
+        body(looked_at, IN_CROP, crop="1-0-1"),
     )
 
     assert (response.status_code, response.json()["code"]) == (409, "not_ready")
-    assert wide_image.project.jobs.get().args["close_up"] == "1-0-1"
+    assert wide_image.project.jobs.get().args["crop"] == "1-0-1"

@@ -145,7 +145,7 @@ def test_an_embedding_is_not_ready_then_ready(
     assert after.headers["ETag"] == f'"{hashlib.sha256(data).hexdigest()}"'
 
 
-def test_the_embedding_of_a_close_up_has_its_own_address(
+def test_the_embedding_of_a_crop_has_its_own_address(
     as_annotator: Client, project: Project
 ) -> None:
     image = factories.make_image(project, width_px=400, height_px=300)
@@ -153,12 +153,12 @@ def test_the_embedding_of_a_close_up_has_its_own_address(
     whole = f"/api/v1/images/{image.pk}/embedding?encoder={sha256}"
     path = f"{whole}&crop=2-1-2"
     before = as_annotator.get(path)
-    embeddings.store_embedding(image, encoder_sha256=sha256, data=b"square", close_up="2-1-2")
+    embeddings.store_embedding(image, encoder_sha256=sha256, data=b"square", crop="2-1-2")
 
     after = as_annotator.get(path)
 
     assert (before.status_code, before.json()["code"]) == (409, "not_ready")
-    assert "close-up 2-1-2" in before.json()["message"]
+    assert "crop 2-1-2" in before.json()["message"]
     assert content_of(after) == b"square"
     assert "immutable" in after.headers["Cache-Control"]
     assert as_annotator.get(whole).status_code == 409
@@ -174,7 +174,7 @@ def test_the_embedding_of_a_close_up_has_its_own_address(
         ("", "crop"),
     ],
 )
-def test_a_close_up_that_a_photo_does_not_have_is_refused(
+def test_a_crop_that_a_photo_does_not_have_is_refused(
     as_annotator: Client, project: Project, key: str, said: str
 ) -> None:
     image = factories.make_image(project, width_px=400, height_px=300)

@@ -63,11 +63,11 @@ def test_the_history_has_pages(as_lead: Client) -> None:
     assert "Page 2 of 2" in html_of(as_lead, "?page=99")
 
 
-def test_a_job_says_which_close_up_it_is_about(as_lead: Client, project: Project) -> None:
+def test_a_job_says_which_crop_it_is_about(as_lead: Client, project: Project) -> None:
     image = factories.make_image(project, width_px=400, height_px=300)
-    embeddings.request_embedding(image, close_up="2-1-2")
+    embeddings.request_embedding(image, crop="2-1-2")
 
-    assert "photo.png, close-up 2-1-2" in html_of(as_lead)
+    assert "photo.png, crop 2-1-2" in html_of(as_lead)
 
 
 def test_a_dead_end_is_found_by_its_state_with_its_reason_and_every_attempt(

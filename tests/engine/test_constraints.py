@@ -213,10 +213,10 @@ def another_embedding(project: Project) -> None:
     embedding.save(force_insert=True)
 
 
-def another_embedding_of_a_close_up(project: Project) -> None:
+def another_embedding_of_a_crop(project: Project) -> None:
     embedding = Embedding.objects.get()
     for _ in range(2):
-        embedding.pk, embedding.close_up = uuid7(), "1-0-0"
+        embedding.pk, embedding.crop = uuid7(), "1-0-0"
         embedding.save(force_insert=True)
 
 
@@ -246,7 +246,7 @@ def the_same_photo(project: Project) -> None:
         another_open_attempt,
         another_serving_model,
         another_embedding,
-        another_embedding_of_a_close_up,
+        another_embedding_of_a_crop,
         another_active_stage,
         another_mask_of_the_head,
         the_same_photo,

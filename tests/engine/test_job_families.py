@@ -165,11 +165,11 @@ def test_an_image_somebody_looks_at_goes_before_everything_else(project: Project
     assert Job.objects.filter(kind=JobKind.EMBED_IMAGE).count() == 3  # raised, not added
 
 
-def test_a_photo_of_which_only_a_close_up_is_embedded_still_lacks_its_own(project: Project) -> None:
+def test_a_photo_of_which_only_a_crop_is_embedded_still_lacks_its_own(project: Project) -> None:
     image = factories.make_image(project, width_px=200, height_px=200)
     version = project.model_versions.get()
     key = {"encoder_sha256": version.encoder_sha256}
-    embeddings.store_embedding(image, **key, data=b"a", close_up="1-0-0")
+    embeddings.store_embedding(image, **key, data=b"a", crop="1-0-0")
     assert not for_project(project).get().has_embedding
 
     parent = embeddings.request_all(project)

@@ -44,7 +44,7 @@ def test_a_snapshot_freezes_confirmed_masks_with_their_files(project: Project) -
     Embedding.objects.create(
         image=holdout,
         encoder_sha256=factories.ENCODER,
-        close_up="1-0-0",
+        crop="1-0-0",
         storage_key="k",
         sha256="s",
         size_bytes=1,
@@ -237,26 +237,26 @@ def test_waiting_for_an_embedding_queues_it_and_an_old_one_is_named(project: Pro
     )
 
 
-def test_a_close_up_is_computed_at_once_when_somebody_looks_there(project: Project) -> None:
+def test_a_crop_is_computed_at_once_when_somebody_looks_there(project: Project) -> None:
     version = factories.make_version(project)
     image = factories.make_image(project, width_px=400, height_px=300)
     embeddings.store_embedding(image, encoder_sha256=version.encoder_sha256, data=b"whole")
 
     for key in ("2-1-2", "2-01-2"):  # the same square
-        with pytest.raises(NotReady, match="close-up 2-1-2 of this image is still being computed"):
-            embeddings.embedding_for(image, close_up=key)
+        with pytest.raises(NotReady, match="crop 2-1-2 of this image is still being computed"):
+            embeddings.embedding_for(image, crop=key)
 
     job = project.jobs.get()
-    assert (job.kind, job.priority, job.args["close_up"]) == ("embed_image", URGENT, "2-1-2")
+    assert (job.kind, job.priority, job.args["crop"]) == ("embed_image", URGENT, "2-1-2")
     assert job.idem_key == f"embed_image:{image.pk}:{version.encoder_sha256}:2-1-2"
     stored = embeddings.store_embedding(
-        image, encoder_sha256=version.encoder_sha256, data=b"close", close_up="2-1-2"
+        image, encoder_sha256=version.encoder_sha256, data=b"close", crop="2-1-2"
     )
-    assert embeddings.embedding_for(image, close_up="2-1-2") == stored
+    assert embeddings.embedding_for(image, crop="2-1-2") == stored
     assert embeddings.embedding_for(image) != stored
-    assert embeddings.request_embedding(image, close_up="2-1-2") is None
+    assert embeddings.request_embedding(image, crop="2-1-2") is None
     with pytest.raises(Conflict) as outdated:
-        embeddings.embedding_for(image, encoder_sha256="0" * 64, close_up="2-1-2")
+        embeddings.embedding_for(image, encoder_sha256="0" * 64, crop="2-1-2")
     assert outdated.value.code == "outdated_embedding"
 
 
@@ -268,33 +268,31 @@ def test_a_close_up_is_computed_at_once_when_somebody_looks_there(project: Proje
         ("1-2-0", "level 1 has 2 rows and 3 columns"),
     ],
 )
-def test_a_close_up_that_a_photo_does_not_have_is_refused(
+def test_a_crop_that_a_photo_does_not_have_is_refused(
     project: Project, key: str, said: str
 ) -> None:
     factories.make_version(project)
     image = factories.make_image(project, width_px=400, height_px=300)
 
     with pytest.raises(InvalidInput, match=said):
-        embeddings.embedding_for(image, close_up=key)
+        embeddings.embedding_for(image, crop=key)
     with pytest.raises(InvalidInput, match=said):
-        embeddings.request_embedding(image, close_up=key)
+        embeddings.request_embedding(image, crop=key)
     assert not project.jobs.exists()
 
 
-def test_who_asks_for_every_close_up_waits_before_the_queue_is_full(project: Project) -> None:
+def test_who_asks_for_every_crop_waits_before_the_queue_is_full(project: Project) -> None:
     factories.make_version(project)
     image = factories.make_image(project, width_px=1600, height_px=1600)
     keys = [f"2-{row}-{column}" for row in range(3) for column in range(3)]
     for key in keys[:8]:
-        embeddings.request_embedding(image, close_up=key)
+        embeddings.request_embedding(image, crop=key)
 
-    with pytest.raises(NotReady, match="8 close-ups of this image are computed first"):
-        embeddings.request_embedding(image, close_up=keys[8])
+    with pytest.raises(NotReady, match="8 crops of this image are computed first"):
+        embeddings.request_embedding(image, crop=keys[8])
 
     assert project.jobs.count() == 8
-    assert embeddings.request_embedding(image, close_up=keys[0]) is not None  # asked for again
+    assert embeddings.request_embedding(image, crop=keys[0]) is not None  # asked for again
     assert embeddings.request_embedding(image) is not None  # the whole photo has its own place
-    project.jobs.filter(args__close_up=keys[0]).update(
-        status="succeeded", finished_at=timezone.now()
-    )
-    assert embeddings.request_embedding(image, close_up=keys[8]) is not None
+    project.jobs.filter(args__crop=keys[0]).update(status="succeeded", finished_at=timezone.now())
+    assert embeddings.request_embedding(image, crop=keys[8]) is not None

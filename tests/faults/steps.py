@@ -77,7 +77,7 @@ def outcome() -> dict[str, Any]:
     from engine.models import Embedding, Job, JobAttempt, Mask, MaskRevision, StateChange
 
     effects = StateChange.objects.filter(subject_type="effect")
-    embedded = Embedding.objects.filter(close_up="")
+    embedded = Embedding.objects.filter(crop="")
     revisions = MaskRevision.objects.select_related("mask__image").order_by("created_at")
     return {
         "revisions": [

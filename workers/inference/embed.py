@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 
 from engine import storage
 from engine.models import Embedding, Image, ModelVersion
-from engine.models.image import WHOLE_PHOTO
+from engine.models.image import WHOLE_IMAGE
 from masks.boxes import pixels_of
 from masks.close_ups import CloseUp
 from sam.checkpoints import embedding_files
@@ -26,7 +26,7 @@ def load_photo(image: Image) -> NDArray[np.uint8]:
         return np.array(photo.convert("RGB"))
 
 
-def embed(image: Image, *, version: ModelVersion, crop: str = WHOLE_PHOTO) -> bytes:
+def embed(image: Image, *, version: ModelVersion, crop: str = WHOLE_IMAGE) -> bytes:
     """Encode a photo with a version's encoder into the bytes that are stored and served.
 
     crop: Key of a crop of the image, which is encoded alone, as an image of its own size.
@@ -49,7 +49,7 @@ def features_of(image: Image, *, version: ModelVersion) -> tuple[ImageFeatures, 
     The second value is the embedding's bytes when it had to be computed: worth storing.
     """
     stored = Embedding.objects.filter(
-        image=image, encoder_sha256=version.encoder_sha256, close_up=WHOLE_PHOTO
+        image=image, encoder_sha256=version.encoder_sha256, crop=WHOLE_IMAGE
     ).first()
     if stored is None:
         new = data = embed(image, version=version)

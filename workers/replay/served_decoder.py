@@ -17,7 +17,7 @@ from engine.decoding.network import Network, read_embedding
 from engine.decoding.prompts import DecoderPrompts
 from engine.domain.prompts import PointPrompt
 from engine.models import Image, ModelVersion
-from engine.models.image import WHOLE_PHOTO
+from engine.models.image import WHOLE_IMAGE
 from engine.services.images import embeddings as stored_embeddings
 from masks.close_ups import CloseUp
 from workers.replay.oracle import Click, Mask
@@ -25,7 +25,7 @@ from workers.replay.oracle import Click, Mask
 
 def key_of(crop: CloseUp | None) -> str:
     """Return the key under which the embedding of an image or of its crop is stored."""
-    return WHOLE_PHOTO if crop is None else crop.key
+    return WHOLE_IMAGE if crop is None else crop.key
 
 
 class ServedDecoder:
@@ -44,7 +44,7 @@ class ServedDecoder:
         Raises:
             NotReady: The embedding is not computed yet; a job for it is queued.
         """
-        stored = stored_embeddings.embedding_for(image, close_up=key_of(crop))
+        stored = stored_embeddings.embedding_for(image, crop=key_of(crop))
         return self.open_bytes(storage.read_bytes(stored.storage_key), image, crop=crop)
 
     def open_bytes(self, data: bytes, image: Image, *, crop: CloseUp | None) -> OpenImage:

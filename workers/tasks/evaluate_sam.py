@@ -39,7 +39,7 @@ from workers.tasks.train_sam import snapshot_of
 
 CLOSE_UPS_PER_IMAGE = TrainConfig().close_ups_per_image  # measured as they are learned
 SCORES_KIND = "scores"
-SCORES_KEY = "close_up_scores_key"
+SCORES_KEY = "crop_scores_key"
 """Where an evaluation's metrics name the stored file with the figures of every mask."""
 
 

@@ -1,6 +1,6 @@
 """Image embeddings: made once an image and encoder, served to every browser.
 
-So are those of an image's close-ups, the squares of masks/close_ups.py; but nobody makes them
+So are those of an image's crops, the squares of masks/close_ups.py; but nobody makes them
 before somebody looks there.
 """
 
@@ -11,7 +11,7 @@ from engine.domain.errors import Conflict, InvalidInput, NotReady
 from engine.domain.jobs import NOBODY_WAITS, URGENT, JobKind
 from engine.domain.states import ImageStatus, JobStatus, ModelFamily
 from engine.models import Embedding, Image, Job, ModelVersion, Project
-from engine.models.image import WHOLE_PHOTO
+from engine.models.image import WHOLE_IMAGE
 from engine.selectors.images import without_embedding
 from engine.selectors.models import serving_version
 from engine.selectors.queue import in_queue_order
@@ -19,30 +19,30 @@ from engine.services.jobs import jobs
 from masks.close_ups import CloseUp, CloseUpError
 
 MAX_EMBEDDING_BYTES = 64 * 2**20
-MAX_WAITING_CLOSE_UPS = 8
+MAX_WAITING_CROPS = 8
 """Of one image: more than several people look at; a script that asks for all shall not hold up
-the others' photos, before which close-ups go."""
+the others' photos, before which crops go."""
 
 
 def request_embedding(
-    image: Image, *, is_urgent: bool = False, close_up: str = WHOLE_PHOTO
+    image: Image, *, is_urgent: bool = False, crop: str = WHOLE_IMAGE
 ) -> Job | None:
     """Queue the embedding of the serving model; None when it is there or no model serves.
 
     is_urgent: somebody is looking at the image now; it goes before everything else. So do
-    close-ups, always. InvalidInput: the image has no such close-up. NotReady: too many of its
-    close-ups wait already; ask again.
+    crops, always. InvalidInput: the image has no such crop. NotReady: too many of its
+    crops wait already; ask again.
     """
-    close_up = _checked(image, close_up)
-    is_urgent = is_urgent or close_up != WHOLE_PHOTO
+    crop = _checked(image, crop)
+    is_urgent = is_urgent or crop != WHOLE_IMAGE
     version = serving_version(image.project, family=ModelFamily.SAM)
     if version is None:
         return None
-    if image.embeddings.filter(encoder_sha256=version.encoder_sha256, close_up=close_up).exists():
+    if image.embeddings.filter(encoder_sha256=version.encoder_sha256, crop=crop).exists():
         return None
     priority = URGENT if is_urgent else None
-    request = _request(image, version=version, priority=priority, close_up=close_up)
-    if close_up:
+    request = _request(image, version=version, priority=priority, crop=crop)
+    if crop:
         _require_few_waiting(image, but=request.idem_key)
     job = jobs.enqueue(
         JobKind.EMBED_IMAGE,
@@ -93,7 +93,7 @@ def request_parts(job: Job) -> int:
 
 
 def store_embedding(
-    image: Image, *, encoder_sha256: str, data: bytes, close_up: str = WHOLE_PHOTO
+    image: Image, *, encoder_sha256: str, data: bytes, crop: str = WHOLE_IMAGE
 ) -> Embedding:
     """Store an embedding file (see sam/checkpoints/embedding_files.py). Idempotent."""
     if not 0 < len(data) <= MAX_EMBEDDING_BYTES:
@@ -102,7 +102,7 @@ def store_embedding(
     embedding, _ = Embedding.objects.get_or_create(
         image=image,
         encoder_sha256=encoder_sha256,
-        close_up=_checked(image, close_up),
+        crop=_checked(image, crop),
         defaults={
             "storage_key": key,
             "sha256": storage.sha256_of(key),
@@ -113,18 +113,18 @@ def store_embedding(
 
 
 def embedding_for(
-    image: Image, *, encoder_sha256: str | None = None, close_up: str = WHOLE_PHOTO
+    image: Image, *, encoder_sha256: str | None = None, crop: str = WHOLE_IMAGE
 ) -> Embedding:
-    """Return the embedding of the image, or of a close-up, by default of the serving encoder.
+    """Return the embedding of the image, or of a crop, by default of the serving encoder.
 
-    InvalidInput when the image has no such close-up. NotReady while it is being made (asking also
+    InvalidInput when the image has no such crop. NotReady while it is being made (asking also
     queues it); Conflict `outdated_embedding` when the encoder asked for is no longer the serving
     one and left nothing behind.
     """
-    close_up = _checked(image, close_up)
+    crop = _checked(image, crop)
     version = serving_version(image.project, family=ModelFamily.SAM)
     wanted = encoder_sha256 or (version.encoder_sha256 if version else "")
-    if embedding := image.embeddings.filter(encoder_sha256=wanted, close_up=close_up).first():
+    if embedding := image.embeddings.filter(encoder_sha256=wanted, crop=crop).first():
         return embedding
     if version is None:
         raise NotReady("no segmentation model serves this project yet", code="no_model")
@@ -132,27 +132,27 @@ def embedding_for(
         raise Conflict(
             "the model has changed since; load the image again", code="outdated_embedding"
         )
-    request_embedding(image, is_urgent=True, close_up=close_up)
-    what = f"close-up {close_up} of this image" if close_up else "this image"
+    request_embedding(image, is_urgent=True, crop=crop)
+    what = f"crop {crop} of this image" if crop else "this image"
     raise NotReady(f"the embedding of {what} is still being computed")
 
 
-def close_up_of(image: Image, key: str) -> CloseUp:
-    """Read a close-up's key; InvalidInput: the image has no such one."""
+def crop_from_key(image: Image, key: str) -> CloseUp:
+    """Read a crop's key; InvalidInput: the image has no such one."""
     try:
         return CloseUp.parse(key, image_hw=(image.height_px, image.width_px))
     except CloseUpError as error:
-        raise InvalidInput(f"close_up: {error}") from None
+        raise InvalidInput(f"crop: {error}") from None
 
 
 def _request(
-    image: Image, *, version: ModelVersion, priority: int | None, close_up: str = WHOLE_PHOTO
+    image: Image, *, version: ModelVersion, priority: int | None, crop: str = WHOLE_IMAGE
 ) -> jobs.Request:
     args: dict[str, object] = {"image": image.pk, "model_version": version.pk}
     idem_key = f"embed_image:{image.pk}:{version.encoder_sha256}"
-    if close_up:
-        args["close_up"] = close_up
-        idem_key += f":{close_up}"
+    if crop:
+        args["crop"] = crop
+        idem_key += f":{crop}"
     return jobs.Request(args=args, idem_key=idem_key, priority=priority)
 
 
@@ -161,12 +161,12 @@ def _require_few_waiting(image: Image, *, but: str) -> None:
         status=JobStatus.QUEUED.value,
         kind=JobKind.EMBED_IMAGE.value,
         args__image=str(image.pk),
-        args__has_key="close_up",
+        args__has_key="crop",
     ).exclude(idem_key=but)
-    if waiting.count() >= MAX_WAITING_CLOSE_UPS:
-        raise NotReady(f"{MAX_WAITING_CLOSE_UPS} close-ups of this image are computed first")
+    if waiting.count() >= MAX_WAITING_CROPS:
+        raise NotReady(f"{MAX_WAITING_CROPS} crops of this image are computed first")
 
 
-def _checked(image: Image, close_up: str) -> str:
-    """Return the one way to write a close-up's key."""
-    return close_up_of(image, close_up).key if close_up else WHOLE_PHOTO
+def _checked(image: Image, crop: str) -> str:
+    """Return the one way to write a crop's key."""
+    return crop_from_key(image, crop).key if crop else WHOLE_IMAGE

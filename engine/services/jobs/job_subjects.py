@@ -34,8 +34,8 @@ def images(jobs: Sequence[Job]) -> Subjects:
     """Name the image file, and the part of it when the job is about one."""
 
     def words(image: Image, job: Job) -> str:
-        close_up = job.args.get("close_up", "")
-        return image.file_name + (f", close-up {close_up}" if close_up else "")
+        crop = job.args.get("crop", "")
+        return image.file_name + (f", crop {crop}" if crop else "")
 
     return _named(jobs, Image, argument="image", words=words)
 

@@ -13,7 +13,7 @@ from engine import storage
 from engine.domain.schedule import data_obstacle
 from engine.domain.states import ModelFamily, Split
 from engine.models import Embedding, Image, Mask, Project, Snapshot
-from engine.models.image import WHOLE_PHOTO
+from engine.models.image import WHOLE_IMAGE
 from engine.selectors.masks import confirmed_masks
 from engine.selectors.models import serving_version
 
@@ -94,6 +94,6 @@ def _feature_references(project: Project, *, images: list[Image]) -> dict[object
     if version is None:
         return {}
     embeddings = Embedding.objects.filter(
-        image__in=images, encoder_sha256=version.encoder_sha256, close_up=WHOLE_PHOTO
+        image__in=images, encoder_sha256=version.encoder_sha256, crop=WHOLE_IMAGE
     ).values_list("image_id", "storage_key")
     return {image_id: storage.reference(key) for image_id, key in embeddings}

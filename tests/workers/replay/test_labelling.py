@@ -72,7 +72,7 @@ def test_small_objects_are_drawn_in_their_crops(
     labelled = label()
 
     assert (labelled.tally.num_drawn, labelled.tally.num_crops) == (3, 2)
-    squares = [job.args.get("close_up") for job in Job.objects.filter(kind="embed_image")]
+    squares = [job.args.get("crop") for job in Job.objects.filter(kind="embed_image")]
     assert squares == [None, "1-2-2"]
     for mask in image.masks.all():
         drawn = Rle(256, 256, mask.head.rle_counts).decode()

@@ -97,17 +97,17 @@ def test_a_new_photo_gets_its_embedding_and_the_starter_its_decoder(
     assert {tensor.dtype for tensor in safetensors.torch.load(data).values()} == {torch.float16}
 
 
-def test_a_close_up_is_encoded_alone_as_a_photo_of_its_own(project: Project, lead: User) -> None:
+def test_a_crop_is_encoded_alone_as_a_photo_of_its_own(project: Project, lead: User) -> None:
     data, _ = disc_photo(0, size_px=240)
     image, _ = images.ingest_image(project, data=data, file_name="a.png", actor=lead)
     run_all()
     with pytest.raises(NotReady):
-        embeddings.embedding_for(image, close_up="1-1-2")
+        embeddings.embedding_for(image, crop="1-1-2")
 
     assert run_all() == ["embed_image"]
 
     x_px, y_px, side_px = 120, 60, 120
-    stored = storage.read_bytes(embeddings.embedding_for(image, close_up="1-1-2").storage_key)
+    stored = storage.read_bytes(embeddings.embedding_for(image, crop="1-1-2").storage_key)
     model = sam_of(serving_version(project, family=ModelFamily.SAM))
     with torch.inference_mode():
         seen = load_photo(image)[y_px : y_px + side_px, x_px : x_px + side_px]
