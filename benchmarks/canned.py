@@ -17,7 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from sam.coordinates import Frame
-from sam.crops import grid_points
+from sam.crop_boxes import grid_points
 from sam.prompts import Decoded
 
 LOW_RES = 256

@@ -83,7 +83,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     add("--max-masks-per-image", type=_positive, default=6)
     add("--max-images", type=_positive)
     add(
-        "--close-ups",
+        "--crops",
         action="store_true",
         help="prompt objects under 1/16 of the photo as people who zoom in on them do",
     )
@@ -140,7 +140,7 @@ def _add_evaluate_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help=_DATA_HELP)
     parser.add_argument(
-        "--close-ups",
+        "--crops",
         action="store_true",
         help="look at crops too while objects are small, as prefilling does",
     )
@@ -162,8 +162,8 @@ def _run_evaluate(options: argparse.Namespace) -> None:
         options.plots.mkdir(parents=True, exist_ok=True)
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-    if options.close_ups and options.automatic:
-        raise ManifestError("--automatic measures whole photos: leave out --close-ups")
+    if options.crops and options.automatic:
+        raise ManifestError("--automatic measures whole photos: leave out --crops")
     settings = recall_settings(points_per_side=options.points_per_side)
     with ProgressBar() as bar:
         metrics = evaluate(
@@ -181,7 +181,7 @@ def _run_evaluate(options: argparse.Namespace) -> None:
             ),
             max_masks_per_image=options.max_masks_per_image,
             max_images=options.max_images,
-            close_ups_per_image=sys.maxsize if options.close_ups else 0,
+            crops_per_image=sys.maxsize if options.crops else 0,
             on_progress=bar.show,
         )
     print(table(metrics))
@@ -309,7 +309,7 @@ def _run_evaluate_detector(options: argparse.Namespace) -> None:
             images=images,
             store=store,
             max_area_share=DetectorTrainConfig().max_area_share,
-            looks_closer=options.close_ups,
+            multi_scale=options.crops,
             on_image=lambda done: bar.update(1),
         )
     print(detector_table(found))

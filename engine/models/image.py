@@ -57,7 +57,7 @@ class Embedding(Row):
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="embeddings")
     encoder_sha256 = models.CharField(max_length=SHA256_CHARACTERS)
     crop = models.CharField(max_length=16, default=WHOLE_IMAGE, blank=True)
-    """Key of a square of the photo, see masks/close_ups.py; empty: all of it."""
+    """Key of a square of the photo, see masks/crops.py; empty: all of it."""
     storage_key = models.CharField(max_length=KEY_CHARACTERS)
     sha256 = models.CharField(max_length=SHA256_CHARACTERS)
     size_bytes = models.PositiveBigIntegerField()

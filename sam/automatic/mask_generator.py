@@ -20,7 +20,7 @@ from sam.automatic.automatic_settings import PAPER_ENGINE, RELEASED, AutomaticSe
 from sam.automatic.coarse_grid import Survey, rank_score, vote_weight
 from sam.automatic.contrast import Surroundings
 from sam.coordinates import Frame, as_tensor
-from sam.crops import Crop, every_second, grid_points, make_crops, touches_inner_edge
+from sam.crop_boxes import CropBox, every_second, grid_points, make_crop_boxes, touches_inner_edge
 from sam.modeling.features import ImageFeatures
 from sam.modeling.mask_decoder import NUM_AMBIGUOUS
 from sam.modeling.model import Sam, check_image, image_hw_of
@@ -80,7 +80,7 @@ def generate(
     check_image(image_hwc_u8)
     model.eval()
     image_hw = image_hw_of(image_hwc_u8)
-    crops = make_crops(
+    crops = make_crop_boxes(
         image_hw, num_layers=settings.crop_layers, overlap_ratio=settings.crop_overlap_ratio
     )
     num_points = [settings.points_in_layer(crop.layer) ** 2 // settings.band[1] for crop in crops]
@@ -119,7 +119,7 @@ class _Candidate:
     box_xyxy_px: first and last column and row inside, in the photo's frame.
     """
 
-    crop: Crop
+    crop: CropBox
     upscaler: Upscaler
     logits: Tensor
     predicted_iou: float
@@ -152,7 +152,7 @@ class _Candidate:
 def _candidates_of_crop(
     model: Sam,
     image_hwc_u8: NDArray[np.uint8],
-    crop: Crop,
+    crop: CropBox,
     settings: AutomaticSettings,
     features: ImageFeatures | None,
 ) -> Iterator[tuple[int, list[_Candidate]]]:
@@ -191,7 +191,7 @@ class _Look:
         self,
         model: Sam,
         features: ImageFeatures,
-        crop: Crop,
+        crop: CropBox,
         image_hw: tuple[int, int],
         settings: AutomaticSettings,
         pixels_hwc_u8: NDArray[np.uint8],

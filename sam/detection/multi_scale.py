@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from masks.close_ups import MIN_OBJECT_SHARE, MIN_SIDE_PX
+from masks.crops import MIN_OBJECT_SHARE, MIN_SIDE_PX
 from sam.coordinates import Frame
-from sam.crops import Crop, make_crops, touches_inner_edge
+from sam.crop_boxes import CropBox, make_crop_boxes, touches_inner_edge
 from sam.detection.object_detector import Detections, ObjectDetector
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
@@ -35,7 +35,7 @@ INNER_EDGE_MARGIN_PX = 2
 class Seen:
     """What was found in one crop. boxes_xyxy_px (N, 4) are in the crop's own pixels."""
 
-    crop: Crop
+    crop: CropBox
     features: ImageFeatures
     boxes_xyxy_px: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -48,7 +48,7 @@ class Seen:
 
 
 @torch.inference_mode()
-def detect_closer(
+def detect_multi_scale(
     model: Sam,
     detector: ObjectDetector,
     features: ImageFeatures,
@@ -104,8 +104,8 @@ def _views(
     layer: int,
     image_hw: tuple[int, int],
     load_photo: Callable[[], NDArray[np.uint8]],
-) -> Iterator[tuple[Crop, ImageFeatures]]:
-    for crop in make_crops(image_hw, num_layers=layer, overlap_ratio=OVERLAP_RATIO):
+) -> Iterator[tuple[CropBox, ImageFeatures]]:
+    for crop in make_crop_boxes(image_hw, num_layers=layer, overlap_ratio=OVERLAP_RATIO):
         if crop.layer != layer:
             continue
         if layer == 0:
@@ -117,7 +117,7 @@ def _views(
 
 def _look(
     detector: ObjectDetector,
-    crop: Crop,
+    crop: CropBox,
     image_hw: tuple[int, int],
     features: ImageFeatures,
     *,

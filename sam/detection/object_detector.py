@@ -45,7 +45,7 @@ class DetectorConfig:
 
     score_thresh: where training found hits and false boxes in balance; `detect` starts there.
     object_side_px: median long side of the objects it learned, in photo pixels: how closely to look
-    at other photos of that kind (`sam.closer_detection`). None: photos of all kinds.
+    at other photos of that kind (`sam.detection.multi_scale`). None: photos of all kinds.
     """
 
     encoder_sha256: str

@@ -296,7 +296,7 @@ def test_what_lies_outside_the_crop_stays_when_a_mask_is_changed_there(
     [
         ({**IN_CROP, "x_px": 90.0}, CROP, "(90, 60.5) lies outside the crop"),
         ({**BOX, "x1_px": 150.0}, CROP, "outside the crop (x from 100 to 200, y from 20"),
-        (IN_CROP, "2-0-0", "1 levels of close-ups"),
+        (IN_CROP, "2-0-0", "1 levels of crops"),
         (IN_CROP, "everything", "crop"),
     ],
 )

@@ -168,7 +168,7 @@ def test_the_embedding_of_a_crop_has_its_own_address(
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("3-0-0", "2 levels of close-ups"),
+        ("3-0-0", "2 levels of crops"),
         ("1-0-9", "3 columns"),
         ("a", "crop"),
         ("", "crop"),

@@ -139,7 +139,7 @@ def test_a_click_is_decoded_on_the_server(segloop: Client, session: Session) -> 
     assert mask_hw[60, 75]
     assert decoded.candidates[0].rle == decoded.rle
     assert 0 < decoded.predicted_iou < 1.5
-    with pytest.raises(ApiError, match="0 levels of close-ups"):  # so small a photo has none
+    with pytest.raises(ApiError, match="0 levels of crops"):  # so small a photo has none
         segloop.decode(session.image, session.model, [Point(75.0, 60.0)], crop="1-0-0")
 
 

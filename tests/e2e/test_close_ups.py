@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masks.close_ups import CloseUp
+from masks.crops import Crop
 from sam.checkpoints import checkpoint_files
 from sam.prompting.predictor import Predictor
 from tests.e2e.labelling import LabellingPage, newest, rows, stored
@@ -47,7 +47,7 @@ def test_a_click_in_a_zoomed_view_is_answered_from_the_close_up(
     mask_id = newest(labelling)["id"]
     saved = stored(product, mask_id).decode()
     height, width = saved.shape
-    close_up = CloseUp.parse(key, image_hw=(height, width))
+    close_up = Crop.parse(key, image_hw=(height, width))
     x, y, w, h = close_up.xywh_px((height, width))
     assert saved[y : y + h, x : x + w].sum() == saved.sum() > 0
     [(prompts,)] = rows(

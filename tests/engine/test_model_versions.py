@@ -263,8 +263,8 @@ def test_a_crop_is_computed_at_once_when_somebody_looks_there(project: Project) 
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("left", "is no close-up"),
-        ("3-0-0", "2 levels of close-ups"),
+        ("left", "is no crop"),
+        ("3-0-0", "2 levels of crops"),
         ("1-2-0", "level 1 has 2 rows and 3 columns"),
     ],
 )

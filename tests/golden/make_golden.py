@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from masks import close_ups, seeds
+from masks import crops, seeds
 from masks.rle import Rle
 from sam.coordinates import Frame, as_tensor
 from sam.prompting.selection import choose
@@ -268,30 +268,30 @@ def _hole(
     }
 
 
-def close_up_cases() -> list[dict[str, Any]]:
-    """Close-ups of photos of all shapes: levels, grids, squares, and who looks where."""
+def crop_cases() -> list[dict[str, Any]]:
+    """Crops of photos of all shapes: levels, grids, squares, and who looks where."""
     random = np.random.default_rng(11)
     cases: list[dict[str, Any]] = []
     for image_hw in [(256, 256), (512, 640), (603, 1272), (100, 1000), (50, 95), (191, 191),
                      (192, 100), (1024, 1024), (3001, 4001)]:  # fmt: skip
         height, width = image_hw
-        deepest = close_ups.max_level(image_hw)
-        looks = []
+        deepest = crops.max_level(image_hw)
+        views = []
         for _ in range(12):
             x, y = (float(np.round(value, 1)) for value in random.random(2) * (width, height))
-            seen_px = float(np.round(max(image_hw) * random.random() ** 2, 1))
-            level = close_ups.level_for_view(image_hw, seen_px=seen_px)
-            found = close_ups.close_up_at(image_hw, level, x_px=x, y_px=y) if level else None
-            looks.append(
+            visible_px = float(np.round(max(image_hw) * random.random() ** 2, 1))
+            level = crops.level_for_view(image_hw, visible_px=visible_px)
+            found = crops.crop_at(image_hw, level, x_px=x, y_px=y) if level else None
+            views.append(
                 {
                     "x_px": x,
                     "y_px": y,
-                    "seen_px": seen_px,
-                    "close_up": found and found.key,
+                    "visible_px": visible_px,
+                    "crop": found and found.key,
                     "xywh_px": found and list(found.xywh_px(image_hw)),
                 }
             )
-        cases.append({"image_hw": list(image_hw), "max_level": deepest, "looks": looks})
+        cases.append({"image_hw": list(image_hw), "max_level": deepest, "views": views})
     return cases
 
 
@@ -303,7 +303,7 @@ def all_files() -> dict[str, Any]:
         "selection.json": selection_cases(),
         "upscale.json": upscale_cases(),
         "seeds.json": seed_cases(),
-        "close_ups.json": close_up_cases(),
+        "crops.json": crop_cases(),
     }
 
 

@@ -14,7 +14,7 @@ from sam.automatic.mask_generator import (
     generate,
     stability_score,
 )
-from sam.crops import Crop, grid_points, make_crops, touches_inner_edge
+from sam.crop_boxes import CropBox, grid_points, make_crop_boxes, touches_inner_edge
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Decoded, ImageError, Prompts, Sam, build
 from sam.nms import box_nms
@@ -184,7 +184,7 @@ def test_stability_worked_out_by_hand() -> None:
 
 
 def test_crops_have_the_published_geometry() -> None:
-    crops = make_crops((1500, 2250), num_layers=2, overlap_ratio=512 / 1500)
+    crops = make_crop_boxes((1500, 2250), num_layers=2, overlap_ratio=512 / 1500)
 
     assert len(crops) == 21
     assert crops[0].xywh_px == (0, 0, 2250, 1500)
@@ -199,7 +199,7 @@ def test_crops_have_the_published_geometry() -> None:
 def test_crops_of_any_photo_cover_it() -> None:
     for image_hw in ((1, 1), (1, 50), (7, 3), (64, 48)):
         seen = np.zeros(image_hw, dtype=bool)
-        for crop in make_crops(image_hw, num_layers=2, overlap_ratio=512 / 1500)[1:]:
+        for crop in make_crop_boxes(image_hw, num_layers=2, overlap_ratio=512 / 1500)[1:]:
             assert crop.width_px > 0
             assert crop.height_px > 0
             seen[crop.rows, crop.columns] = True
@@ -223,7 +223,7 @@ def test_grid_points_are_cell_centres() -> None:
 def test_masks_at_an_inner_crop_border_are_taken_as_cut_off(
     bbox: tuple[int, int, int, int], margin_px: int, expected: bool
 ) -> None:
-    crop = Crop(layer=1, x_px=0, y_px=0, width_px=100, height_px=100)
+    crop = CropBox(layer=1, x_px=0, y_px=0, width_px=100, height_px=100)
 
     assert touches_inner_edge(bbox, crop, image_hw=(200, 200), margin_px=margin_px) is expected
 

@@ -14,7 +14,7 @@ from sam.automatic.contrast import Surroundings
 from sam.automatic.mask_generator import AutomaticSettings, generate
 from sam.checkpoints.checkpoint_files import load
 from sam.coordinates import Frame, as_tensor
-from sam.crops import every_second, grid_points
+from sam.crop_boxes import every_second, grid_points
 from sam.modeling.model import Decoded, Prompts, Sam
 from sam.nms import mask_nms
 from tests.sam.test_automatic import SIZE, Painter, blank, run

@@ -140,7 +140,7 @@ class Case:
 
 
 PHOTOS_HW = [(480, 640), (600, 240), (97, 130), (700, 1000), (13, 40)]
-"""The third is as small beside the model's 512 px as a close-up may be; pixels of the last are of
+"""The third is as small beside the model's 512 px as a crop may be; pixels of the last are of
 three cells each."""
 CASES_PER_PHOTO = 100
 NUM_CHECKED_WITHOUT_THE_RULE = 20

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from training.loop.config import (
     InteractiveConfig,
     TrainConfig,
 )
+from training.loop.run_folder import TrainError, open_run
 
 
 def test_the_paper_s_recipes_are_the_paper_s() -> None:
@@ -68,3 +71,14 @@ def test_an_annotator_that_cannot_be_is_refused() -> None:
         InteractiveConfig(mask_only_passes=3)
     with pytest.raises(ValueError, match="box_share lies between 0 and 1"):
         InteractiveConfig(box_share=-0.1)
+
+
+def test_a_run_folder_written_with_old_names_of_settings_is_resumed(tmp_path: Path) -> None:
+    old = {"config": {"close_ups_per_image": 4, "seed": 0}}
+    (tmp_path / "config.json").write_text(json.dumps(old))
+
+    run = open_run(tmp_path, identity={"config": {"crops_per_image": 4, "seed": 0}})
+
+    assert run.path == tmp_path
+    with pytest.raises(TrainError, match="config differ"):
+        open_run(tmp_path, identity={"config": {"crops_per_image": 3, "seed": 0}})

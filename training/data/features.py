@@ -37,9 +37,9 @@ def load_rgb(path: Path) -> NDArray[np.uint8]:
 def load_image(image: ImageRecord) -> NDArray[np.uint8]:
     """Return the pixels of a record: the photo, or the part of it that the record is about."""
     photo = load_rgb(image.image_path)
-    if image.close_up_xywh_px is None:
+    if image.crop_xywh_px is None:
         return photo
-    return np.ascontiguousarray(photo[pixels_of(image.close_up_xywh_px)])
+    return np.ascontiguousarray(photo[pixels_of(image.crop_xywh_px)])
 
 
 class FeatureStore:
@@ -98,5 +98,5 @@ class FeatureStore:
     def _cache_key(self, image: ImageRecord) -> str:
         status = image.image_path.stat()
         text = f"{self.encoder_sha256}:{image.image_path.absolute()}:{status.st_size}:"
-        part = "" if image.close_up_xywh_px is None else f":{image.close_up_xywh_px}"
+        part = "" if image.crop_xywh_px is None else f":{image.crop_xywh_px}"
         return hashlib.sha256(f"{text}{status.st_mtime_ns}{part}".encode()).hexdigest()

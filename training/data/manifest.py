@@ -51,7 +51,7 @@ class MaskRecord:
 class ImageRecord:
     """One image with its ground-truth masks; every mask has the size of the image.
 
-    close_up_xywh_px: the image is only this part of the file, and has its size.
+    crop_xywh_px: the image is only this part of the file, and has its size.
     """
 
     image_path: Path
@@ -61,7 +61,7 @@ class ImageRecord:
     source: str
     features_path: Path | None
     masks: tuple[MaskRecord, ...]
-    close_up_xywh_px: tuple[int, int, int, int] | None = None
+    crop_xywh_px: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from masks.boxes import xywh_to_xyxy
 from sam.checkpoints import checkpoint_files
 from sam.coordinates import Frame
 from sam.detection import object_detector
-from sam.detection.multi_scale import all_detections, detect_closer
+from sam.detection.multi_scale import all_detections, detect_multi_scale
 from sam.detection.object_detector import ObjectDetector
 from sam.modeling.features import ImageFeatures
 from training.data.examples import readable_examples
@@ -140,7 +140,7 @@ def measure_detector(
     images: Sequence[ImageRecord],
     store: FeatureStore,
     max_area_share: float,
-    looks_closer: bool = False,
+    multi_scale: bool = False,
     on_image: Callable[[int], object] = lambda done: None,
 ) -> dict[str, float]:
     """Return `recall_50_at_100`, `ap_50` and counts of a detector on images with masks."""
@@ -150,7 +150,7 @@ def measure_detector(
             images=images,
             store=store,
             max_area_share=max_area_share,
-            looks_closer=looks_closer,
+            multi_scale=multi_scale,
             on_image=on_image,
         )
     )
@@ -162,12 +162,12 @@ def detect_all(
     images: Sequence[ImageRecord],
     store: FeatureStore,
     max_area_share: float,
-    looks_closer: bool = False,
+    multi_scale: bool = False,
     on_image: Callable[[int], object] = lambda done: None,
 ) -> list[ImageDetections]:
     """Return what a detector finds in each image, weak boxes too, beside the truth.
 
-    looks_closer: in crops too, while objects are small, as prefilling does.
+    multi_scale: in crops too, while objects are small, as prefilling does.
     Images that cannot be read are left out.
     """
     detector.eval()
@@ -177,8 +177,8 @@ def detect_all(
             features = store.get(image)
         except ManifestError:  # an unreadable photo must not end hours of training
             continue
-        if looks_closer:
-            seen = detect_closer(
+        if multi_scale:
+            seen = detect_multi_scale(
                 store.model,
                 detector,
                 features,

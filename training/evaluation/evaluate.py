@@ -19,7 +19,7 @@ from sam.checkpoints import checkpoint_files
 from sam.coordinates import Frame
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
-from training.data.crop_dataset import look_closer
+from training.data.crop_dataset import add_crops
 from training.data.features import FeatureStore, load_image
 from training.data.manifest import ImageRecord, ManifestError, MaskRecord, Split, open_dataset
 from training.evaluation.baselines import flood_fills, grabcut, load_opencv
@@ -74,7 +74,7 @@ def evaluate(
     measures: Measures | None = None,
     max_masks_per_image: int | None = None,
     max_images: int | None = None,
-    close_ups_per_image: int = 0,
+    crops_per_image: int = 0,
     samples: Samples | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Metrics:
@@ -83,16 +83,16 @@ def evaluate(
     Kinds of IoU: `clicks_<k>`, `oracle_1` (best of the three masks after one click), `box` (the
     exact box of the mask), and `fill_box`, the baseline that fills that box. Which mask counts is
     the model's own rule. max_masks_per_image: draw that many of an image's masks, always the same.
-    close_ups_per_image: in so many squares of a photo, each encoded alone, small objects are
-    prompted as by a person who zooms in on them (`masks.close_ups`); the true masks say which are
+    crops_per_image: in so many squares of a photo, each encoded alone, small objects are
+    prompted as by a person who zooms in on them (`masks.crops`); the true masks say which are
     small. 0: everything in the whole photo, as the paper measures.
     samples: draws what was answered on some of the images, evenly spread over them.
     Images that cannot be read are left out and told in `problems`. Raises ManifestError,
     CheckpointError, and BaselineError when a baseline's package is missing.
     """
     measures = measures or Measures()
-    if close_ups_per_image and measures.automatic is not None:
-        raise ValueError("automatic generation is measured on whole photos, not on close-ups")
+    if crops_per_image and measures.automatic is not None:
+        raise ValueError("automatic generation is measured on whole photos, not on crops")
     if measures.baselines:
         load_opencv()
     manifest = open_dataset(Path(manifest_path), split=split)
@@ -102,9 +102,9 @@ def evaluate(
     store = FeatureStore(model, cache_dir=None)
     scores: list[MaskScore] = []
     problems = list(manifest.problems)
-    if close_ups_per_image:
+    if crops_per_image:
         drawn = [replace(i, masks=drawn_masks(i, max_masks=max_masks_per_image)) for i in images]
-        images = tuple(look_closer(drawn, max_per_image=close_ups_per_image))
+        images = tuple(add_crops(drawn, max_per_image=crops_per_image))
     for index, image in enumerate(images, start=1):
         try:
             features = store.get(image)

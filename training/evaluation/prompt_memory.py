@@ -105,7 +105,7 @@ def replay_memory(
     """Return the IoU of each mask that has prompts with what the model makes of them.
 
     Prompt after prompt, each answer fed back with the next, as the labelling page does. At most
-    MASKS_PER_IMAGE masks a record (a photo or a close-up), spread evenly; images that cannot be
+    MASKS_PER_IMAGE masks a record (a photo or a crop), spread evenly; images that cannot be
     read are left out.
     """
     model.eval()

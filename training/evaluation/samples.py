@@ -76,7 +76,7 @@ class Samples:
             x_px += panel.width
         self.folder.mkdir(parents=True, exist_ok=True)
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in image.image_id)
-        part = "" if image.close_up_xywh_px is None else "-{}-{}-{}".format(*image.close_up_xywh_px)
+        part = "" if image.crop_xywh_px is None else "-{}-{}-{}".format(*image.crop_xywh_px)
         sheet.save(self.folder / f"{name[:120]}{part}.jpg", quality=JPEG_QUALITY)
 
     @staticmethod

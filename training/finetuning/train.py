@@ -17,7 +17,7 @@ from sam.checkpoints import checkpoint_files
 from sam.export.onnx_decoder import export_decoder
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
-from training.data.crop_dataset import look_closer
+from training.data.crop_dataset import add_crops
 from training.data.examples import Example, Mixture, Pool, readable_examples, usable_examples
 from training.data.features import FeatureStore, load_rgb
 from training.data.manifest import ImageRecord, ManifestError, open_dataset
@@ -92,7 +92,7 @@ def train(
     size_px = model.config.image_size_px
     examples = [
         usable_examples(
-            look_closer(manifest.in_split("train"), max_per_image=config.close_ups_per_image),
+            add_crops(manifest.in_split("train"), max_per_image=config.crops_per_image),
             size_px=size_px,
             config=config,
         )

@@ -28,6 +28,8 @@ EVENTS_NAME = "events.out.tfevents.segloop"
 PROBLEMS_NAME = "problems.txt"
 STATE_NAME = "state.safetensors"
 MODEL_NAME = "model.safetensors"
+RENAMED_KEYS = {"close_ups_per_image": "crops_per_image"}
+"""Old names of keys in the config.json of runs that began before they were renamed."""
 
 
 class TrainError(ValueError):
@@ -145,7 +147,7 @@ def open_run(path: Path, *, identity: Mapping[str, Any]) -> RunFolder:
                 )
             write_atomically(identity_path, text.encode())
             return RunFolder(path=path)
-        known = json.loads(identity_path.read_text(encoding="utf-8"))
+        known = _with_new_names(json.loads(identity_path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise TrainError(f"cannot use the run folder {path}: {error}") from error
     differing = sorted(_differing_keys(known, json.loads(text)))
@@ -162,6 +164,13 @@ def _remove_left_overs(path: Path) -> None:
             left_over.unlink()
     for left_over in path.glob("features/.*.safetensors.*"):
         left_over.unlink()
+
+
+def _with_new_names(value: Any) -> Any:
+    """Return an identity with keys as they are written today."""
+    if isinstance(value, dict):
+        return {RENAMED_KEYS.get(key, key): _with_new_names(item) for key, item in value.items()}
+    return value
 
 
 def _differing_keys(known: Any, wanted: Any) -> set[str]:

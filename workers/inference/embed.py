@@ -14,7 +14,7 @@ from engine import storage
 from engine.models import Embedding, Image, ModelVersion
 from engine.models.image import WHOLE_IMAGE
 from masks.boxes import pixels_of
-from masks.close_ups import CloseUp
+from masks.crops import Crop
 from sam.checkpoints import embedding_files
 from sam.modeling.features import ImageFeatures
 from workers.inference.registry import sam_of
@@ -34,7 +34,7 @@ def embed(image: Image, *, version: ModelVersion, crop: str = WHOLE_IMAGE) -> by
     model, photo, seen_hw = sam_of(version), load_photo(image), None
     if crop:
         hw = (image.height_px, image.width_px)
-        photo = photo[pixels_of(CloseUp.parse(crop, image_hw=hw).xywh_px(hw))]
+        photo = photo[pixels_of(Crop.parse(crop, image_hw=hw).xywh_px(hw))]
         seen_hw = (photo.shape[0], photo.shape[1])
     with torch.inference_mode():
         features = model.encode(model.preprocess(photo))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.domain.proposals import Proposal
 from masks.rle import Rle
 from sam.automatic.mask_generator import stability_score
-from sam.detection.multi_scale import Seen, detect_closer
+from sam.detection.multi_scale import Seen, detect_multi_scale
 from sam.detection.object_detector import ObjectDetector
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
@@ -34,9 +34,9 @@ def propose(
     """Return one proposal a detected box, best box first; empty masks are left out.
 
     features: of the whole photo; small objects are found and prompted in crops of it, for which
-    alone its pixels are loaded. on_crop: as `detect_closer`.
+    alone its pixels are loaded. on_crop: as `detect_multi_scale`.
     """
-    seen_in_crops = detect_closer(
+    seen_in_crops = detect_multi_scale(
         model, detector, features, image_hw=image_hw, load_photo=load_photo, on_crop=on_crop
     )
     found = [

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from engine.models import Image, ModelVersion
-from masks.close_ups import CloseUp
+from masks.crops import Crop
 from workers.inference.embed import embed
 from workers.replay.dataset import DatasetImage
 from workers.replay.labelling import draw_object
@@ -30,7 +30,7 @@ class FirstModel:
         """Return the number of clicks that the oracle needs for these true masks of an image."""
 
         @cache
-        def open_region(crop: CloseUp | None) -> OpenImage:
+        def open_region(crop: Crop | None) -> OpenImage:
             data = embed(image, version=self.version, crop=key_of(crop))
             return self.decoder.open_bytes(data, image, crop=crop)
 

@@ -42,7 +42,7 @@ def measure(
         clicks=CLICKS,
         measures=Measures(iou_goals=(GOOD_ENOUGH_IOU,), max_clicks=MAX_CLICKS),
         max_masks_per_image=masks_per_image,
-        close_ups_per_image=masks_per_image,  # the oracle labels in them too
+        crops_per_image=masks_per_image,  # the oracle labels in them too
         on_progress=on_evaluated,
     )
     names = [*(f"clicks_{k}" for k in CLICKS), "box", CLICKS_TO_GOAL]

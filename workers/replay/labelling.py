@@ -15,7 +15,7 @@ from engine.domain.states import MaskSource, MaskStatus
 from engine.models import Assignment, Image, Mask, ModelVersion, User
 from engine.selectors.masks import for_image
 from engine.services.masks import masks
-from masks.close_ups import CloseUp
+from masks.crops import Crop
 from masks.rle import Rle
 from workers.replay import oracle
 from workers.replay.dataset import DatasetImage
@@ -56,7 +56,7 @@ def label_image(
     )
     saved = {str(mask.head_id): mask.head.rle_counts for mask in accepted.values()}
 
-    def open_region(crop: CloseUp | None) -> OpenImage:
+    def open_region(crop: Crop | None) -> OpenImage:
         if crop is None:
             return whole
         return _open_crop(assignment.image, crop, decoder=decoder, run_jobs=run_jobs)
@@ -73,9 +73,7 @@ def label_image(
     return Labelled(tally=tally, saved=saved)
 
 
-def draw_object(
-    truth: oracle.Mask, open_region: Callable[[CloseUp | None], OpenImage]
-) -> DrawnMask:
+def draw_object(truth: oracle.Mask, open_region: Callable[[Crop | None], OpenImage]) -> DrawnMask:
     """Draw one object where the oracle would: in the whole image, or in a crop around it."""
     crop = oracle.crop_of_object(truth)
     opened = open_region(crop)
@@ -125,7 +123,7 @@ def _review_prefilled(
 
 
 def _open_crop(
-    image: Image, crop: CloseUp, *, decoder: ServedDecoder, run_jobs: Callable[[], object]
+    image: Image, crop: Crop, *, decoder: ServedDecoder, run_jobs: Callable[[], object]
 ) -> OpenImage:
     try:
         return decoder.open(image, crop=crop)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masks.boxes import pixels_of
-from masks.close_ups import CloseUp, close_up_for
+from masks.crops import Crop, crop_for
 from masks.regions import deepest_point
 from masks.rle import Rle
 from training.evaluation.evaluate import iou as mask_iou
@@ -89,9 +89,9 @@ def draw(truth: Mask, decode: Decode) -> DrawnMask:
     )
 
 
-def crop_of_object(truth: Mask) -> CloseUp | None:
+def crop_of_object(truth: Mask) -> Crop | None:
     """Return the crop in which an object (H, W) is drawn; None: it is drawn in the whole image."""
-    return close_up_for(Rle.encode(truth).bbox_xywh_px, image_hw=(truth.shape[0], truth.shape[1]))
+    return crop_for(Rle.encode(truth).bbox_xywh_px, image_hw=(truth.shape[0], truth.shape[1]))
 
 
 def draw_in_crop(truth: Mask, decode: Decode, *, xywh_px: tuple[int, int, int, int]) -> DrawnMask:

@@ -19,11 +19,11 @@ from engine.domain.prompts import PointPrompt
 from engine.models import Image, ModelVersion
 from engine.models.image import WHOLE_IMAGE
 from engine.services.images import embeddings as stored_embeddings
-from masks.close_ups import CloseUp
+from masks.crops import Crop
 from workers.replay.oracle import Click, Mask
 
 
-def key_of(crop: CloseUp | None) -> str:
+def key_of(crop: Crop | None) -> str:
     """Return the key under which the embedding of an image or of its crop is stored."""
     return WHOLE_IMAGE if crop is None else crop.key
 
@@ -36,7 +36,7 @@ class ServedDecoder:
         path = storage.local_copy(version.decoder_key)
         self._network = Network(path, name=version.decoder_sha256[:12])
 
-    def open(self, image: Image, *, crop: CloseUp | None = None) -> OpenImage:
+    def open(self, image: Image, *, crop: Crop | None = None) -> OpenImage:
         """Read the stored embedding of an image or of a crop of it.
 
         Clicks and masks are in pixels of the crop.
@@ -47,7 +47,7 @@ class ServedDecoder:
         stored = stored_embeddings.embedding_for(image, crop=key_of(crop))
         return self.open_bytes(storage.read_bytes(stored.storage_key), image, crop=crop)
 
-    def open_bytes(self, data: bytes, image: Image, *, crop: CloseUp | None) -> OpenImage:
+    def open_bytes(self, data: bytes, image: Image, *, crop: Crop | None) -> OpenImage:
         """Open an image or a crop of it by the bytes of its embedding."""
         height, width = image.height_px, image.width_px
         if crop is not None:

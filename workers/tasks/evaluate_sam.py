@@ -24,7 +24,7 @@ from engine.services.models import model_versions
 from sam.checkpoints.checkpoint_files import CheckpointError, encoder_sha256
 from sam.export.onnx_decoder import ParityError, check_decoder
 from sam.modeling.model import Sam
-from training.data.crop_dataset import look_closer
+from training.data.crop_dataset import add_crops
 from training.data.manifest import ImageRecord, open_dataset
 from training.evaluation.comparison import compare, probe
 from training.evaluation.evaluate import evaluate
@@ -37,7 +37,7 @@ from workers.inference.registry import detector_of, sam_of
 from workers.inference.thresholds import AUTOMATIC, fit_automatic, fit_prefill, prefill_entry
 from workers.tasks.train_sam import snapshot_of
 
-CLOSE_UPS_PER_IMAGE = TrainConfig().close_ups_per_image  # measured as they are learned
+CLOSE_UPS_PER_IMAGE = TrainConfig().crops_per_image  # measured as they are learned
 SCORES_KIND = "scores"
 SCORES_KEY = "crop_scores_key"
 """Where an evaluation's metrics name the stored file with the figures of every mask."""
@@ -50,7 +50,7 @@ def run(context: JobContext) -> Effects:
     snapshot = _measured_on(context, candidate)
     manifest = storage.local_copy(snapshot.manifest_key)
     images = open_dataset(manifest).require_split("holdout")
-    close = look_closer(images, max_per_image=CLOSE_UPS_PER_IMAGE)
+    close = add_crops(images, max_per_image=CLOSE_UPS_PER_IMAGE)
     serving = serving_version(context.project, family=ModelFamily.SAM)
     before: Metrics | None = None
     remembered: dict[Key, float] = {}
@@ -186,6 +186,4 @@ def _measure(
         context.checkpoint(first + (last - first) * fraction, f"v{version.number}: {message}")
 
     on_progress(0.0, "measuring")
-    return evaluate(
-        model, manifest, close_ups_per_image=CLOSE_UPS_PER_IMAGE, on_progress=on_progress
-    )
+    return evaluate(model, manifest, crops_per_image=CLOSE_UPS_PER_IMAGE, on_progress=on_progress)

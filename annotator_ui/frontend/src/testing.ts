@@ -6,7 +6,7 @@ const GOLDEN = new URL("../../../tests/golden/", import.meta.url);
 
 /** The parsed file; each test states the shape it expects of it. */
 export function golden(
-  name: "rle" | "coordinates" | "feeds" | "selection" | "upscale" | "seeds" | "close_ups",
+  name: "rle" | "coordinates" | "feeds" | "selection" | "upscale" | "seeds" | "crops",
 ): unknown {
   return JSON.parse(readFileSync(new URL(`${name}.json`, GOLDEN), "utf8"));
 }

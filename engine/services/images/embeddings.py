@@ -1,6 +1,6 @@
 """Image embeddings: made once an image and encoder, served to every browser.
 
-So are those of an image's crops, the squares of masks/close_ups.py; but nobody makes them
+So are those of an image's crops, the squares of masks/crops.py; but nobody makes them
 before somebody looks there.
 """
 
@@ -16,7 +16,7 @@ from engine.selectors.images import without_embedding
 from engine.selectors.models import serving_version
 from engine.selectors.queue import in_queue_order
 from engine.services.jobs import jobs
-from masks.close_ups import CloseUp, CloseUpError
+from masks.crops import Crop, CropError
 
 MAX_EMBEDDING_BYTES = 64 * 2**20
 MAX_WAITING_CROPS = 8
@@ -137,11 +137,11 @@ def embedding_for(
     raise NotReady(f"the embedding of {what} is still being computed")
 
 
-def crop_from_key(image: Image, key: str) -> CloseUp:
+def crop_from_key(image: Image, key: str) -> Crop:
     """Read a crop's key; InvalidInput: the image has no such one."""
     try:
-        return CloseUp.parse(key, image_hw=(image.height_px, image.width_px))
-    except CloseUpError as error:
+        return Crop.parse(key, image_hw=(image.height_px, image.width_px))
+    except CropError as error:
         raise InvalidInput(f"crop: {error}") from None
 
 

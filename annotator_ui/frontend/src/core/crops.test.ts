@@ -6,33 +6,33 @@ import { imagePoint } from "./geometry";
 interface CropCase {
   image_hw: [number, number];
   max_level: number;
-  looks: {
+  views: {
     x_px: number;
     y_px: number;
-    seen_px: number;
-    close_up: string | null;
+    visible_px: number;
+    crop: string | null;
     xywh_px: number[] | null;
   }[];
 }
 
-it.each(golden("close_ups") as CropCase[])(
+it.each(golden("crops") as CropCase[])(
   "cuts a $image_hw image as Python does",
-  ({ image_hw, max_level, looks }) => {
+  ({ image_hw, max_level, views }) => {
     const [heightPx, widthPx] = image_hw;
     const image = { widthPx, heightPx };
 
     expect(maxLevel(image)).toBe(max_level);
-    for (const look of looks) {
-      const level = levelForView(image, look.seen_px);
-      const crop = level === 0 ? null : cropAt(image, level, imagePoint(look.x_px, look.y_px));
+    for (const view of views) {
+      const level = levelForView(image, view.visible_px);
+      const crop = level === 0 ? null : cropAt(image, level, imagePoint(view.x_px, view.y_px));
       const square = crop === null ? null : boxOfCrop(crop, image);
 
-      expect(crop === null ? null : cropKey(crop)).toBe(look.close_up);
+      expect(crop === null ? null : cropKey(crop)).toBe(view.crop);
       expect(
         square === null
           ? null
           : [square.x0, square.y0, square.x1 - square.x0, square.y1 - square.y0],
-      ).toEqual(look.xywh_px);
+      ).toEqual(view.xywh_px);
     }
   },
 );

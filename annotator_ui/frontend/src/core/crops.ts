@@ -1,6 +1,6 @@
 /** Crops: overlapping square windows of an image that are encoded one by one at a larger scale, because
  * the model misses small objects in the whole image. Python has the same rules; both are pinned by the
- * golden file tests/golden/close_ups.json. */
+ * golden file tests/golden/crops.json. */
 
 import type { ImageBox, ImagePoint, Size } from "./geometry";
 import { boundsOf } from "./rle";

@@ -12,7 +12,7 @@ from masks.rle import Rle
 from sam.checkpoints import checkpoint_files
 from sam.coordinates import Frame
 from sam.modeling.model import build
-from training.data.crop_dataset import look_closer
+from training.data.crop_dataset import add_crops
 from training.data.features import FeatureStore, load_image
 from training.data.manifest import ImageRecord, MaskRecord, write_manifest
 from training.evaluation.evaluate import evaluate
@@ -50,7 +50,7 @@ def photo(tmp_path: Path) -> ImageRecord:
 def test_small_masks_go_to_the_squares_that_show_them_and_keep_their_pixels(
     photo: ImageRecord,
 ) -> None:
-    whole, *close = look_closer([photo], max_per_image=9)
+    whole, *close = add_crops([photo], max_per_image=9)
 
     assert [mask.mask_id for mask in whole.masks] == ["large"]
     assert whole.image_hw == (240, 256)
@@ -61,8 +61,8 @@ def test_small_masks_go_to_the_squares_that_show_them_and_keep_their_pixels(
     pixels = load_image(whole)
     truths = {mask.mask_id: mask.rle.decode() for mask in photo.masks}
     for one in close:
-        assert one.close_up_xywh_px is not None
-        x, y, w, h = one.close_up_xywh_px
+        assert one.crop_xywh_px is not None
+        x, y, w, h = one.crop_xywh_px
         assert one.image_hw == (h, w) == (128, 128)
         assert np.array_equal(load_image(one), pixels[y : y + h, x : x + w])
         for mask in one.masks:
@@ -72,20 +72,20 @@ def test_small_masks_go_to_the_squares_that_show_them_and_keep_their_pixels(
 
 
 def test_beyond_the_limit_small_masks_stay_with_the_photo(photo: ImageRecord) -> None:
-    whole, close = look_closer([photo], max_per_image=1)
+    whole, close = add_crops([photo], max_per_image=1)
 
     assert {mask.mask_id for mask in whole.masks} == {"large", "small-2"}
     assert {mask.mask_id for mask in close.masks} == {"small-0", "small-1"}
-    [everything] = look_closer([photo], max_per_image=0)
+    [everything] = add_crops([photo], max_per_image=0)
     assert {mask.mask_id for mask in everything.masks} == {m.mask_id for m in photo.masks}
 
 
-def test_a_photo_of_small_things_alone_is_only_seen_in_close_ups(photo: ImageRecord) -> None:
+def test_a_photo_of_small_things_alone_is_only_prompted_in_crops(photo: ImageRecord) -> None:
     small = replace(photo, masks=photo.masks[:2])
 
-    records = look_closer([small], max_per_image=9)
+    records = add_crops([small], max_per_image=9)
 
-    assert [record.close_up_xywh_px is None for record in records] == [False]
+    assert [record.crop_xywh_px is None for record in records] == [False]
 
 
 def test_prompts_move_with_the_square(photo: ImageRecord) -> None:
@@ -96,10 +96,10 @@ def test_prompts_move_with_the_square(photo: ImageRecord) -> None:
     )
     remembered = replace(photo, masks=(replace(photo.masks[2], prompts=prompts),))
 
-    [record] = look_closer([remembered], max_per_image=9)
+    [record] = add_crops([remembered], max_per_image=9)
 
-    assert record.close_up_xywh_px is not None
-    x, y, _, _ = record.close_up_xywh_px
+    assert record.crop_xywh_px is not None
+    x, y, _, _ = record.crop_xywh_px
     assert record.masks[0].prompts == (
         {"type": "point", "x_px": 236.5 - x, "y_px": 205 - y, "label": 1},
         {"type": "box", "x0_px": 230 - x, "y0_px": 200 - y, "x1_px": 242 - x, "y1_px": 210 - y},
@@ -110,7 +110,7 @@ def test_prompts_move_with_the_square(photo: ImageRecord) -> None:
 def test_the_cache_tells_squares_from_their_photo(photo: ImageRecord, tmp_path: Path) -> None:
     model = build("tiny", seed=0).eval()
     store = FeatureStore(model, cache_dir=tmp_path / "features")
-    whole, close, _ = look_closer([photo], max_per_image=9)
+    whole, close, _ = add_crops([photo], max_per_image=9)
 
     first, again = store.get(close), store.get(close)
 
@@ -127,14 +127,14 @@ def test_an_evaluation_prompts_small_objects_in_their_squares(
     write_manifest(manifest, images=[photo])
 
     whole = evaluate(model, manifest, clicks=(1,))
-    close = evaluate(model, manifest, clicks=(1,), close_ups_per_image=9)
+    close = evaluate(model, manifest, clicks=(1,), crops_per_image=9)
 
     by_mask = {score.mask_id: score.ious["clicks_1"] for score in close.scores}
     assert by_mask.keys() == {mask.mask_id for mask in photo.masks}
     assert {score.image_id for score in close.scores} == {"photo"}
     before = {score.mask_id: score.ious["clicks_1"] for score in whole.scores}
     assert by_mask["large"] == before["large"]
-    for record in look_closer([photo], max_per_image=9)[1:]:
+    for record in add_crops([photo], max_per_image=9)[1:]:
         features = FeatureStore(model, cache_dir=None).get(record)
         frame = Frame(record.image_hw, model.config.image_size_px)
         session = Session(

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sam.coordinates import Frame
-from sam.detection.multi_scale import Seen, all_detections, detect_closer
+from sam.detection.multi_scale import Seen, all_detections, detect_multi_scale
 from sam.detection.object_detector import Detections, ObjectDetector
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
@@ -83,7 +83,7 @@ def look_at(
         model.num_loaded += 1
         return photo
 
-    return detect_closer(
+    return detect_multi_scale(
         cast(Sam, model),
         cast(ObjectDetector, Detector(object_side_px)),
         ImageFeatures(torch.from_numpy(photo), None),

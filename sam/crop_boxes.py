@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Crop:
+class CropBox:
     """One crop: layer 0 is the whole photo, layer k cuts it 2^k by 2^k with overlap."""
 
     layer: int
@@ -44,10 +44,12 @@ class Crop:
         return slice(self.x_px, self.x_px + self.width_px)
 
 
-def make_crops(image_hw: tuple[int, int], *, num_layers: int, overlap_ratio: float) -> list[Crop]:
+def make_crop_boxes(
+    image_hw: tuple[int, int], *, num_layers: int, overlap_ratio: float
+) -> list[CropBox]:
     """List the whole photo and the crops of every further layer, row by row."""
     height, width = image_hw
-    crops = [Crop(0, 0, 0, width, height)]
+    crops = [CropBox(0, 0, 0, width, height)]
     for layer in range(1, num_layers + 1):
         num_sides = 2**layer
         overlap = int(overlap_ratio * min(image_hw) * 2 / num_sides)
@@ -56,7 +58,7 @@ def make_crops(image_hw: tuple[int, int], *, num_layers: int, overlap_ratio: flo
         lefts = [(crop_width - overlap) * i for i in range(num_sides)]
         tops = [(crop_height - overlap) * i for i in range(num_sides)]
         crops.extend(
-            Crop(layer, x, y, min(crop_width, width - x), min(crop_height, height - y))
+            CropBox(layer, x, y, min(crop_width, width - x), min(crop_height, height - y))
             for y, x in product(tops, lefts)
             if x < width and y < height  # a photo of a few pixels has fewer crops
         )
@@ -79,7 +81,7 @@ def every_second(num_per_side: int) -> NDArray[np.bool_]:
 
 def touches_inner_edge(
     bbox_xywh_px: tuple[int, int, int, int],
-    crop: Crop,
+    crop: CropBox,
     *,
     image_hw: tuple[int, int],
     margin_px: int,
