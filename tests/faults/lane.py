@@ -10,10 +10,10 @@ if __name__ == "__main__":
 
     django.setup()
     from engine.domain.jobs import QUEUES
+    from engine.stop_flag import stop_on_signals
     from tests.faults.worker_setup import install
     from workers.config import from_environment
     from workers.execution.runner import run_lane
-    from workers.execution.stopping import stop_on_signals
 
     install()
     run_lane(QUEUES, config=from_environment(), stopping=stop_on_signals(), emit=print)

@@ -20,13 +20,13 @@ from django.db import DatabaseError, close_old_connections, connection
 
 from engine.domain.jobs import QUEUES
 from engine.services.jobs import jobs
+from engine.stop_flag import StopFlag
 from workers import tasks
 from workers.celery.app import app
 from workers.celery.notify import TASK_NAME, notify
 from workers.config import from_environment, worker_name
 from workers.execution.run_job import run_next
 from workers.execution.runner import line_of
-from workers.execution.stopping import StopFlag
 from workers.execution.sweeper import Sweeper
 
 logger = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from django.db import connection, transaction
 from engine.domain.jobs import QUEUES
 from engine.models import Job
 from engine.services.jobs import jobs
+from engine.stop_flag import StopFlag
 from workers import config
 from workers.execution.run_job import Run, run_claim
-from workers.execution.stopping import StopFlag
 
 LOOK_EVERY_S = 1.0
 

@@ -14,9 +14,9 @@ from engine.domain.errors import DomainError, NotReady
 from engine.domain.jobs import JOB_SPECS
 from engine.models import Project
 from engine.services.jobs import jobs
+from engine.stop_flag import StopFlag
 from workers.execution.context import JobContext, JobStopped
 from workers.execution.heartbeat import Heartbeat, Limits, Progress
-from workers.execution.stopping import StopFlag
 from workers.tasks import task_of
 
 logger = logging.getLogger(__name__)

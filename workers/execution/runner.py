@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from django.db import DatabaseError, close_old_connections, connection
 
+from engine.stop_flag import StopFlag
 from workers.config import WorkerConfig, worker_name
 from workers.execution.run_job import Outcome, Run, run_next
-from workers.execution.stopping import StopFlag
 from workers.execution.sweeper import Sweeper
 
 logger = logging.getLogger(__name__)

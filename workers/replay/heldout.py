@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.models import ModelVersion
+from engine.stop_flag import StopFlag
 from training.evaluation.evaluate import Measures, evaluate
-from workers.execution.stopping import StopFlag
 from workers.inference.registry import sam_of
 from workers.replay.oracle import GOOD_ENOUGH_IOU, MAX_CLICKS
 from workers.replay.session import require_not_stopped

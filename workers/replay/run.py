@@ -25,7 +25,7 @@ from engine.selectors.stages import active_stage
 from engine.services.jobs import jobs
 from engine.services.masks import assignments
 from engine.services.projects import stages
-from workers.execution.stopping import StopFlag
+from engine.stop_flag import StopFlag
 from workers.replay import heldout, labelling
 from workers.replay.automatic_round import automatic_round
 from workers.replay.dataset import DatasetImage, ReplayError, choose_images

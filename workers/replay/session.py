@@ -15,8 +15,8 @@ from engine.services.images import images
 from engine.services.jobs import jobs
 from engine.services.people import users
 from engine.services.projects import projects
+from engine.stop_flag import StopFlag
 from workers.execution.run_job import Outcome, run_next
-from workers.execution.stopping import StopFlag
 from workers.replay.dataset import DatasetImage, ReplayError
 from workers.replay.journal import Journal
 

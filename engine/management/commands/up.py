@@ -1,50 +1,29 @@
-"""`manage.py up`: one machine, one command: web server and job runner under one parent."""
+"""`manage.py up`: run the web server and the job runner of one machine by one command."""
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache, partial
-from types import FrameType
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from engine.parent import PIPE_VARIABLE
+from engine.parent_watch import start_child
+from engine.stop_flag import stop_on_signals
+from engine.supervision import Process, RestartPolicy, SupervisedProcess, keep_running, stop_all
 
 STOP_GRACE_S = 20.0
 MAX_RESTARTS = 5
 RESTARTS_WITHIN_S = 300.0
-
-
-@dataclass
-class Child:
-    """A process that is started again when it ends, a few times within a few minutes."""
-
-    start: Callable[[], subprocess.Popen[bytes]]
-    process: subprocess.Popen[bytes]
-    restarted_at_s: list[float] = field(default_factory=list)
-
-    def restart(self, name: str, *, now_s: float) -> None:
-        """Start it again, or CommandError when it keeps ending: that does not heal by itself."""
-        code = self.process.returncode
-        recent = [at_s for at_s in self.restarted_at_s if now_s - at_s < RESTARTS_WITHIN_S]
-        if len(recent) >= MAX_RESTARTS:
-            raise CommandError(
-                f"the {name} process ended {len(recent) + 1} times within "
-                f"{RESTARTS_WITHIN_S / 60:.0f} minutes, the last time with code {code}"
-            )
-        self.restarted_at_s = [*recent, now_s]
-        self.process = self.start()
+RESTARTS = RestartPolicy(max_restarts=MAX_RESTARTS, restarts_within_s=RESTARTS_WITHIN_S)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, a closed terminal
 
 
 class Command(BaseCommand):
@@ -62,33 +41,25 @@ class Command(BaseCommand):
         require_free_port(host, port)
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
-        children: dict[str, Child] = {}
-        stopping = install_stop_signals()
+        children: list[SupervisedProcess] = []
+        stopping = stop_on_signals(STOP_SIGNALS)
 
-        def add(name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
-            children[name] = Child(start, start())
+        def add(name: str, start: Callable[[], Process]) -> SupervisedProcess:
+            children.append(SupervisedProcess(name, start, policy=RESTARTS))
+            return children[-1]
 
         try:
-            add("web", partial(start_web, host, port, threads=options["threads"]))
-            wait_until_up(f"{base_url}/healthz", children["web"].process)
+            web = add("web", partial(start_web, host, port, threads=options["threads"]))
+            wait_until_up(f"{base_url}/healthz", web.process)
             add("runner", start_runner)
             if not options["no_demo"]:
                 call_command("create_demo", base_url=base_url)
             self.stdout.write(f"Segloop runs at {base_url}/  (Ctrl-C stops it)")
             self.stdout.flush()
-            self._watch(children, stopping)
+            keep_running(children, stopping=stopping, emit=self.stderr.write)
         finally:
-            stop_all(children)
+            stop_all(children, grace_s=STOP_GRACE_S)
             self.stdout.write("stopped")
-
-    def _watch(self, children: dict[str, Child], stopping: list[int]) -> None:
-        while not stopping:
-            for name, child in children.items():
-                if child.process.poll() is not None:
-                    code = child.process.returncode
-                    self.stderr.write(f"{name} ended with code {code}: starting it again")
-                    child.restart(name, now_s=time.monotonic())
-            time.sleep(0.3)
 
 
 def require_free_port(host: str, port: int) -> None:
@@ -103,10 +74,10 @@ def require_free_port(host: str, port: int) -> None:
             ) from error
 
 
-def start_web(host: str, port: int, *, threads: int) -> subprocess.Popen[bytes]:
-    """Start gunicorn; it ends with this process, see engine.parent."""
+def start_web(host: str, port: int, *, threads: int) -> Process:
+    """Start gunicorn; it ends with this process, see engine.parent_watch."""
     arguments = {
-        "--config": "python:engine.parent",
+        "--config": "python:engine.parent_watch",
         "--bind": f"{host}:{port}",
         "--workers": "1",
         "--worker-class": "gthread",
@@ -115,35 +86,25 @@ def start_web(host: str, port: int, *, threads: int) -> subprocess.Popen[bytes]:
         "--keep-alive": "75",
         "--log-level": "warning",
     }
-    own = {"DJANGO_SETTINGS_MODULE": "engine.settings", PIPE_VARIABLE: str(lifeline())}
-    return subprocess.Popen(  # noqa: S603 - a fixed command
+    return start_child(
         [
             *(sys.executable, "-m", "gunicorn", "annotator_ui.wsgi:application"),
             *(part for argument in arguments.items() for part in argument),
         ],
+        environment={"DJANGO_SETTINGS_MODULE": "engine.settings"},
         cwd=settings.BASE_DIR,
-        env={**os.environ, **own},
-        pass_fds=(lifeline(),),
         start_new_session=True,  # Ctrl-C reaches the parent alone, which stops both in order
     )
 
 
-@cache
-def lifeline() -> int:
-    """The reading end of a pipe that stays open for as long as this process lives."""
-    read_fd, _write_fd = os.pipe()  # neither is inherited unless named
-    return read_fd
-
-
-def start_runner() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - a fixed command
-        [sys.executable, "manage.py", "runner", "--parent-pid", str(os.getpid())],
-        cwd=settings.BASE_DIR,
-        start_new_session=True,
+def start_runner() -> Process:
+    """Start the runner of all queues; it ends with this process."""
+    return start_child(
+        [sys.executable, "manage.py", "runner"], cwd=settings.BASE_DIR, start_new_session=True
     )
 
 
-def wait_until_up(url: str, web: subprocess.Popen[bytes], *, timeout_s: float = 60.0) -> None:
+def wait_until_up(url: str, web: Process, *, timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if web.poll() is not None:
@@ -154,30 +115,3 @@ def wait_until_up(url: str, web: subprocess.Popen[bytes], *, timeout_s: float = 
         except OSError:
             time.sleep(0.1)
     raise CommandError(f"the web server did not answer at {url} within {timeout_s:.0f} s")
-
-
-def install_stop_signals() -> list[int]:
-    """Return a list that becomes non-empty at Ctrl-C, SIGTERM or a closed terminal."""
-    received: list[int] = []
-
-    def remember(signum: int, _frame: FrameType | None) -> None:
-        received.append(signum)
-
-    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(asked, remember)
-    return received
-
-
-def stop_all(children: dict[str, Child]) -> None:
-    """Ask every child to stop, then kill what is left after the grace period."""
-    processes = [child.process for child in children.values()]
-    for process in processes:
-        if process.poll() is None:
-            process.terminate()
-    deadline = time.monotonic() + STOP_GRACE_S
-    for process in processes:
-        try:
-            process.wait(timeout=max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()

@@ -17,11 +17,11 @@ from engine.domain.jobs import JOB_SPECS, QUEUES, JobKind
 from engine.domain.states import JobStatus
 from engine.models import Job, JobAttempt, Project, User
 from engine.services.jobs import jobs
+from engine.stop_flag import StopFlag
 from tests.factories import make_lead, make_project
 from workers.execution import heartbeat, run_job
 from workers.execution.context import Effects, JobContext
 from workers.execution.run_job import Outcome, Run, run_next
-from workers.execution.stopping import StopFlag
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,9 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from django.core.management.base import CommandError
 
-from engine.management.commands.up import MAX_RESTARTS, RESTARTS_WITHIN_S, Child
 from tests.faults.servers import free_port
 from tests.workers.platform import Platform, Worker
 
@@ -119,28 +116,3 @@ def test_no_process_outlives_a_killed_parent(platform: Platform) -> None:
 
     until(lambda: not any(is_there(pid) for pid in family), what="all have ended", worker=up)
     assert not answers(port)
-
-
-def ended_child() -> Child:
-    def start() -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(["false"])
-        process.wait()
-        return process
-
-    return Child(start, start())
-
-
-def test_a_child_that_keeps_ending_is_given_up() -> None:
-    child = ended_child()
-    for second in range(MAX_RESTARTS):
-        child.restart("web", now_s=second)
-
-    with pytest.raises(CommandError, match=r"ended 6 times within 5 minutes.* code 1"):
-        child.restart("web", now_s=100)
-
-
-def test_a_child_that_ends_now_and_then_is_started_for_ever() -> None:
-    child = ended_child()
-
-    for number in range(3 * MAX_RESTARTS):
-        child.restart("web", now_s=number * RESTARTS_WITHIN_S / (MAX_RESTARTS - 1))

@@ -19,10 +19,10 @@ from engine.services.images import images
 from engine.services.masks import assignments
 from engine.services.people import users
 from engine.services.projects import projects
+from engine.stop_flag import StopFlag
 from masks.rle import Rle
 from tests.workers.disc_images import disc
 from workers.execution.run_job import Outcome, run_next
-from workers.execution.stopping import StopFlag
 from workers.replay.dataset import DatasetImage
 from workers.replay.first_model import FirstModel
 from workers.replay.labelling import drawn_objects, label_image

@@ -24,11 +24,11 @@ from engine.services.masks import assignments, masks, packed_masks
 from engine.services.models import model_versions
 from engine.services.people import users
 from engine.services.projects import projects, stages
+from engine.stop_flag import StopFlag
 from masks.rle import Rle
 from sam.checkpoints import embedding_files as embeddings_file
 from tests.workers.disc_images import disc_photo
 from workers.execution.run_job import Outcome, run_next
-from workers.execution.stopping import StopFlag
 from workers.inference.embed import load_photo
 from workers.inference.registry import sam_of
 

@@ -22,12 +22,12 @@ from engine.services.jobs import jobs
 from engine.services.models import model_versions
 from engine.services.people import users
 from engine.services.projects import projects
+from engine.stop_flag import StopFlag
 from sam.checkpoints import checkpoint_files
 from sam.export.onnx_decoder import export_decoder
 from sam.modeling.model import Sam
 from tests.workers.tasks.test_job_kinds import label, run_all
 from workers.execution.run_job import Run, run_next
-from workers.execution.stopping import StopFlag
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SAM = ModelFamily.SAM

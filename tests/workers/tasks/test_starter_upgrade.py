@@ -17,12 +17,12 @@ from engine.services.images import embeddings, images
 from engine.services.models import model_versions, starters
 from engine.services.people import users
 from engine.services.projects import projects, stages
+from engine.stop_flag import StopFlag
 from sam.checkpoints import embedding_files as embeddings_file
 from tests.workers.disc_images import disc_photo
 from tests.workers.tasks.test_job_kinds import label, run_all
 from tests.workers.tiny_models import with_another_encoder
 from workers.execution.run_job import Outcome, run_next
-from workers.execution.stopping import StopFlag
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SAM, DETECTOR = ModelFamily

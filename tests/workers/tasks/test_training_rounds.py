@@ -21,12 +21,12 @@ from engine.services.masks import assignments
 from engine.services.models import model_versions, schedules
 from engine.services.people import users
 from engine.services.projects import policies, projects, stages
+from engine.stop_flag import StopFlag
 from tests import factories
 from tests.workers.disc_images import disc_photo
 from tests.workers.tasks.test_job_kinds import label, run_all
 from workers.execution.heartbeat import Progress
 from workers.execution.run_job import Outcome, run_next
-from workers.execution.stopping import StopFlag
 from workers.execution.sweeper import Sweeper
 from workers.inference import registry
 from workers.model_tasks.training_curve import MAX_POINTS, Curve

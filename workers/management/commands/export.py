@@ -14,9 +14,9 @@ from engine.exporters import DEFAULT_FORMAT, EXPORTERS
 from engine.models import Export
 from engine.selectors.named import project_named, user_named
 from engine.services.datasets import exports
+from engine.stop_flag import stop_on_signals
 from workers.execution.foreground import queue_and_run
 from workers.execution.run_job import Outcome
-from workers.execution.stopping import stop_on_signals
 
 
 class Command(BaseCommand):

@@ -12,9 +12,9 @@ from engine.importers import IMPORTERS
 from engine.models import DatasetImport
 from engine.selectors.named import project_named, user_named
 from engine.services.datasets import imports
+from engine.stop_flag import stop_on_signals
 from workers.execution.foreground import queue_and_run
 from workers.execution.run_job import Outcome
-from workers.execution.stopping import stop_on_signals
 
 MAX_PRINTED = 50
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from engine.domain.errors import DomainError
 from engine.domain.schedule import RoundSize
-from workers.execution.stopping import stop_on_signals
+from engine.stop_flag import stop_on_signals
 
 JOURNAL = "replay.jsonl"
 INSIDE = "SEGLOOP_REPLAY_INSIDE"  # set for the process that has a database of its own

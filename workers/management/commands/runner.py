@@ -8,10 +8,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from engine.domain.jobs import FILES, GPU, QUEUES
+from engine.parent_watch import on_parent_exit
+from engine.stop_flag import stop_on_signals
 from workers import config, tasks
 from workers.execution import supervisor
 from workers.execution.runner import run_lane
-from workers.execution.stopping import stop_on_signals, watch_parent
 
 NICENESS = {FILES: supervisor.FILES_NICENESS, GPU: supervisor.HEAVY_NICENESS}
 
@@ -35,7 +36,6 @@ class Command(BaseCommand):
             action="store_true",
             help="keep Celery workers alive instead, one a queue (needs REDIS_URL)",
         )
-        parser.add_argument("--parent-pid", type=int, help="end when this process is gone")
 
     def handle(self, *args: Any, **options: Any) -> None:
         stopping = stop_on_signals()
@@ -43,8 +43,7 @@ class Command(BaseCommand):
             worker_config = config.from_environment()
         except ValueError as error:
             raise CommandError(str(error)) from error
-        if options["parent_pid"]:
-            watch_parent(options["parent_pid"], stopping)
+        on_parent_exit(stopping.set)
         if options["celery"]:
             if not settings.REDIS_URL:
                 raise CommandError("--celery needs REDIS_URL: without Redis leave it out")
