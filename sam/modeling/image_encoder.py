@@ -1,7 +1,7 @@
 """The official image encoder: a ViT with windowed attention and decomposed relative positions.
 
 Parameter names and shapes follow the official checkpoints (segment-anything image_encoder.py);
-the order of the work does not: see `docs/adr/0005-the-encoder-works-in-strips.md`.
+the order of the work does not: see `docs/explanation/adr/0005-the-encoder-works-in-strips.md`.
 """
 
 from __future__ import annotations

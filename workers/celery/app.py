@@ -1,6 +1,6 @@
 """The Celery application. It only carries notifications: the Job table decides who runs what.
 
-No result backend, no retries, no ETA, early acknowledgement: docs/architecture.md, rule 1.
+No result backend, no retries, no ETA, early acknowledgement: docs/explanation/adr/0001-*.md.
 """
 
 from __future__ import annotations

@@ -43,7 +43,6 @@ def write_shard(
         return parts[name]
 
     try:
-        part(_SUMS)  # there even when a format has no file of its own for any image
         with zipfile.ZipFile(part(_ZIP), "w") as archive:
             for record in records:
                 for member in format.members(record):
@@ -96,10 +95,7 @@ class _Fragments(Mapping[str, Iterator[bytes]]):
 
     def __getitem__(self, name: str) -> Iterator[bytes]:
         for shard in range(self._num_shards):
-            path = _path(self._folder, shard, name)
-            if not path.exists():  # none of the shard's images adds to this fragment
-                continue
-            with path.open("rb") as file:
+            with _path(self._folder, shard, name).open("rb") as file:
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
 

@@ -19,7 +19,7 @@ export type EditTool =
   | "split"
   | "overlap_cut";
 
-/** How a mask came about, in the words of the API (`Prompt` in docs/architecture.md). */
+/** How a mask came about, in the words of the API (`Prompt` in docs/explanation/architecture.md). */
 export type PromptRecord =
   | { readonly type: "point"; readonly x_px: number; readonly y_px: number; readonly label: 0 | 1 }
   | {

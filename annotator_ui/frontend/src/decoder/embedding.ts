@@ -23,7 +23,7 @@ interface TensorEntry {
 }
 
 const HEADER_LENGTH_BYTES = 8;
-/** Strides 16 and 4 of the contract (docs/architecture.md, sam/modeling/config.py). */
+/** Strides 16 and 4 of the contract (docs/explanation/architecture.md, sam/modeling/config.py). */
 const LOW_RES_PER_EMBEDDING_CELL = 4;
 
 /** Side of the square of logits that the decoder makes of this embedding. */
