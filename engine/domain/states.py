@@ -53,7 +53,7 @@ class AttemptOutcome(StrEnum):
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    GIVEN_BACK = "given back"  # its worker was asked to stop; does not count
+    RELEASED = "released"  # its worker was asked to stop; does not count
     LOST = "lost"  # its worker was not heard of for a whole lease
     STALLED = "stalled"  # no progress for the kind's stall_s
     TIMED_OUT = "timed out"  # longer than the kind's deadline_s

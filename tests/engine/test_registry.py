@@ -83,9 +83,9 @@ def test_every_kind_that_the_code_queues_is_registered() -> None:
 def test_arguments_are_checked_by_their_type() -> None:
     ids = {"image": uuid4(), "model_version": uuid4()}
 
-    stored = stored_args("embed_image", {**ids, "close_up": "2-1-1"})
+    stored = stored_args("embed_image", {**ids, "crop": "2-1-1"})
 
-    assert stored == {name: str(value) for name, value in ids.items()} | {"close_up": "2-1-1"}
+    assert stored == {name: str(value) for name, value in ids.items()} | {"crop": "2-1-1"}
     with pytest.raises(InvalidInput, match=r"image of a job .* must be the id of a row, not 'x'"):
         stored_args("embed_image", {**ids, "image": "x"})
     with pytest.raises(InvalidInput, match="a embed_image job takes"):

@@ -28,7 +28,7 @@ class Outcome(enum.StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     LOST = "lost"  # cancelled, or somebody else owns it now: nothing was written
-    GIVEN_BACK = "given back"
+    RELEASED = "released"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def run_next(
 def run_claim(claim: jobs.ClaimedJob, *, worker: str, stopping: StopFlag) -> Run:
     """Run a claimed job to its end; every error becomes a state of the job, none escapes.
 
-    `stopping` is the wish of this process to end: a task that notices it gives its job back.
+    `stopping` is the wish of this process to end: a task that notices it releases its job.
     """
     started_s = time.monotonic()
     progress = Progress()
@@ -95,14 +95,14 @@ def _attempt(context: JobContext, heartbeat: Heartbeat) -> tuple[Outcome, str]:
         effects = task_of(claim.kind)(context)
         heartbeat.end()
         if not heartbeat.may_write:
-            return _let_go(claim, heartbeat)
+            return _leave(claim, heartbeat)
         is_ours = jobs.finish(claim, effects=effects)
         return (Outcome.SUCCEEDED if is_ours else Outcome.LOST), ""
     except JobStopped:
         heartbeat.end()
         if not heartbeat.may_write:
-            return _let_go(claim, heartbeat)
-        return (Outcome.GIVEN_BACK if jobs.release(claim) else Outcome.LOST), ""
+            return _leave(claim, heartbeat)
+        return (Outcome.RELEASED if jobs.release(claim) else Outcome.LOST), ""
     except DomainError as error:  # the same input would fail again
         retryable, message = isinstance(error, NotReady), error.message
     except Exception as error:
@@ -110,12 +110,12 @@ def _attempt(context: JobContext, heartbeat: Heartbeat) -> tuple[Outcome, str]:
         retryable, message = True, f"{type(error).__name__}: {error}"
     heartbeat.end()
     if not heartbeat.may_write:
-        return _let_go(claim, heartbeat)
+        return _leave(claim, heartbeat)
     is_ours = jobs.fail(claim, error=message, retryable=retryable)
     return (Outcome.FAILED if is_ours else Outcome.LOST), message
 
 
-def _let_go(claim: jobs.ClaimedJob, heartbeat: Heartbeat) -> tuple[Outcome, str]:
+def _leave(claim: jobs.ClaimedJob, heartbeat: Heartbeat) -> tuple[Outcome, str]:
     """Leave a job that is no longer ours to run; if it was cancelled, say that it has ended."""
     jobs.end_cancelled(claim)
     return Outcome.LOST, heartbeat.reason

@@ -255,7 +255,7 @@ def release(claim: ClaimedJob) -> bool:
         if job is None:
             return False
         queue_again(job, reason="worker stopped", changes={"attempts": job.attempts - 1})
-        end_attempt(job, AttemptOutcome.GIVEN_BACK)
+        end_attempt(job, AttemptOutcome.RELEASED)
     return True
 
 

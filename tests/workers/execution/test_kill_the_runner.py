@@ -43,7 +43,7 @@ def test_a_training_stopped_once_and_killed_once_ends_as_one_version_measured_on
     (training,) = of_kind(platform.step("state"), "train_sam")
     assert status == 0
     assert (training["status"], training["attempts"]) == ("queued", 0)
-    assert any("train_sam" in line and "given back" in line for line in first.lines)
+    assert any("train_sam" in line and "released" in line for line in first.lines)
 
     second = platform.start_runner()
     platform.wait_until(lambda state: is_under_way(state, "train_sam"), what="training again")
@@ -121,7 +121,7 @@ def test_a_long_job_holds_up_no_embedding_and_lanes_outlive_a_kill_but_not_their
     runner.process.kill()  # the parent alone
     platform.wait_until(
         lambda state: not any(job["status"] == "running" for job in state["jobs"]),
-        what="the running job is given back",
+        what="the running job is released",
         timeout_s=30,
     )
     assert {job["attempts"] for job in of_kind({"jobs": platform.jobs()}, "automask_image")} == {0}

@@ -262,7 +262,7 @@ def test_a_stopping_worker_gives_its_job_back_without_counting_the_attempt(run_a
 
     run = run_as(task, stop=stop)
 
-    assert run.outcome is Outcome.GIVEN_BACK
+    assert run.outcome is Outcome.RELEASED
     assert the_job().status == JobStatus.QUEUED
     assert the_job().attempts == 0
 

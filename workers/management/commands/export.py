@@ -51,7 +51,7 @@ class Command(BaseCommand):
             return export.job_id
 
         ran = queue_and_run(queue, stopping=stop_on_signals(), emit=self._tell)
-        if ran.outcome is Outcome.GIVEN_BACK:
+        if ran.outcome is Outcome.RELEASED:
             raise CommandError("stopped; a runner goes on with it, or cancel it on the page")
         if ran.outcome is not Outcome.SUCCEEDED:
             raise CommandError(ran.message or "the export was cancelled")

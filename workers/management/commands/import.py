@@ -56,7 +56,7 @@ class Command(BaseCommand):
             self.stdout.write(f"queued as job {queue()}")
             return
         ran = queue_and_run(queue, stopping=stop_on_signals(), emit=self._tell)
-        if ran.outcome is Outcome.GIVEN_BACK:
+        if ran.outcome is Outcome.RELEASED:
             raise CommandError("stopped; a runner goes on with it, or cancel it on the page")
         if ran.outcome is not Outcome.SUCCEEDED:
             raise CommandError(ran.message or "the import was cancelled; what came in stays in")
