@@ -193,7 +193,7 @@ def formats() -> str:
     rows: list[list[object]] = [
         ["export", f"`{name}`", one.TITLE, one.DESCRIPTION] for name, one in EXPORTERS.items()
     ]
-    rows += [["import", f"`{name}`", one.TITLE, ""] for name, one in IMPORTERS.items()]
+    rows += [["import", f"`{name}`", one.TITLE, one.DESCRIPTION] for name, one in IMPORTERS.items()]
     return table(["direction", "name", "title", "what it holds"], rows)
 
 
