@@ -3,7 +3,7 @@
 python -m benchmarks.browser_decoder [--rounds 8]
 
 Exports a ViT-B-sized decoder with random weights three times, by ours and by segment-anything's own
-module: as usual (four masks at the photo's size) and cut off at the logits, as ours is. All run in
+module: as usual (four masks at the image's size) and cut off at the logits, as ours is. All run in
 turn in onnxruntime-web, WebAssembly, in the same page; the shipped starter's decoder with them.
 """
 
@@ -38,7 +38,7 @@ OURS = "ours"
 STARTER = "the shipped starter"
 SITE = "http://benchmark.localhost/"
 RUNTIME = ROOT / "annotator_ui" / "frontend" / "node_modules" / "onnxruntime-web" / "dist"
-PHOTO_HW = (1200, 1800)
+IMAGE_HW = (1200, 1800)
 INPUTS = (
     "image_embeddings",
     "point_coords",
@@ -47,14 +47,14 @@ INPUTS = (
     "has_mask_input",
     "orig_im_size",
 )
-TIMING = """async ([site, files, rounds, photo]) => {
+TIMING = """async ([site, files, rounds, image]) => {
   const ort = await import(`${site}ort.wasm.min.mjs`);
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = site;
   const numbers = (dims) => Float32Array.from(
     { length: dims.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin((i + 1) * 12.9898));
   const given = { point_coords: [[500, 375, 0, 0], [1, 2, 2]], point_labels: [[1, -1], [1, 2]],
-    has_mask_input: [[0], [1]], orig_im_size: [photo, [2]] };
+    has_mask_input: [[0], [1]], orig_im_size: [image, [2]] };
   const sides = {};
   for (const name of files) {
     const bytes = new Uint8Array(await (await fetch(`${site}${name}.onnx`)).arrayBuffer());
@@ -126,7 +126,7 @@ def _export_official(module: Any, path: Path) -> None:
         torch.randint(0, 4, (1, 5)).float(),
         torch.randn(1, 1, 256, 256),
         torch.tensor([1.0]),
-        torch.tensor(PHOTO_HW, dtype=torch.float32),
+        torch.tensor(IMAGE_HW, dtype=torch.float32),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracer notes
@@ -165,7 +165,7 @@ def run_in_browser(files: dict[str, Path], *, rounds: int) -> dict[str, Any]:
         page.set_default_timeout(600_000)
         page.route(f"{SITE}**", serve)
         page.goto(SITE)
-        asked = [SITE, list(short.values()), rounds, list(PHOTO_HW)]
+        asked = [SITE, list(short.values()), rounds, list(IMAGE_HW)]
         found = cast("dict[str, Any]", json.loads(json.dumps(page.evaluate(TIMING, asked))))
         browser.close()
     return {

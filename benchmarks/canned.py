@@ -1,4 +1,4 @@
-"""Realistic masks for models with random weights: regions of a photo, as sharp as chance has it.
+"""Realistic masks for models with random weights: regions of an image, as sharp as chance has it.
 
 Random weights make noise, on which automatic generation would drop everything or nothing. The
 decoder still runs; what it says is replaced, point by point, the same for both sides.
@@ -26,7 +26,7 @@ _LEVELS = 9
 
 
 class CannedMasks:
-    """Three masks and their predicted IoU for every point of a grid over a photo."""
+    """Three masks and their predicted IoU for every point of a grid over an image."""
 
     def __init__(self, image_hwc_u8: NDArray[np.uint8], *, points_per_side: int) -> None:
         height, width = image_hwc_u8.shape[:2]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-SAMPLE_PHOTO = Path(__file__).parents[1] / "engine" / "samples" / "01-coffee.jpg"
+SAMPLE_IMAGE = Path(__file__).parents[1] / "engine" / "samples" / "01-coffee.jpg"
 
 
 def machine() -> str:
@@ -62,7 +62,7 @@ def table(title: str, seconds: Mapping[str, list[float]], *, peer: str, unit_s: 
     return "\n".join([f"{title} (median [range], times as fast as {peer})", *rows])
 
 
-def photo(width_px: int, height_px: int) -> np.ndarray:
-    """Return the sample photo at a size, RGB uint8."""
-    with Image.open(SAMPLE_PHOTO) as file:
+def image(width_px: int, height_px: int) -> np.ndarray:
+    """Return the sample image at a size, RGB uint8."""
+    with Image.open(SAMPLE_IMAGE) as file:
         return np.asarray(file.convert("RGB").resize((width_px, height_px)))

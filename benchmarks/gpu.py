@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import in_turn, machine, photo, table
+from benchmarks.common import in_turn, machine, pixels, table
 from sam.automatic.mask_generator import RELEASED, generate
 from tests.peers.segment_anything_peer import (
     SamAutomaticMaskGenerator,
@@ -26,7 +26,7 @@ PEER = "segment-anything"
 
 
 def main() -> int:
-    """Print the tables; seconds are for the whole batch or photo."""
+    """Print the tables; seconds are for the whole batch or image."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--presets", nargs="+", default=["vit_b", "vit_h"])
     parser.add_argument("--batch", type=int, default=8)
@@ -40,7 +40,7 @@ def main() -> int:
         return 1
     device = torch.device(options.device)
     print(machine(), torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
-    image = photo(1500, 1000)
+    image = pixels(1500, 1000)
     for preset in options.presets:
         reference = official_model(preset)
         ours = ours_with_same_weights(reference)
@@ -64,7 +64,7 @@ def main() -> int:
             seconds = in_turn(_waiting(encoding, device), rounds=options.rounds)
             print(table(f"{preset}, {options.batch} images encoded", seconds, peer=PEER))
             seconds = in_turn(_waiting(everything, device), rounds=2)
-            print(table(f"{preset}, one photo, 32 x 32 points", seconds, peer=PEER))
+            print(table(f"{preset}, one image, 32 x 32 points", seconds, peer=PEER))
     return 0
 
 

@@ -21,7 +21,7 @@ from masks import seeds
 from masks.regions import deepest_point, largest_component
 from masks.rle import Rle
 from sam.checkpoints import checkpoint_files
-from sam.image_files import read_photo
+from sam.image_files import read_image
 from sam.prompting.predictor import Predictor
 
 Mask = NDArray[np.bool_]
@@ -98,7 +98,7 @@ def main() -> None:
     predictor = Predictor(checkpoint_files.load(options.checkpoint))
     found: dict[str, dict[str, list[float]]] = {"add": {}, "remove": {}}
     for entry in random.permutation(data["images"])[: options.images]:
-        predictor.set_image(read_photo(options.dataset / "images" / entry["file_name"]))
+        predictor.set_image(read_image(options.dataset / "images" / entry["file_name"]))
         height, width = predictor.frame.image_hw
         own = [one for one in data["annotations"] if one["image_id"] == entry["id"]]
         for one in random.permutation(np.array(own, dtype=object))[:4]:

@@ -62,7 +62,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
     """Return the facts, the photo and its thumbnail, both re-encoded from pixels alone."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    from masks.rgb import PictureError, to_rgb
+    from masks.rgb import PixelDataError, to_rgb
 
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -77,7 +77,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
         raise Refused(f"it is not a {FORMAT_NAMES} image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Refused(f"it has more than {MAX_PIXELS // 1_000_000} million pixels") from None
-    except PictureError as error:
+    except PixelDataError as error:
         raise Refused(str(error)) from None
     except (Refused, MemoryError):
         raise

@@ -1,4 +1,4 @@
-"""What people and the model see of a picture: 8-bit RGB, whatever mode and depth it came in.
+"""What people and the model see of an image: 8-bit RGB, whatever mode and depth it came in.
 
 Works on Pillow's decoded images. The limits of size and format belong to those who open files.
 """
@@ -18,34 +18,34 @@ MAX_OUTLIER_SHARE = 0.001
 """Of all pixels, at each end of the range: what QuPath saturates too. ImageJ saturates 0.35 % in
 all, CellPose 1 % at each end, both also where the brightest pixels are objects."""
 MIN_OUTLIERS_PX, MAX_OUTLIER_SHARE_OF_SMALL = 50, 0.01
-"""A small picture has as many hot pixels as a large one: up to 50, but at most 1 %."""
+"""A small image has as many hot pixels as a large one: up to 50, but at most 1 %."""
 SUPPORT_PX = 4
 """A value counts when so many pixels of its 3 x 3 reach it: a block of 2 x 2, a spot of optics."""
 MAX_STRETCH = 2.0
 """The full range is kept unless it is over twice that of what counts: one bit of eight at most."""
 _BAND_PX = 1 << 20
-"""Pixels converted at once: a second full copy of a large picture may not fit into memory."""
+"""Pixels converted at once: a second full copy of a large image may not fit into memory."""
 _ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 
 _Grey = NDArray[Any]
 
 
-class PictureError(ValueError):
-    """A picture that cannot be one photo; the message says why, beginning with "it"."""
+class PixelDataError(ValueError):
+    """An image that cannot be one image; the message says why, beginning with "it"."""
 
 
 def check_single(image: Image.Image) -> None:
-    """Raise PictureError for animations and for files of several pages, before they are decoded."""
+    """Raise PixelDataError for animations and files of several pages, before decoding."""
     num_frames = int(getattr(image, "n_frames", 1))
-    # A camera's MPO is a JPEG with extra views behind the photo; the first is the photo.
+    # A camera's MPO is a JPEG with extra views behind the image; the first is the image.
     if image.format == "MPO" or num_frames == 1:
         return
     name = {"WEBP": "WebP"}.get(str(image.format), str(image.format))
     is_animated = image.format in _ANIMATED_FORMATS
     kind = f"an animated {name} of" if is_animated else f"a {name} file with"
     parts = "frames" if is_animated else "pages"
-    raise PictureError(
-        f"it is {kind} {num_frames} {parts}, and one file is one photo: "
+    raise PixelDataError(
+        f"it is {kind} {num_frames} {parts}, and one file is one image: "
         "split it into single images first"
     )
 
@@ -55,7 +55,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
     Deeper grey is stretched, as `grey_range` says. Transparency is laid on white, except where
     everything is transparent: then the alpha channel is ignored, for it would leave nothing to see.
-    Raises PictureError for grey values that are no numbers.
+    Raises PixelDataError for grey values that are no numbers.
     """
     if image.mode.startswith(("I", "F")):
         return _stretched(image).convert("RGB")
@@ -74,8 +74,8 @@ def grey_range(image: Image.Image) -> tuple[float, float]:
     They are the least and the greatest value, but for outliers: a few pixels far beyond the rest
     that stand alone (hot and dead pixels, cosmic rays). Objects of a few pixels, like beads, are
     no outliers. Whole numbers are never pulled further apart than one grey level each, so that
-    the noise of an empty picture stays noise; those that fit into 8 bits stay as they are. Raises
-    PictureError for values that are no numbers.
+    the noise of an empty image stays noise; those that fit into 8 bits stay as they are. Raises
+    PixelDataError for values that are no numbers.
     """
     low, high = _without_outliers(image)
     if image.mode.startswith("F"):
@@ -123,7 +123,7 @@ def _end_and_usual_end(image: Image.Image, *, sign: float) -> tuple[float, float
     for _, values in _bands(image):
         signed = sign * values.ravel()
         if not np.isfinite(signed).all():
-            raise PictureError("it holds values that are no numbers (NaN or infinite)")
+            raise PixelDataError("it holds values that are no numbers (NaN or infinite)")
         if largest.size > num_outliers:
             signed = signed[signed > largest[0]]
         largest = np.concatenate([largest, signed])
@@ -138,7 +138,7 @@ def _end_and_usual_end(image: Image.Image, *, sign: float) -> tuple[float, float
 def _supported(padded: _Grey, *, above: float) -> float:
     """Return the greatest value above `above` that enough pixels of its 3 x 3 reach, or -inf.
 
-    padded: values with a border of one pixel, NaN outside the picture.
+    padded: values with a border of one pixel, NaN outside the image.
     """
     rows, columns = np.nonzero(padded[1:-1, 1:-1] > above)
     around = np.stack([padded[rows + y, columns + x] for y in range(3) for x in range(3)])
@@ -147,7 +147,7 @@ def _supported(padded: _Grey, *, above: float) -> float:
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[int, _Grey]]:
-    """Yield the picture some rows at a time, as float64, each with its first row."""
+    """Yield the image some rows at a time, as float64, each with its first row."""
     rows = max(1, _BAND_PX // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
@@ -155,7 +155,7 @@ def _bands(image: Image.Image) -> Iterator[tuple[int, _Grey]]:
 
 
 def _padded_bands(image: Image.Image) -> Iterator[_Grey]:
-    """Yield the same bands with a pixel of border: of the picture, and NaN outside it."""
+    """Yield the same bands with a pixel of border: of the image, and NaN outside it."""
     for top, values in _bands(image):
         bottom = top + len(values)
         padded = np.full((len(values) + 2, image.width + 2), np.nan)

@@ -18,14 +18,14 @@ SEED_LOGIT = 8.0
 """Logit of a cell that lies wholly inside the mask; outside it is the negative of that."""
 PINHOLE_CELLS = 1.5
 """A decoder may cut a hole of less than a cell on each side out of any mask around a removing click
-(`sam.click_rules`); with room for a pixel of the photo."""
+(`sam.click_rules`); with room for a pixel of the image."""
 NEGATIVE_CLICK_MARGIN = 0.1
 """Air around the mask in the box said with a removing click, a share of its longer side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A positive point (x, y) and a box (x0, y0, x1, y1), photo pixels, said with the click."""
+    """A positive point (x, y) and a box (x0, y0, x1, y1), image pixels, said with the click."""
 
     point_xy_px: tuple[float, float]
     box_xyxy_px: tuple[float, float, float, float]
@@ -36,7 +36,7 @@ def coverage(
 ) -> Floats:
     """Share of each low-resolution cell that the mask covers, (side, side), 0 in the padding.
 
-    input_hw: the photo's size inside the model's square; a cell is stride_px of its pixels.
+    input_hw: the image's size inside the model's square; a cell is stride_px of its pixels.
     """
     height, width = mask_hw.shape
     down = _overlaps(side, cell_px=stride_px * height / input_hw[0], num_px=height)
@@ -60,7 +60,7 @@ def context_of(
 ) -> Context:
     """Choose what to say beside a click on the mask: deep inside it, but away from the click.
 
-    cell_wh_px: a low-resolution cell in photo pixels. adds: whether the click adds or removes.
+    cell_wh_px: a low-resolution cell in image pixels. adds: whether the click adds or removes.
     """
     cell_width, cell_height = cell_wh_px
     x, y = click_xy_px

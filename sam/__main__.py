@@ -1,4 +1,4 @@
-"""Command line of the model library: segment photos, fetch, look at and export checkpoints.
+"""Command line of the model library: segment images, fetch, look at and export checkpoints.
 
 Errors are one line on stderr and exit status 1.
 """
@@ -49,7 +49,7 @@ _SETTING_HELP = {
     "--adaptive-grid",
     "min_contrast_levels": "least difference in colour (of 255) to the ring around a mask",
     "min_region_area_px": "remove smaller islands, fill smaller holes",
-    "max_area_share": "drop masks of this share of the photo or more",
+    "max_area_share": "drop masks of this share of the image or more",
 }
 _QUALITIES = {"low": 25.0, "medium": 50.0, "high": 75.0}
 
@@ -77,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
 
     generate = commands.add_parser(
         "generate",
-        help="segment everything in photos",
-        description="Write one JSON file for each photo, in SA-1B's layout. What is done already "
+        help="segment everything in images",
+        description="Write one JSON file for each image, in SA-1B's layout. What is done already "
         "is skipped; settings or weights other than those of the folder's results are refused.",
     )
     generate.add_argument("--input", type=Path, required=True, metavar="IMAGE_OR_FOLDER")
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     generate.add_argument("--compile", action="store_true", help="torch.compile, for long GPU runs")
     generate.add_argument("--engine", choices=("torch", "onnxruntime"), default="torch")
-    generate.add_argument("--overlay", action="store_true", help="also write pictures of the masks")
+    generate.add_argument("--overlay", action="store_true", help="also write images of the masks")
     generate.add_argument("--redo", action="store_true", help="make every result again")
     generate.set_defaults(run=_generate)
 
@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quantized", action="store_true", help="weights of 8 bits: a quarter of the size"
     )
     export.add_argument(
-        "--full-resolution", action="store_true", help="also masks at the photo's size"
+        "--full-resolution", action="store_true", help="also masks at the image's size"
     )
     export.set_defaults(run=_export_decoder)
 
@@ -153,7 +153,7 @@ def _generate(options: argparse.Namespace) -> int:
         shown = ", ".join(f"{name} {value}" for name, value in advice.items())
         print(f"settings: {options.preset}, with what the checkpoint recommends: {shown}")
     with (
-        tqdm(total=len(tasks), unit="photo", disable=None) as photos,
+        tqdm(total=len(tasks), unit="image", disable=None) as images,
         tqdm(total=100, unit="%", leave=False, disable=None) as inside,
     ):
 
@@ -171,7 +171,7 @@ def _generate(options: argparse.Namespace) -> int:
             segment,
             record=record,
             with_overlay=options.overlay,
-            on_done=lambda _: _move(photos, int(photos.n) + 1),
+            on_done=lambda _: _move(images, int(images.n) + 1),
         )
     return _report(outcomes, options.output)
 
@@ -224,7 +224,7 @@ def _report(outcomes: Sequence[Outcome], output: Path) -> int:
     num_skipped = len(outcomes) - len(failed) - len(made)
     if len(failed) < len(outcomes):
         done = f", {num_skipped} done before" if num_skipped else ""
-        print(f"{num_masks} masks of {len(made)} photos in {output}{done}")
+        print(f"{num_masks} masks of {len(made)} images in {output}{done}")
     for outcome in failed:
         print(f"error: {outcome.reason}", file=sys.stderr)
     return 1 if failed else 0

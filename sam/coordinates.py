@@ -1,4 +1,4 @@
-"""Between the photo's pixels and the model's padded square: the only place that scales.
+"""Between the image's pixels and the model's padded square: the only place that scales.
 
 The resize rule is the reference's (segment-anything utils/transforms.py).
 """
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """How one photo (height, width in pixels) lies in the model's square, at its top left."""
+    """How one image (height, width in pixels) lies in the model's square, at its top left."""
 
     image_hw: tuple[int, int]
     image_size_px: int
@@ -33,19 +33,19 @@ class Frame:
 
     @property
     def input_hw(self) -> tuple[int, int]:
-        """Size of the resized photo: long side = image_size_px, each side floor(side*scale+0.5)."""
+        """Size of the resized image: long side = image_size_px, each side floor(side*scale+0.5)."""
         scale = self.image_size_px / max(self.image_hw)
         height, width = (max(1, math.floor(side * scale + 0.5)) for side in self.image_hw)
         return height, width
 
     @property
     def scale_xy(self) -> tuple[float, float]:
-        """Model pixels per photo pixel along x and y; they differ by the rounding of the sides."""
+        """Model pixels per image pixel along x and y; they differ by the rounding of the sides."""
         height, width = self.input_hw
         return width / self.image_hw[1], height / self.image_hw[0]
 
     def to_model(self, points_xy_px: ArrayLike) -> Floats:
-        """Bring (..., 2) photo points into the model's square. Raises PromptError."""
+        """Bring (..., 2) image points into the model's square. Raises PromptError."""
         points = _finite(points_xy_px, last_axis=2, what="points")
         height, width = self.image_hw
         outside = (points < 0) | (points > np.array([width, height]))
@@ -60,7 +60,7 @@ class Frame:
     def clicks_to_model(self, points_xy_px: ArrayLike, labels: ArrayLike) -> Floats:
         """Do as to_model, for models whose masks hold no background click (`sam.click_rules`).
 
-        Where the model sees a photo's pixels larger than its own, a background click (label 0)
+        Where the model sees an image's pixels larger than its own, a background click (label 0)
         means the middle of its pixel, which is what is cut out of the mask. The page does the same.
         """
         points = self.to_model(points_xy_px)
@@ -72,7 +72,7 @@ class Frame:
         return np.where(is_background, (pixels + 0.5) * np.array(self.scale_xy), points)
 
     def boxes_to_model(self, boxes_xyxy_px: ArrayLike) -> Floats:
-        """Bring (..., 4) photo boxes into the model's square, clipped to the photo first.
+        """Bring (..., 4) image boxes into the model's square, clipped to the image first.
 
         Raises PromptError for boxes that are inverted, flat, or wholly outside.
         """
@@ -96,14 +96,14 @@ class Frame:
         return np.asarray(clipped * np.tile(self.scale_xy, 2))
 
     def boxes_to_image(self, boxes_xyxy_model: ArrayLike) -> Floats:
-        """Bring (..., 4) model boxes back to photo pixels, clipped to the photo."""
+        """Bring (..., 4) model boxes back to image pixels, clipped to the image."""
         height, width = self.image_hw
         boxes = np.asarray(boxes_xyxy_model, dtype=np.float64) / np.tile(self.scale_xy, 2)
         limit = np.array([width, height, width, height], dtype=np.float64)
         return np.asarray(np.clip(boxes, 0.0, limit))
 
     def to_image_logits(self, low_res_logits: Tensor) -> Tensor:
-        """Upscale (N, K, S/4, S/4) logits to the photo: (N, K, H, W).
+        """Upscale (N, K, S/4, S/4) logits to the image: (N, K, H, W).
 
         Padding is cropped between the two resizes, as in the reference (postprocess_masks).
         """

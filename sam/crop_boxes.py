@@ -1,4 +1,4 @@
-"""Where the automatic generator looks: crops of the photo and the grid of points in each.
+"""Where the automatic generator looks: crops of the image and the grid of points in each.
 
 Geometry of the released generator (segment-anything utils/amg.py); numbers of paper section B.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class CropBox:
-    """One crop: layer 0 is the whole photo, layer k cuts it 2^k by 2^k with overlap."""
+    """One crop: layer 0 is the whole image, layer k cuts it 2^k by 2^k with overlap."""
 
     layer: int
     x_px: int
@@ -35,19 +35,19 @@ class CropBox:
 
     @property
     def rows(self) -> slice:
-        """The photo's rows inside the crop."""
+        """The image's rows inside the crop."""
         return slice(self.y_px, self.y_px + self.height_px)
 
     @property
     def columns(self) -> slice:
-        """The photo's columns inside the crop."""
+        """The image's columns inside the crop."""
         return slice(self.x_px, self.x_px + self.width_px)
 
 
 def make_crop_boxes(
     image_hw: tuple[int, int], *, num_layers: int, overlap_ratio: float
 ) -> list[CropBox]:
-    """List the whole photo and the crops of every further layer, row by row."""
+    """List the whole image and the crops of every further layer, row by row."""
     height, width = image_hw
     crops = [CropBox(0, 0, 0, width, height)]
     for layer in range(1, num_layers + 1):
@@ -60,7 +60,7 @@ def make_crop_boxes(
         crops.extend(
             CropBox(layer, x, y, min(crop_width, width - x), min(crop_height, height - y))
             for y, x in product(tops, lefts)
-            if x < width and y < height  # a photo of a few pixels has fewer crops
+            if x < width and y < height  # an image of a few pixels has fewer crops
         )
     return crops
 
@@ -86,17 +86,17 @@ def touches_inner_edge(
     image_hw: tuple[int, int],
     margin_px: int,
 ) -> bool:
-    """Say whether a box (photo frame) comes within margin_px of a crop border inside the photo.
+    """Say whether a box (image frame) comes within margin_px of a crop border inside the image.
 
-    Such a mask is probably cut off. A side near the photo's own border does not count.
+    Such a mask is probably cut off. A side near the image's own border does not count.
     """
     x, y, w, h = bbox_xywh_px
     box = np.array([x, y, x + w, y + h])
     cut = np.array([crop.x_px, crop.y_px, crop.x_px + crop.width_px, crop.y_px + crop.height_px])
-    photo = np.array([0, 0, image_hw[1], image_hw[0]])
+    image = np.array([0, 0, image_hw[1], image_hw[0]])
     near_cut = np.abs(box - cut) <= margin_px
-    near_photo = np.abs(box - photo) <= margin_px
-    return bool((near_cut & ~near_photo).any())
+    near_image = np.abs(box - image) <= margin_px
+    return bool((near_cut & ~near_image).any())
 
 
 def _crop_side(length: int, num_sides: int, overlap: int) -> int:

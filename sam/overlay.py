@@ -1,4 +1,4 @@
-"""Paint masks over a photo, to be looked at."""
+"""Paint masks over an image, to be looked at."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GOLDEN_RATIO = 0.618033988749895  # steps of it never come near a colour used b
 
 
 def overlay(image_hwc_u8: NDArray[np.uint8], rles: Sequence[Rle]) -> NDArray[np.uint8]:
-    """Return the photo under coloured masks with their outlines; small masks lie on top.
+    """Return the image under coloured masks with their outlines; small masks lie on top.
 
     Equal input gives equal colours. Raises ValueError when a mask is of another size.
     """
@@ -26,7 +26,7 @@ def overlay(image_hwc_u8: NDArray[np.uint8], rles: Sequence[Rle]) -> NDArray[np.
     for index, rle in by_size:
         if (rle.height_px, rle.width_px) != hw:
             raise ValueError(
-                f"a mask of {rle.height_px} x {rle.width_px} px cannot lie on a photo of "
+                f"a mask of {rle.height_px} x {rle.width_px} px cannot lie on an image of "
                 f"{hw[0]} x {hw[1]} px"
             )
         box = pixels_of(rle.bbox_xywh_px)

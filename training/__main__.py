@@ -85,13 +85,13 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     add(
         "--crops",
         action="store_true",
-        help="prompt objects under 1/16 of the photo as people who zoom in on them do",
+        help="prompt objects under 1/16 of the image as people who zoom in on them do",
     )
     add("--baselines", action="store_true", help="GrabCut and flood fill too; needs OpenCV")
     add("--automatic", action="store_true", help="mask recall of automatic generation; slow")
     add("--points-per-side", type=_positive, default=32, help="grid of --automatic")
     add("--json", type=Path, metavar="OUT", help="write all figures, by mask")
-    add("--plots", type=Path, metavar="DIR", help="write pictures; needs matplotlib")
+    add("--plots", type=Path, metavar="DIR", help="write images; needs matplotlib")
     add("--samples", type=Path, metavar="DIR", help="draw what was answered on ten images")
     add("--compare", type=Path, metavar="JSON", help="an earlier --json of theirs")
     parser.set_defaults(run=_run_evaluate)
@@ -130,7 +130,7 @@ def _add_train_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all-sizes",
         action="store_true",
-        help="photos of all kinds: do not keep how large objects typically are",
+        help="images of all kinds: do not keep how large objects typically are",
     )
     parser.set_defaults(run=_run_train_detector)
 
@@ -163,7 +163,7 @@ def _run_evaluate(options: argparse.Namespace) -> None:
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
     if options.crops and options.automatic:
-        raise ManifestError("--automatic measures whole photos: leave out --crops")
+        raise ManifestError("--automatic measures whole images: leave out --crops")
     settings = recall_settings(points_per_side=options.points_per_side)
     with ProgressBar() as bar:
         metrics = evaluate(

@@ -28,7 +28,7 @@ class AutomaticSettings:
     min_contrast_levels: least difference (of 255, in a colour channel) between the mean colours of
     a mask and of the ring around it; 0 keeps masks on plain ground.
     edge_margin_px: how near to an inner crop border a mask is taken as cut off.
-    max_area_share: masks covering this share of the photo or more are dropped; None keeps them.
+    max_area_share: masks covering this share of the image or more are dropped; None keeps them.
     min_region_area_px: smaller islands go and smaller holes are filled; 0 leaves masks alone.
     drop_tiny_masks: drop a mask whose largest island is smaller than that, else keep the island.
     band: (k, n): ask only the k-th of n horizontal bands of the points: results in parts.

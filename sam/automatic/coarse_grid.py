@@ -29,12 +29,12 @@ from sam.prompts import Prompts
 SAME_IOU = 0.7
 """Two answers are one mask from there on."""
 _LARGEST_SETTLED = 0.5
-"""A mask of more than this share of the photo settles nothing: objects lie on it."""
+"""A mask of more than this share of the image settles nothing: objects lie on it."""
 _CELLS = 64
 """Answers are compared on at most so many cells a side."""
 _IOU_SLACK, _STABILITY_SLACK = 0.03, 0.1
 """By how much a coarse answer may miss a threshold: about two standard deviations of the
-difference to its full form, measured on photos."""
+difference to its full form, measured on images."""
 _DEFAULT_NMS_IOU = 0.9
 """Of masks nearer than this one alone is drawn when the settings leave mask NMS out."""
 
@@ -112,14 +112,14 @@ class Survey:
             batch = points_xy[start : start + step]
             decoded = self.model.decode(self.features, self.to_prompts(batch))
             logits = decoded.low_res_logits[:, 1:].flatten(0, 1)
-            is_photo = self._is_photo(logits.shape[-1], logits.device)
+            is_image = self._is_image(logits.shape[-1], logits.device)
             offset = self.settings.stability_offset_logit
-            inner = ((logits > offset) & is_photo).sum((1, 2))
-            outer = ((logits > -offset) & is_photo).sum((1, 2))
+            inner = ((logits > offset) & is_image).sum((1, 2))
+            outer = ((logits > -offset) & is_image).sum((1, 2))
             self._answers.append(
                 _Answers(
                     points_xy=batch,
-                    masks=_reduced((logits > 0) & is_photo),
+                    masks=_reduced((logits > 0) & is_image),
                     iou=decoded.predicted_iou[:, 1:].flatten(),
                     stability=inner / outer.clamp(min=1),
                 )
@@ -150,7 +150,7 @@ class Survey:
         height, width = self.input_hw
         return height * width / self.model.config.image_size_px**2
 
-    def _is_photo(self, size: int, device: torch.device) -> Tensor:
+    def _is_image(self, size: int, device: torch.device) -> Tensor:
         side = torch.arange(size, device=device) * (self.model.config.image_size_px // size)
         return (side < self.input_hw[0])[:, None] & (side < self.input_hw[1])
 

@@ -1,7 +1,7 @@
 """How much a mask differs in colour from what lies around it.
 
 A model asked about plain ground answers all the same; what it draws there is told from an object by
-the photo itself: its mean colour is that of the ring around it.
+the image itself: its mean colour is that of the ring around it.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ _GAP_CELLS, _RING_CELLS = 1, 3
 
 
 class Surroundings:
-    """The mean colour of each mask cell of one photo."""
+    """The mean colour of each mask cell of one image."""
 
-    def __init__(self, colours_3hw: Tensor, *, is_photo_hw: Tensor) -> None:
-        """Take colours of cells in levels of 255, and which cells hold the photo."""
+    def __init__(self, colours_3hw: Tensor, *, is_image_hw: Tensor) -> None:
+        """Take colours of cells in levels of 255, and which cells hold the image."""
         self._colours = colours_3hw.flatten(1).t()  # (h * w, 3)
-        self._is_photo = is_photo_hw
+        self._is_image = is_image_hw
 
     @classmethod
     def of(
         cls, pixels_3ss: Tensor, *, input_hw: tuple[int, int], low_res_size: int
     ) -> Surroundings:
-        """Average pixels, (3, S, S) in levels of 255, over cells; the padding is no photo."""
+        """Average pixels, (3, S, S) in levels of 255, over cells; the padding is no image."""
         stride = pixels_3ss.shape[-1] // low_res_size
         side = torch.arange(low_res_size, device=pixels_3ss.device) * stride
-        is_photo = (side < input_hw[0])[:, None] & (side < input_hw[1])
-        return cls(F.avg_pool2d(pixels_3ss, stride), is_photo_hw=is_photo)
+        is_image = (side < input_hw[0])[:, None] & (side < input_hw[1])
+        return cls(F.avg_pool2d(pixels_3ss, stride), is_image_hw=is_image)
 
     def contrast(self, masks_nhw: Tensor) -> Tensor:
         """Return the largest difference of mean colours in any channel, in levels of 255: (n,).
 
-        A mask without a ring, as one of the whole photo, differs without limit.
+        A mask without a ring, as one of the whole image, differs without limit.
         """
-        inside = (masks_nhw & self._is_photo).float()
+        inside = (masks_nhw & self._is_image).float()
         wide = _grown(inside, _RING_CELLS) > _grown(inside, _GAP_CELLS)
-        ring = (wide & self._is_photo).float()
+        ring = (wide & self._is_image).float()
         num_ring = ring.sum((1, 2))
         difference = (self._mean(inside) - self._mean(ring)).abs().amax(1)
         return torch.where(num_ring > 0, difference, torch.inf)

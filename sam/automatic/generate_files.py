@@ -1,4 +1,4 @@
-"""Segment everything in a photo or a folder of photos: one JSON file each, in SA-1B's layout.
+"""Segment everything in an image or a folder of images: one JSON file each, in SA-1B's layout.
 
 What is done is not done again; `automatic` does the segmenting, the command line the talking.
 """
@@ -24,13 +24,13 @@ from masks.rle import Rle
 from masks.sa1b import Sa1bMask, annotation_file
 from sam.automatic.mask_generator import AutomaticMask, AutomaticSettings
 from sam.checkpoints.checkpoint_files import write_atomically
-from sam.image_files import SUFFIXES, PhotoError, read_photo
+from sam.image_files import SUFFIXES, ImageError, read_image
 from sam.overlay import overlay
 
 RECORD_NAME = "segloop-generate.settings"
 _OVERLAY_SUFFIX = ".overlay.jpg"
 _NOT_IN_RESULT = ("points_per_batch", "band")
-"""What bounds memory and changes no mask; and files always hold whole photos, never bands."""
+"""What bounds memory and changes no mask; and files always hold whole images, never bands."""
 
 Segment = Callable[[NDArray[np.uint8]], list[AutomaticMask]]
 
@@ -40,16 +40,16 @@ class GenerateError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoTask:
-    """One photo and the files made of it. file_name: relative to the input folder."""
+class ImageTask:
+    """One image and the files made of it. file_name: relative to the input folder."""
 
-    photo: Path
+    pixels: Path
     file_name: str
     json_path: Path
 
     @property
     def overlay_path(self) -> Path:
-        """Where the picture of the masks goes."""
+        """Where the image of the masks goes."""
         return self.json_path.with_name(self.json_path.name[: -len(".json")] + _OVERLAY_SUFFIX)
 
     @property
@@ -62,40 +62,40 @@ class PhotoTask:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one photo: num_masks, or None with the reason; is_new unless skipped."""
+    """What became of one image: num_masks, or None with the reason; is_new unless skipped."""
 
-    task: PhotoTask
+    task: ImageTask
     num_masks: int | None
     is_new: bool
     reason: str = ""
 
 
 class Watcher(Protocol):
-    """Told when a photo is finished."""
+    """Told when an image is finished."""
 
     def __call__(self, outcome: Outcome) -> None: ...
 
 
-def plan(source: Path, output: Path) -> list[PhotoTask]:
-    """List the photos of a folder and its subfolders, or the one photo, in name order.
+def plan(source: Path, output: Path) -> list[ImageTask]:
+    """List the images of a folder and its subfolders, or the one image, in name order.
 
-    The JSON files lie like the photos do, x.json for x.jpg; where names of photos differ in their
+    The JSON files lie like the images do, x.json for x.jpg; where names of images differ in their
     ending only, x.jpg.json. Raises GenerateError when there is nothing to do.
     """
     if source.is_file():
-        return [PhotoTask(source, source.name, output / f"{source.stem}.json")]
+        return [ImageTask(source, source.name, output / f"{source.stem}.json")]
     if not source.is_dir():
-        raise GenerateError(f"there is no photo or folder at {source}")
-    photos = _photos_in(source, skip=output)
-    if not photos:
-        raise GenerateError(f"{source} holds no photos ({', '.join(SUFFIXES)})")
-    num_of_stem = Counter(photo.with_suffix("") for photo in photos)
+        raise GenerateError(f"there is no image or folder at {source}")
+    images = _images_in(source, skip=output)
+    if not images:
+        raise GenerateError(f"{source} holds no images ({', '.join(SUFFIXES)})")
+    num_of_stem = Counter(pixels.with_suffix("") for pixels in images)
     tasks = []
-    for photo in photos:
-        relative = photo.relative_to(source)
-        is_alone = num_of_stem[photo.with_suffix("")] == 1
+    for pixels in images:
+        relative = pixels.relative_to(source)
+        is_alone = num_of_stem[pixels.with_suffix("")] == 1
         name = f"{relative.stem if is_alone else relative.name}.json"
-        tasks.append(PhotoTask(photo, relative.as_posix(), output / relative.parent / name))
+        tasks.append(ImageTask(pixels, relative.as_posix(), output / relative.parent / name))
     return tasks
 
 
@@ -103,7 +103,7 @@ def open_output(output: Path, *, settings: AutomaticSettings, checkpoint: Path, 
     """Make the output folder, note what its files are made with, and return the note's path.
 
     Raises GenerateError when the folder holds results of other settings or weights; redo replaces
-    them photo by photo.
+    them image by image.
     """
     with checkpoint.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -126,23 +126,23 @@ def open_output(output: Path, *, settings: AutomaticSettings, checkpoint: Path, 
 
 
 def run(
-    tasks: Sequence[PhotoTask],
+    tasks: Sequence[ImageTask],
     segment: Segment,
     *,
     record: Path,
     with_overlay: bool = False,
     on_done: Watcher | None = None,
 ) -> list[Outcome]:
-    """Segment every photo that has no result yet. A photo that fails does not stop the others.
+    """Segment every image that has no result yet. An image that fails does not stop the others.
 
-    record: what open_output returned; results older than it, or than their photo, are made again.
+    record: what open_output returned; results older than it, or than their image, are made again.
     Raises OSError when results cannot be written.
     """
     outcomes = []
     for task in tasks:
         try:
             outcome = _one(task, segment, record, with_overlay=with_overlay)
-        except (PhotoError, ValueError, RuntimeError, MemoryError) as error:
+        except (ImageError, ValueError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             outcome = Outcome(task, None, True, reason)
         outcomes.append(outcome)
@@ -151,7 +151,7 @@ def run(
     return outcomes
 
 
-def sa1b(task: PhotoTask, image_hw: tuple[int, int], masks: Sequence[AutomaticMask]) -> Any:
+def sa1b(task: ImageTask, image_hw: tuple[int, int], masks: Sequence[AutomaticMask]) -> Any:
     """Return the masks of an image as SA-1B's annotation file (see masks/sa1b.py)."""
     return annotation_file(
         (
@@ -173,12 +173,12 @@ def sa1b(task: PhotoTask, image_hw: tuple[int, int], masks: Sequence[AutomaticMa
     )
 
 
-def _one(task: PhotoTask, segment: Segment, record: Path, *, with_overlay: bool) -> Outcome:
+def _one(task: ImageTask, segment: Segment, record: Path, *, with_overlay: bool) -> Outcome:
     content = _finished(task, record)
     is_new = content is None
     needs_overlay = with_overlay and (is_new or not _is_current(task.overlay_path, task, record))
     if content is None or needs_overlay:
-        image = read_photo(task.photo)
+        image = read_image(task.pixels)
         hw = (image.shape[0], image.shape[1])
         if content is None:
             content = sa1b(task, hw, segment(image))
@@ -187,12 +187,12 @@ def _one(task: PhotoTask, segment: Segment, record: Path, *, with_overlay: bool)
             rles = [
                 Rle.from_coco(item["segmentation"], image_hw=hw) for item in content["annotations"]
             ]
-            _write_picture(task.overlay_path, overlay(image, rles))
+            _write_image(task.overlay_path, overlay(image, rles))
     return Outcome(task, len(content["annotations"]), is_new)
 
 
-def _finished(task: PhotoTask, record: Path) -> Any:
-    """Return what an earlier run made of a photo, or None."""
+def _finished(task: ImageTask, record: Path) -> Any:
+    """Return what an earlier run made of an image, or None."""
     if not _is_current(task.json_path, task, record):
         return None
     content = _read_json(task.json_path)
@@ -200,16 +200,16 @@ def _finished(task: PhotoTask, record: Path) -> Any:
     return content if is_whole else None
 
 
-def _is_current(path: Path, task: PhotoTask, record: Path) -> bool:
+def _is_current(path: Path, task: ImageTask, record: Path) -> bool:
     try:
         made_ns = path.stat().st_mtime_ns
-        return made_ns >= max(record.stat().st_mtime_ns, task.photo.stat().st_mtime_ns)
+        return made_ns >= max(record.stat().st_mtime_ns, task.pixels.stat().st_mtime_ns)
     except FileNotFoundError:
         return False
 
 
-def _photos_in(folder: Path, *, skip: Path) -> list[Path]:
-    photos = []
+def _images_in(folder: Path, *, skip: Path) -> list[Path]:
+    images = []
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
         folders[:] = sorted(
@@ -217,14 +217,14 @@ def _photos_in(folder: Path, *, skip: Path) -> list[Path]:
             for name in folders
             if not name.startswith(".") and (here / name).resolve() != skip.resolve()
         )
-        photos += [
+        images += [
             here / name
             for name in names
             if name.lower().endswith(SUFFIXES)
             and not name.startswith(".")
             and not name.endswith(_OVERLAY_SUFFIX)
         ]
-    return sorted(photos)
+    return sorted(images)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -239,7 +239,7 @@ def _as_json(content: Any) -> bytes:
     return (json.dumps(content) + "\n").encode()
 
 
-def _write_picture(path: Path, image_hwc_u8: NDArray[np.uint8]) -> None:
+def _write_image(path: Path, image_hwc_u8: NDArray[np.uint8]) -> None:
     buffer = io.BytesIO()
     Image.fromarray(image_hwc_u8).save(buffer, "JPEG", quality=90)
     write_atomically(path, buffer.getvalue())

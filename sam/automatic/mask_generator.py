@@ -42,7 +42,7 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class AutomaticMask:
-    """One mask in the photo's frame, with the point and crop it came from.
+    """One mask in the image's frame, with the point and crop it came from.
 
     votes: how many of the points asked answer with it; 1 where votes are not counted.
     """
@@ -72,10 +72,10 @@ def generate(
 ) -> list[AutomaticMask]:
     """Return every mask that passes: most zoomed-in crops first, best first within a crop.
 
-    features: of the whole photo, when already encoded. Equal input gives equal output on the same
+    features: of the whole image, when already encoded. Equal input gives equal output on the same
     machine with the same number of threads; another number sums in another order, and a mask at a
     threshold may come or go. points_per_batch changes nothing.
-    Raises ImageError when the array is no photo.
+    Raises ImageError when the array is no image.
     """
     check_image(image_hwc_u8)
     model.eval()
@@ -116,7 +116,7 @@ class _Candidate:
     """A mask that passed the filters of its crop and is painted only if NMS keeps it.
 
     rank: by what it is ranked within its crop. logits: (S, S) low-resolution, in the crop's frame.
-    box_xyxy_px: first and last column and row inside, in the photo's frame.
+    box_xyxy_px: first and last column and row inside, in the image's frame.
     """
 
     crop: CropBox
@@ -131,7 +131,7 @@ class _Candidate:
     area_px: int
 
     def paint(self, image_hw: tuple[int, int]) -> AutomaticMask:
-        """Draw the mask in the photo's frame."""
+        """Draw the mask in the image's frame."""
         crop = self.crop
         mask: NDArray[np.bool_] = self.upscaler.paint(self.logits)
         if mask.shape != image_hw:
@@ -204,7 +204,7 @@ class _Look:
         )
         self.surroundings: Surroundings | None = None
         if settings.min_contrast_levels:
-            normal = model.preprocess(pixels_hwc_u8)[0]  # dim photos brightened, as it sees them
+            normal = model.preprocess(pixels_hwc_u8)[0]  # dim images brightened, as it sees them
             self.surroundings = Surroundings.of(
                 normal * model.pixel_std + model.pixel_mean,
                 input_hw=self.frame.input_hw,
@@ -258,7 +258,7 @@ class _Look:
         for row in is_kept.nonzero().flatten().tolist():
             point, num_votes, area, *box = figures[row]
             predicted_iou, stability_score, ranking = scores[row]
-            x0, y0, x1, y1 = self._in_photo(box)
+            x0, y0, x1, y1 = self._in_image(box)
             if self._is_dropped((x0, y0, x1, y1), area):
                 continue
             xy = points_xy[point]
@@ -284,7 +284,7 @@ class _Look:
         labels = torch.ones(len(points_xy), 1, dtype=torch.int64, device=device)
         return Prompts.make(coords[:, None], labels)
 
-    def _in_photo(self, box_xyxy: Sequence[int]) -> tuple[int, int, int, int]:
+    def _in_image(self, box_xyxy: Sequence[int]) -> tuple[int, int, int, int]:
         x0, y0, x1, y1 = box_xyxy
         left, top = self.crop.x_px, self.crop.y_px
         return (x0 + left, y0 + top, x1 + left, y1 + top)
@@ -372,6 +372,6 @@ def _inclusive(bbox_xywh_px: tuple[int, int, int, int]) -> tuple[int, int, int, 
     return (x, y, x + width - 1, y + height - 1)
 
 
-def _is_huge(area_px: int, photo_px: int, settings: AutomaticSettings) -> bool:
+def _is_huge(area_px: int, image_px: int, settings: AutomaticSettings) -> bool:
     share = settings.max_area_share
-    return share is not None and area_px >= share * photo_px
+    return share is not None and area_px >= share * image_px

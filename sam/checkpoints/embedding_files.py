@@ -31,8 +31,8 @@ def to_bytes(
 ) -> bytes:
     """Write the features of one image. Raises EmbeddingError when float16 cannot hold them.
 
-    image_hw: the photo's height and width, for readers that do not have the photo. The same
-    features make the same bytes, so that encoding a photo again leaves one file.
+    image_hw: the image's height and width, for readers that do not have the image. The same
+    features make the same bytes, so that encoding an image again leaves one file.
     """
     if features.image_embeddings.shape[0] != 1:
         raise EmbeddingError("an embedding file holds one image")
@@ -73,7 +73,7 @@ def encoder_sha256_of(data: bytes) -> str:
 
 
 def image_hw_of(data: bytes) -> tuple[int, int] | None:
-    """Read the photo's height and width from an embedding's header; None when it holds none."""
+    """Read the image's height and width from an embedding's header; None when it holds none."""
     try:
         height, width = (int(side) for side in json.loads(_header(data)[_IMAGE_HW_KEY]))
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError):

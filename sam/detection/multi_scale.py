@@ -1,4 +1,4 @@
-"""Find objects in the whole photo and, while they are small there, in crops of it.
+"""Find objects in the whole image and, while they are small there, in crops of it.
 
 Prompting goes on in the crop that found an object: its features are at hand, and there the object
 is large enough for its mask.
@@ -23,12 +23,12 @@ from sam.modeling.model import Sam
 from sam.nms import box_nms
 
 MAX_LAYERS = 2
-"""16 crops of a photo beside 4 and the whole: a few seconds on two cores."""
+"""16 crops of an image beside 4 and the whole: a few seconds on two cores."""
 MAX_LAYERS_OF_KNOWN_SIZE = 3
 """64 crops more, half a minute: only for objects that the detector learned to be that small."""
 OVERLAP_RATIO = 512 / 1500  # between crops; paper section B
 INNER_EDGE_MARGIN_PX = 2
-"""A box that ends at a border inside the photo is of an object that another crop shows whole."""
+"""A box that ends at a border inside the image is of an object that another crop shows whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Seen:
     scores: NDArray[np.float64]
 
     @property
-    def boxes_in_photo(self) -> NDArray[np.float64]:
-        """The boxes (N, 4) in the photo's pixels."""
+    def boxes_in_image(self) -> NDArray[np.float64]:
+        """The boxes (N, 4) in the image's pixels."""
         offset = np.array([self.crop.x_px, self.crop.y_px] * 2, dtype=np.float64)
         return self.boxes_xyxy_px + offset
 
@@ -54,25 +54,25 @@ def detect_multi_scale(
     features: ImageFeatures,
     *,
     image_hw: tuple[int, int],
-    load_photo: Callable[[], NDArray[np.uint8]],
+    load_image: Callable[[], NDArray[np.uint8]],
     score_thresh: float | None = None,
     max_boxes: int = 100,
     nms_iou: float = 0.6,
     on_crop: Callable[[int], object] = lambda looked_at: None,
 ) -> list[Seen]:
-    """Return the best boxes of a photo, each in the crop where it scores best.
+    """Return the best boxes of an image, each in the crop where it scores best.
 
-    features: of the whole photo. load_photo: returns its (H, W, 3) RGB pixels; called when crops
-    are looked at, never for a photo of large objects. score_thresh: as
+    features: of the whole image. load_image: returns its (H, W, 3) RGB pixels; called when crops
+    are looked at, never for an image of large objects. score_thresh: as
     `ObjectDetector.detect`. A further layer of crops is looked at while half of the sure objects of
     the last one are small in it, or there are none, or those that the detector learned would be
     small: where the objects are invisible, it takes larger things for them.
-    on_crop: hears after each crop, the whole photo first, how many were looked at.
+    on_crop: hears after each crop, the whole image first, how many were looked at.
     """
-    load_once = cache(load_photo)
+    load_once = cache(load_image)
     seen: list[Seen] = []
     for layer in range(MAX_LAYERS_OF_KNOWN_SIZE + 1):
-        views = _views(model, features, layer=layer, image_hw=image_hw, load_photo=load_once)
+        views = _views(model, features, layer=layer, image_hw=image_hw, load_image=load_once)
         found = []
         for crop, part in views:
             found.append(
@@ -90,8 +90,8 @@ def detect_multi_scale(
 
 
 def all_detections(seen: list[Seen]) -> Detections:
-    """Return the boxes of all crops in the photo's pixels, best first."""
-    boxes = np.concatenate([np.zeros((0, 4)), *(one.boxes_in_photo for one in seen)])
+    """Return the boxes of all crops in the image's pixels, best first."""
+    boxes = np.concatenate([np.zeros((0, 4)), *(one.boxes_in_image for one in seen)])
     scores = np.concatenate([np.zeros(0), *(one.scores for one in seen)])
     order = np.argsort(-scores, kind="stable")
     return Detections(boxes[order], scores[order])
@@ -103,7 +103,7 @@ def _views(
     *,
     layer: int,
     image_hw: tuple[int, int],
-    load_photo: Callable[[], NDArray[np.uint8]],
+    load_image: Callable[[], NDArray[np.uint8]],
 ) -> Iterator[tuple[CropBox, ImageFeatures]]:
     for crop in make_crop_boxes(image_hw, num_layers=layer, overlap_ratio=OVERLAP_RATIO):
         if crop.layer != layer:
@@ -111,7 +111,7 @@ def _views(
         if layer == 0:
             yield crop, features
         elif crop.long_side_px >= MIN_SIDE_PX:
-            pixels = np.ascontiguousarray(load_photo()[crop.rows, crop.columns])
+            pixels = np.ascontiguousarray(load_image()[crop.rows, crop.columns])
             yield crop, model.encode(model.preprocess(pixels))
 
 
@@ -155,7 +155,7 @@ def _would_be_small(found: list[Seen], object_side_px: float | None) -> bool:
 
 
 def _best(seen: list[Seen], *, max_boxes: int, nms_iou: float) -> list[Seen]:
-    boxes = np.concatenate([one.boxes_in_photo for one in seen])
+    boxes = np.concatenate([one.boxes_in_image for one in seen])
     scores = np.concatenate([one.scores for one in seen])
     owners = np.repeat(np.arange(len(seen)), [len(one.scores) for one in seen])
     places = np.concatenate([np.arange(len(one.scores)) for one in seen])

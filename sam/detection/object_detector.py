@@ -44,8 +44,8 @@ class DetectorConfig:
     """The encoder a detector reads (its identity, image size, channels) and its own shape.
 
     score_thresh: where training found hits and false boxes in balance; `detect` starts there.
-    object_side_px: median long side of the objects it learned, in photo pixels: how closely to look
-    at other photos of that kind (`sam.detection.multi_scale`). None: photos of all kinds.
+    object_side_px: median long side of the objects it learned, in image pixels: how closely to look
+    at other images of that kind (`sam.detection.multi_scale`). None: images of all kinds.
     """
 
     encoder_sha256: str
@@ -64,7 +64,7 @@ class DetectorConfig:
 
 
 class Detections(NamedTuple):
-    """Boxes of one image, best first: boxes_xyxy_px (N, 4) in photo pixels, scores (N,)."""
+    """Boxes of one image, best first: boxes_xyxy_px (N, 4) in image pixels, scores (N,)."""
 
     boxes_xyxy_px: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -165,7 +165,7 @@ class ObjectDetector(nn.Module):
         max_boxes: int = 100,
         nms_iou: float = 0.6,
     ) -> Detections:
-        """Return the boxes of one image that score at least `score_thresh`, clipped to the photo.
+        """Return the boxes of one image that score at least `score_thresh`, clipped to the image.
 
         score_thresh: None takes the one that suited the detector in training.
         Raises ValueError when the features or the frame are of another model.
@@ -177,7 +177,7 @@ class ObjectDetector(nn.Module):
         order = scores.argsort(descending=True, stable=True)[:MAX_CANDIDATES]
         boxes_px = frame.boxes_to_image(boxes[order].cpu().numpy())
         kept_scores = scores[order].cpu().double().numpy()
-        solid = (boxes_px[:, 2:] - boxes_px[:, :2] >= 1.0).all(axis=1)  # photo pixels
+        solid = (boxes_px[:, 2:] - boxes_px[:, :2] >= 1.0).all(axis=1)  # image pixels
         boxes_px, kept_scores = boxes_px[solid], kept_scores[solid]
         kept = np.asarray(box_nms(boxes_px, kept_scores, nms_iou))[:max_boxes]
         return Detections(boxes_px[kept], kept_scores[kept])
@@ -187,8 +187,8 @@ class ObjectDetector(nn.Module):
         scores = torch.cat([level.score_logits[0].flatten() for level in levels]).sigmoid()
         boxes = torch.cat([level.boxes_xyxy[0].flatten(0, 1) for level in levels])
         centers = torch.cat([level.centers_xy.flatten(0, 1) for level in levels])
-        on_photo = (centers[:, 0] < frame.input_hw[1]) & (centers[:, 1] < frame.input_hw[0])
-        return scores[on_photo], boxes[on_photo]
+        on_image = (centers[:, 0] < frame.input_hw[1]) & (centers[:, 1] < frame.input_hw[0])
+        return scores[on_image], boxes[on_image]
 
     def _check_fit(self, features: ImageFeatures, frame: Frame) -> None:
         config = self.config

@@ -83,18 +83,18 @@ class _ExportedDecoder(nn.Module):
         decoded = self.model.decode(features, prompts)
         if not self.full_resolution:
             return decoded.low_res_logits, decoded.predicted_iou
-        masks = self._at_photo_size(decoded.low_res_logits, tensors["orig_im_size"])
+        masks = self._at_image_size(decoded.low_res_logits, tensors["orig_im_size"])
         return masks, decoded.predicted_iou, decoded.low_res_logits
 
-    def _at_photo_size(self, low_res_logits: Tensor, photo_hw: Tensor) -> Tensor:
-        """Do as `Frame.to_image_logits`, with the photo's size as a tensor (2,)."""
+    def _at_image_size(self, low_res_logits: Tensor, image_hw: Tensor) -> Tensor:
+        """Do as `Frame.to_image_logits`, with the image's size as a tensor (2,)."""
         size = self.model.config.image_size_px
-        height, width = torch.floor(photo_hw * (size / photo_hw.max()) + 0.5).long()
+        height, width = torch.floor(image_hw * (size / image_hw.max()) + 0.5).long()
         square = F.interpolate(low_res_logits, (size, size), mode="bilinear", align_corners=False)
         cropped = square[..., :height, :width]
-        photo = photo_hw.long()
+        image = image_hw.long()
         return F.interpolate(
-            cropped, cast(Any, (photo[0], photo[1])), mode="bilinear", align_corners=False
+            cropped, cast(Any, (image[0], image[1])), mode="bilinear", align_corners=False
         )
 
 
@@ -113,7 +113,7 @@ def export_decoder(
     in its metadata what it is the decoder of: see `described`. licence: of the weights.
 
     full_resolution: one more input, orig_im_size (height, width), and one more output, masks:
-    logits at the photo's size, as the official export has them. quantized: weights of 8 bits, a
+    logits at the image's size, as the official export has them. quantized: weights of 8 bits, a
     quarter of the size; they are widened when the file is loaded, so the speed is the same.
     Raises ParityError when an output differs by more than 1e-3 of its scale, or, quantized, when
     masks agree at less than mean IoU 0.98.
@@ -175,7 +175,7 @@ def input_names(model: Sam, full_resolution: bool = False) -> list[str]:
 
 
 def output_names(full_resolution: bool = False) -> list[str]:
-    """Return the graph's outputs in order; with photo-sized masks the official names."""
+    """Return the graph's outputs in order; with image-sized masks the official names."""
     if full_resolution:
         return ["masks", "iou_predictions", "low_res_masks"]
     return ["low_res_masks", "iou_predictions"]
@@ -260,8 +260,8 @@ def _check_inputs(model: Sam) -> list[tuple[Tensor, ...]]:
     """Draw inputs of all kinds; numbers of prompt sets and of points differ (see `tidy`)."""
     return [
         _inputs(model, labels=(1, -1), seed=1),
-        _inputs(model, labels=(2, 3), seed=2, photo_hw=(70, 211)),
-        _inputs(model, labels=(0, 2, 3), seed=3, has_mask=1.0, photo_hw=(300, 200)),
+        _inputs(model, labels=(2, 3), seed=2, image_hw=(70, 211)),
+        _inputs(model, labels=(0, 2, 3), seed=3, has_mask=1.0, image_hw=(300, 200)),
         _inputs(model, labels=(1, 0, 1, 1, 0, -1), seed=4, num_prompts=3, has_mask=1.0),
         _inputs(model, labels=(), seed=5, num_prompts=2, has_mask=1.0),
         _inputs(model, labels=(0, -1), seed=6),
@@ -275,9 +275,9 @@ def _inputs(
     seed: int,
     num_prompts: int = 1,
     has_mask: float = 0.0,
-    photo_hw: tuple[int, int] = (150, 200),
+    image_hw: tuple[int, int] = (150, 200),
 ) -> tuple[Tensor, ...]:
-    """Draw one set of inputs, the photo's size last."""
+    """Draw one set of inputs, the image's size last."""
     config, random = model.config, torch.Generator().manual_seed(seed)
     fine, coarse = config.low_res_size, config.embedding_size
     inputs = [torch.randn(1, config.embed_channels, coarse, coarse, generator=random)]
@@ -289,7 +289,7 @@ def _inputs(
         coords[:, corners] = coords[:, corners].sort(dim=1).values
     label_rows = torch.tensor(labels, dtype=torch.float32).expand(num_prompts, -1)
     mask = 4.0 * torch.randn(num_prompts, 1, fine, fine, generator=random)
-    size = torch.tensor(photo_hw, dtype=torch.float32)
+    size = torch.tensor(image_hw, dtype=torch.float32)
     prompts = [coords, label_rows, mask, torch.full((num_prompts,), has_mask), size]
     return tuple(tensor.to(model.device) for tensor in [*inputs, *prompts])
 

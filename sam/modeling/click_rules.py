@@ -11,9 +11,9 @@ from sam.prompts import BOX_LABELS, Prompts
 HOLE_CELLS = 0.68
 """Half the side of the hole around a background click, in cells of the mask's map.
 
-A photo's pixel mixes the logits of the cells around it, and the mix of a bound that rises evenly is
+An image pixel mixes the logits of the cells around it, and the mix of a bound that rises evenly is
 below zero while those cells lie, on the weighted average, less than this from the click: 0.62 at
-most, measured over photos of all shapes of which no pixel is enlarged, and of those whose clicks
+most, measured over images of all shapes of which no pixel is enlarged, and of those whose clicks
 mean the middle of a pixel (`Frame.clicks_to_model`). With 1 instead, photos-dev loses 0.007 at five
 clicks and 0.012 at nine: holes bite into objects beside them. With this, nothing.
 """

@@ -156,7 +156,7 @@ class Upscaling(nn.Sequential):
     """Two transposed 2x2 convolutions, as matrix products over cells.
 
     With kernel and stride equal, each cell becomes four by itself: (N, L, C) to (N, 16 L, F), the
-    new ones of a cell side by side. `in_rows` puts them in the picture's order.
+    new ones of a cell side by side. `in_rows` puts them in the image's order.
     is_rough: see `sam.layers.gelu`; official models are exported exactly.
     """
 
@@ -192,7 +192,7 @@ def _quadruple(cells: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
 
 
 def in_rows(nested: Tensor, image_hw: tuple[int, int]) -> Tensor:
-    """Put (..., 16 h w, F) cells of `Upscaling` in the picture's order: (..., 4h, 4w, F)."""
+    """Put (..., 16 h w, F) cells of `Upscaling` in the image's order: (..., 4h, 4w, F)."""
     h, w = image_hw
     lead, channels = nested.shape[:-2], nested.shape[-1]
     if nested.shape[-2] == 4 * h * w:

@@ -1,4 +1,4 @@
-"""The whole model: encode a photo once, decode many prompts against it.
+"""The whole model: encode an image once, decode many prompts against it.
 
 `predictor` and `automatic` build on it; training drives it directly.
 """
@@ -45,7 +45,7 @@ Engine = Callable[[Tensor], ImageFeatures]
 
 
 class ImageError(ValueError):
-    """An array that is not an RGB photo."""
+    """An array that is not an RGB image."""
 
 
 class Sam(nn.Module):
@@ -97,14 +97,14 @@ class Sam(nn.Module):
         return self.pixel_mean.device
 
     def preprocess(self, image_hwc_u8: NDArray[np.uint8]) -> Tensor:
-        """Resize, normalise and pad an RGB photo to (1, 3, S, S) on the model's device."""
+        """Resize, normalise and pad an RGB image to (1, 3, S, S) on the model's device."""
         check_image(image_hwc_u8)
         size = self.config.image_size_px
         height, width = Frame(image_hw_of(image_hwc_u8), size).input_hw
-        photo = Image.fromarray(image_hwc_u8)
-        if photo.size != (width, height):
-            photo = photo.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(photo)).to(self.device).permute(2, 0, 1).float()
+        image_rgb = Image.fromarray(image_hwc_u8)
+        if image_rgb.size != (width, height):
+            image_rgb = image_rgb.resize((width, height), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(image_rgb)).to(self.device).permute(2, 0, 1).float()
         return self.normalise_and_pad(pixels)
 
     def normalise_and_pad(self, pixels_3hw: Tensor) -> Tensor:
@@ -274,8 +274,8 @@ def build(preset: str, *, seed: int | None = None) -> Sam:
 def exposed(pixels_b3hw: Tensor, *, max_gain: float) -> Tensor:
     """Brighten each image until its brightest pixels are white, at most max_gain times.
 
-    Microscopes and night photos use a fraction of the range; an encoder that saw well-lit
-    pictures hardly sees them.
+    Microscopes and night images use a fraction of the range; an encoder that saw well-lit
+    images hardly sees them.
     """
     brightest = pixels_b3hw.amax(1).flatten(1)
     rank = max(1, int(_WHITE_QUANTILE * brightest.shape[1]))
@@ -290,7 +290,7 @@ def image_hw_of(image_hwc_u8: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def check_image(image_hwc_u8: NDArray[Any]) -> None:
-    """Raise ImageError unless the array is a (H, W, 3) uint8 photo with pixels."""
+    """Raise ImageError unless the array is a (H, W, 3) uint8 image with pixels."""
     if not isinstance(image_hwc_u8, np.ndarray):
         raise ImageError("an image is a numpy array (height, width, 3)")
     if image_hwc_u8.ndim != 3 or image_hwc_u8.shape[2] != 3:

@@ -101,7 +101,7 @@ def _oval_in_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
     """Fall from 1 in the middle of the box over 0 on the ellipse that touches its sides to -1.
 
     Boxes are drawn tight around objects, and an ellipse is the shape to expect in one: measured on
-    photos and nuclei it agrees better with their masks than the filled box.
+    images and nuclei it agrees better with their masks than the filled box.
     """
     centres = cell_centres(size, cell_px, prompts.point_coords)
     x0, y0, x1, y1 = boxes_of(prompts.point_coords, prompts.point_labels).unbind(-1)

@@ -16,7 +16,7 @@ from sam.modeling.features import ImageFeatures
 from sam.modeling.layers import LayerNorm2d
 
 BATCH_NORM_MOMENTUM = 0.03
-"""Small batches of very different pictures: average over more of them than torch's 0.1."""
+"""Small batches of very different images: average over more of them than torch's 0.1."""
 
 
 class ConvNorm(nn.Sequential):

@@ -1,4 +1,4 @@
-"""Prompt a model on one photo, in the photo's own pixels.
+"""Prompt a model on one image, in the image's own pixels.
 
 Training and the grid generator drive `Sam` directly; people and services use this.
 """
@@ -31,7 +31,7 @@ MASK_THRESHOLD_LOGIT = 0.0
 class Prediction:
     """N masks of one prompt set.
 
-    masks_nhw: (N, H, W) bool, photo pixels. predicted_iou: (N,).
+    masks_nhw: (N, H, W) bool, image pixels. predicted_iou: (N,).
     low_res_logits: (N, S/4, S/4), ready to be the next mask_input.
     """
 
@@ -41,11 +41,11 @@ class Prediction:
 
 
 class NoImageError(RuntimeError):
-    """The predictor was asked before it had a photo."""
+    """The predictor was asked before it had an image."""
 
 
 class Predictor:
-    """Hold one photo's features and answer prompts about it."""
+    """Hold one image's features and answer prompts about it."""
 
     def __init__(self, model: Sam) -> None:
         self.model = model.eval()
@@ -55,7 +55,7 @@ class Predictor:
 
     @torch.inference_mode()
     def set_image(self, image_hwc_u8: NDArray[np.uint8], image_format: str = "RGB") -> None:
-        """Encode a photo, RGB or "BGR" as OpenCV reads it. Raises ImageError for anything else."""
+        """Encode an image, RGB or "BGR" as OpenCV reads it. Raises ImageError for anything else."""
         check_image(image_hwc_u8)
         if image_format not in ("RGB", "BGR"):
             raise ImageError(f'image_format is "RGB" or "BGR", not {image_format!r}')
@@ -65,7 +65,7 @@ class Predictor:
         self.set_features(features, image_hw_of(image_hwc_u8))
 
     def set_features(self, features: ImageFeatures, image_hw: tuple[int, int]) -> None:
-        """Use features encoded earlier, of a photo of this height and width."""
+        """Use features encoded earlier, of an image of this height and width."""
         self._frame = Frame(image_hw, self.model.config.image_size_px)
         self._features = features.to(device=self.model.device, dtype=torch.float32)
 
@@ -73,10 +73,10 @@ class Predictor:
     def encode_images(
         self, images_hwc_u8: Sequence[NDArray[np.uint8]], *, images_per_batch: int = 4
     ) -> list[ImageFeatures]:
-        """Encode RGB photos of any sizes, several at once; the photo that is set stays.
+        """Encode RGB images of any sizes, several at once; the image that is set stays.
 
-        Returns the features of each photo, for set_features. images_per_batch bounds memory.
-        Raises ImageError, naming the photo, before one is encoded.
+        Returns the features of each image, for set_features. images_per_batch bounds memory.
+        Raises ImageError, naming the image, before one is encoded.
         """
         for index, image in enumerate(images_hwc_u8):
             try:
@@ -92,7 +92,7 @@ class Predictor:
         return found
 
     def save_embedding(self, path: str | Path) -> None:
-        """Write the photo's features in float16, whole or not at all, about 4 MB for ViTs.
+        """Write the image's features in float16, whole or not at all, about 4 MB for ViTs.
 
         Raises NoImageError, or EmbeddingError when float16 cannot hold them.
         """
@@ -104,8 +104,8 @@ class Predictor:
     def load_embedding(self, path: str | Path, *, image_hw: tuple[int, int] | None = None) -> None:
         """Use features saved earlier instead of set_image.
 
-        image_hw: the photo's height and width, for embeddings that do not hold it. Raises
-        EmbeddingError when the file is damaged or of another encoder; the photo that is set stays.
+        image_hw: the image's height and width, for embeddings that do not hold it. Raises
+        EmbeddingError when the file is damaged or of another encoder; the image that is set stays.
         """
         path = Path(path)
         try:
@@ -120,7 +120,7 @@ class Predictor:
             )
         hw = image_hw or embedding_files.image_hw_of(data)
         if hw is None:
-            raise EmbeddingError(f"{path.name} does not hold the photo's size: give image_hw")
+            raise EmbeddingError(f"{path.name} does not hold the image's size: give image_hw")
         features = embedding_files.from_bytes(data)
         config, size = self.model.config, self.model.config.embedding_size
         if tuple(features.image_embeddings.shape) != (1, config.embed_channels, size, size):
@@ -129,14 +129,14 @@ class Predictor:
 
     @property
     def features(self) -> ImageFeatures:
-        """The photo's features. Raises NoImageError before set_image or set_features."""
+        """The image's features. Raises NoImageError before set_image or set_features."""
         if self._features is None:
             raise NoImageError("set an image before asking for its features")
         return self._features
 
     @property
     def frame(self) -> Frame:
-        """The photo's place in the model's square. Raises NoImageError."""
+        """The image's place in the model's square. Raises NoImageError."""
         if self._frame is None:
             raise NoImageError("set an image before prompting")
         return self._frame
@@ -154,7 +154,7 @@ class Predictor:
 
         point_coords: (P, 2) x, y. point_labels: (P,) 1 for object, 0 for background, -1 for no
         point at all (padding). box: (4,) xyxy. mask_input: what to refine: (S/4, S/4) logits of an
-        earlier prediction, or a mask of the photo (H, W) bool. Raises PromptError.
+        earlier prediction, or a mask of the image (H, W) bool. Raises PromptError.
         """
         decoded, _ = self._decode(point_coords, point_labels, box, mask_input)
         return self._pick(decoded, 0, multimask_output=multimask_output)
@@ -268,9 +268,9 @@ class Predictor:
     def _finish(self, low_res_logits: Tensor, predicted_iou: Tensor) -> Prediction:
         height, width = self.frame.image_hw
         masks = np.zeros((low_res_logits.shape[0], height, width), dtype=bool)
-        for index, row in enumerate(low_res_logits):  # one at a time: photo-sized floats are big
-            photo = self.frame.to_image_logits(row[None, None])[0, 0]
-            masks[index] = (photo > MASK_THRESHOLD_LOGIT).cpu().numpy()
+        for index, row in enumerate(low_res_logits):  # one at a time: image-sized floats are big
+            pixels = self.frame.to_image_logits(row[None, None])[0, 0]
+            masks[index] = (pixels > MASK_THRESHOLD_LOGIT).cpu().numpy()
         return Prediction(
             masks_nhw=masks,
             predicted_iou=predicted_iou.float().cpu().numpy(),

@@ -1,4 +1,4 @@
-"""People's prompts, in the photo's pixels: checked, and brought into the model's square.
+"""People's prompts, in the image's pixels: checked, and brought into the model's square.
 
 What is wrong is said in one line, with the number of the point, box or row.
 """
@@ -24,7 +24,7 @@ from sam.prompts import PADDING_LABEL, PromptError, Prompts, require_same_number
 
 @dataclass(frozen=True, slots=True)
 class PromptInputs:
-    """Reads prompts for one photo and one model. Its methods raise PromptError."""
+    """Reads prompts for one image and one model. Its methods raise PromptError."""
 
     frame: Frame
     config: SamConfig
@@ -172,7 +172,7 @@ class PromptInputs:
         array = as_array(values, what=what, kinds="biuf")
         if array.size and array.dtype.kind in "iu":
             raise PromptError(
-                f"{what} holds whole numbers ({array.dtype}): pass a mask of the photo as bool "
+                f"{what} holds whole numbers ({array.dtype}): pass a mask of the image as bool "
                 "(mask.astype(bool)), or an earlier prediction's low_res_logits as they are"
             )
         logits = self._seeds(array, what=what) if array.dtype.kind == "b" else array
@@ -188,11 +188,11 @@ class PromptInputs:
         return as_tensor(logits.astype(np.float64), device=self.device)[:, None]
 
     def _seeds(self, masks: NDArray[np.bool_], *, what: str) -> NDArray[np.float32]:
-        """Return the logits (..., S/4, S/4) that masks of the photo (..., H, W) are shown as."""
+        """Return the logits (..., S/4, S/4) that masks of the image (..., H, W) are shown as."""
         height, width = self.frame.image_hw
         if masks.ndim < 2 or masks.shape[-2:] != (height, width):
             raise PromptError(
-                f"{what} of bool must have the photo's size, ({height}, {width}), got "
+                f"{what} of bool must have the image's size, ({height}, {width}), got "
                 f"{masks.shape}; logits of an earlier prediction are floats"
             )
         flat = masks.reshape(-1, height, width)

@@ -1,6 +1,6 @@
-"""Masks at photo resolution from low-resolution logits, looking only where they change.
+"""Masks at image resolution from low-resolution logits, looking only where they change.
 
-The two bilinear resizes of the reference (see `Frame.to_image_logits`) are linear: a photo pixel
+The two bilinear resizes of the reference (see `Frame.to_image_logits`) are linear: an image pixel
 is a fixed mix of at most 3 x 3 neighbouring logits. Where all nine lie on one side of a cut, so
 does every pixel mixed from them, and most of a mask is such plain inside or outside. Only the
 cells along its edges are worked out pixel by pixel.
@@ -26,7 +26,7 @@ _CUT = 0.0
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Figures of n masks in photo pixels, all counted at full resolution.
+    """Figures of n masks in image pixels, all counted at full resolution.
 
     num_inner, num_outer: pixels above offset and above -offset. area: pixels above 0.
     box_xyxy: (n, 4) first and last column and row with a pixel above 0; x1 < x0 when empty.
@@ -45,7 +45,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """One axis of the photo, cut into B bands of pixels that are mixed from the same logits.
+    """One axis of the image, cut into B bands of pixels that are mixed from the same logits.
 
     first: (B,) the first of a band's three logits. start, count: (B,) its pixels. band: (L,) the
     band of each pixel. weights: (B, K, 3) for each pixel of a band; NaN past its count, so that
@@ -100,7 +100,7 @@ def _bilinear(
 
 
 class Upscaler:
-    """Measures and paints masks of one photo (or crop) from (n, S, S) low-resolution logits."""
+    """Measures and paints masks of one image (or crop) from (n, S, S) low-resolution logits."""
 
     def __init__(
         self, frame: Frame, *, low_res_size: int, device: torch.device | str = "cpu"

@@ -17,7 +17,7 @@ from engine.domain.errors import InvalidInput, NotAllowed
 from engine.models import Image, Project
 from engine.services.images import images, sandboxed_decode
 from engine.services.images.sandboxed_decode import decode_photo
-from sam.image_files import read_photo
+from sam.image_files import read_image
 from tests import factories
 
 Pixels = Any
@@ -138,7 +138,7 @@ def test_what_the_platform_stores_is_what_the_library_reads(tmp_path: Path) -> N
 
     stored = decode_photo(data, file_name="x.tif")
 
-    assert np.array_equal(pixels_of(stored.photo), read_photo(tmp_path / "x.tif"))
+    assert np.array_equal(pixels_of(stored.photo), read_image(tmp_path / "x.tif"))
 
 
 def test_float_tiffs_are_stretched() -> None:

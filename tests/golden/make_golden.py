@@ -187,18 +187,18 @@ def _selection_case(iou: list[float], num_prompts: int, is_crossed: list[bool]) 
 
 
 def upscale_cases() -> list[dict[str, Any]]:
-    """Low-resolution logits and the photo mask they mean (two bilinear resizes, threshold 0)."""
+    """Low-resolution logits and the image mask they mean (two bilinear resizes, threshold 0)."""
     cases = []
     for seed, (image_hw, size) in enumerate((((23, 30), 32), ((64, 41), 64), ((40, 40), 64))):
         logits = np.round(np.random.default_rng(seed).normal(size=(size // 4, size // 4)), 4)
-        photo = Frame(image_hw, size).to_image_logits(as_tensor(logits)[None, None])[0, 0]
-        nearest = float(photo.abs().min())
+        image = Frame(image_hw, size).to_image_logits(as_tensor(logits)[None, None])[0, 0]
+        nearest = float(image.abs().min())
         cases.append(
             {
                 "image_hw": list(image_hw),
                 "image_size_px": size,
                 "low_res_logits": logits.tolist(),
-                "rle": Rle.encode((photo > 0).numpy()).to_coco(),
+                "rle": Rle.encode((image > 0).numpy()).to_coco(),
                 # Pixels closer to the threshold than rounding could differ between languages.
                 "smallest_abs_logit": nearest,
             }
@@ -269,7 +269,7 @@ def _hole(
 
 
 def crop_cases() -> list[dict[str, Any]]:
-    """Crops of photos of all shapes: levels, grids, squares, and who looks where."""
+    """Crops of images of all shapes: levels, grids, squares, and who looks where."""
     random = np.random.default_rng(11)
     cases: list[dict[str, Any]] = []
     for image_hw in [(256, 256), (512, 640), (603, 1272), (100, 1000), (50, 95), (191, 191),

@@ -11,7 +11,7 @@ from masks.regions import deepest_point, fill_holes, keep_components, largest_co
 shapes = st.tuples(st.integers(1, 20), st.integers(1, 20))
 
 
-def picture(*rows: str) -> np.ndarray:
+def image(*rows: str) -> np.ndarray:
     return np.array([[pixel == "#" for pixel in row] for row in rows])
 
 
@@ -40,19 +40,19 @@ def test_the_deepest_point_lies_in_the_mask_and_an_empty_mask_has_none(mask: np.
 
 
 def test_small_islands_go_and_corners_join_pixels_into_one_island() -> None:
-    mask = picture("#....##", ".#...##", "..#....")
+    mask = image("#....##", ".#...##", "..#....")
 
-    assert np.array_equal(keep_components(mask, 4), picture(".....##", ".....##", "......."))
+    assert np.array_equal(keep_components(mask, 4), image(".....##", ".....##", "......."))
     assert np.array_equal(keep_components(mask, 3), mask)
     assert np.array_equal(largest_component(mask), keep_components(mask, 4))
 
 
 def test_holes_up_to_the_limit_are_filled_and_larger_ones_stay() -> None:
-    mask = picture("########", "#.#..#.#", "#####..#", "########")
+    mask = image("########", "#.#..#.#", "#####..#", "########")
 
     filled = fill_holes(mask, 1)
 
-    assert np.array_equal(filled, picture("########", "###..#.#", "#####..#", "########"))
+    assert np.array_equal(filled, image("########", "###..#.#", "#####..#", "########"))
     assert fill_holes(mask, 5).all()
 
 

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masks.rgb import PictureError, check_single, grey_range, to_rgb
+from masks.rgb import PixelDataError, check_single, grey_range, to_rgb
 
 Values = Any
 RNG = np.random.default_rng(7)
 
 
 def grey_of(values: Values) -> Values:
-    """Return the grey levels of a picture of these values, and check that it is grey."""
+    """Return the grey levels of an image of these values, and check that it is grey."""
     rgb = np.asarray(to_rgb(Image.fromarray(values)))
     assert (rgb == rgb[..., :1]).all()
     return rgb[..., 0].astype(int)
 
 
 def cells(*, height: int = 200, width: int = 240) -> Values:
-    """A 10-bit camera's picture: a dim ground with noise and one soft cell on it."""
+    """A 10-bit camera's image: a dim ground with noise and one soft cell on it."""
     y, x = np.mgrid[:height, :width]
     cell = 600 * np.exp(-((y - 90) ** 2 + (x - 100) ** 2) / 800)
     noise = np.random.default_rng(1).normal(0, 8, (height, width))
@@ -142,7 +142,7 @@ def test_values_that_are_no_numbers_are_refused(bad: float) -> None:
     values = cells().astype(np.float32)
     values[10, 10] = bad
 
-    with pytest.raises(PictureError, match="values that are no numbers"):
+    with pytest.raises(PixelDataError, match="values that are no numbers"):
         to_rgb(Image.fromarray(values))
 
 
@@ -174,7 +174,7 @@ def test_cameras_of_any_depth_in_sixteen_bits_fill_the_range(high: int) -> None:
     assert np.abs(grey_of(ramp) - ramp / high * 255).max() <= 0.51
 
 
-def test_the_noise_of_an_empty_picture_is_not_pulled_apart() -> None:
+def test_the_noise_of_an_empty_image_is_not_pulled_apart() -> None:
     values = RNG.integers(500, 512, (100, 100)).astype(np.uint16)
 
     assert np.array_equal(grey_of(values), values.astype(int) - 500)
@@ -189,7 +189,7 @@ def test_eight_bit_values_stay_as_they_are_in_a_deeper_file(dtype: type) -> None
     assert np.array_equal(grey_of(values), np.minimum(values, 255))
 
 
-def test_eight_bit_and_bilevel_pictures_keep_every_value_outliers_or_not() -> None:
+def test_eight_bit_and_bilevel_images_keep_every_value_outliers_or_not() -> None:
     grey = np.full((64, 64), 10, np.uint8)
     grey[3, 3] = 255
     colour = RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -199,7 +199,7 @@ def test_eight_bit_and_bilevel_pictures_keep_every_value_outliers_or_not() -> No
     assert np.array_equal(np.asarray(to_rgb(Image.fromarray(colour))), colour)
 
 
-def test_a_picture_of_many_bands_is_seen_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_of_many_bands_is_seen_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     values = RNG.gamma(2.0, 900.0, (50, 37)).astype(np.uint16)
     values[11:13, 5:7] = 30_000  # an object that crosses bands
     values[40, 8] = 65_535
@@ -224,7 +224,7 @@ def test_sixteen_bits_are_read_in_either_byte_order(byte_order: str) -> None:
     assert np.array_equal(np.asarray(to_rgb(image))[..., 0], grey_of(values))
 
 
-def test_partly_transparent_pictures_are_laid_on_white() -> None:
+def test_partly_transparent_images_are_laid_on_white() -> None:
     rgba = np.zeros((2, 2, 4), dtype=np.uint8)
     rgba[0, 0], rgba[1, 0] = (200, 0, 0, 255), (0, 0, 0, 128)
 
@@ -257,7 +257,7 @@ def test_a_palette_of_transparent_colours_alone_shows_the_colours() -> None:
 @pytest.mark.parametrize(
     ("format", "message"),
     [
-        ("GIF", "it is an animated GIF of 3 frames, and one file is one photo"),
+        ("GIF", "it is an animated GIF of 3 frames, and one file is one image"),
         ("WEBP", "it is an animated WebP of 3 frames"),
         ("TIFF", "it is a TIFF file with 3 pages.*: split it into single images first"),
     ],
@@ -267,6 +267,6 @@ def test_animations_and_pages_are_named_with_what_to_do(format: str, message: st
     buffer = io.BytesIO()
     frames[0].save(buffer, format, save_all=True, append_images=frames[1:])
 
-    with pytest.raises(PictureError, match=message):
+    with pytest.raises(PixelDataError, match=message):
         check_single(Image.open(buffer))
     check_single(frames[0])

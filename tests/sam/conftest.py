@@ -13,7 +13,7 @@ def model(request: pytest.FixtureRequest) -> Sam:
 
 
 @pytest.fixture(scope="session")
-def photo() -> np.ndarray:
+def image_rgb() -> np.ndarray:
     """A dark bar and a bright disc on noise, 90 x 130 px."""
     random = np.random.default_rng(2)
     pixels = random.integers(90, 140, (90, 130, 3), dtype=np.uint8)
@@ -24,7 +24,7 @@ def photo() -> np.ndarray:
 
 
 @pytest.fixture
-def predictor(model: Sam, photo: np.ndarray) -> Predictor:
+def predictor(model: Sam, image_rgb: np.ndarray) -> Predictor:
     predictor = Predictor(model)
-    predictor.set_image(photo)
+    predictor.set_image(image_rgb)
     return predictor

@@ -25,7 +25,7 @@ SIZE = 128
 class Painter(nn.Module):
     """Stands in for a trained model: answers each click with the discs drawn for it.
 
-    discs: centre x, y and radius in photo pixels, predicted IoU, logit height at the centre.
+    discs: centre x, y and radius in image pixels, predicted IoU, logit height at the centre.
     """
 
     def __init__(self, discs: list[tuple[float, float, float, float, float]]) -> None:
@@ -101,7 +101,7 @@ def test_a_part_and_a_whole_are_both_kept_but_of_two_equals_the_surer_wins() -> 
     assert [mask.predicted_iou for mask in equals] == [pytest.approx(0.97)]
 
 
-def test_a_mask_of_nearly_the_whole_photo_goes_only_when_asked() -> None:
+def test_a_mask_of_nearly_the_whole_image_goes_only_when_asked() -> None:
     everything = [(64, 64, 400, 0.95, 9)]
 
     assert len(run(everything)) == 1
@@ -158,7 +158,9 @@ def test_points_go_to_the_decoder_in_small_batches_and_progress_reaches_the_end(
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
-def test_the_result_never_depends_on_the_batch(model: Sam, photo: np.ndarray, batch: int) -> None:
+def test_the_result_never_depends_on_the_batch(
+    model: Sam, image_rgb: np.ndarray, batch: int
+) -> None:
     loose = AutomaticSettings(
         points_per_side=5,
         pred_iou_thresh=-9.0,
@@ -167,8 +169,8 @@ def test_the_result_never_depends_on_the_batch(model: Sam, photo: np.ndarray, ba
         crop_layers=1,
     )
 
-    expected = generate(model, photo, loose)
-    found = generate(model, photo, replace(loose, points_per_batch=batch))
+    expected = generate(model, image_rgb, loose)
+    found = generate(model, image_rgb, replace(loose, points_per_batch=batch))
 
     assert len(expected) > 0
     assert [mask.rle for mask in found] == [mask.rle for mask in expected]
@@ -196,7 +198,7 @@ def test_crops_have_the_published_geometry() -> None:
     assert points == 3072
 
 
-def test_crops_of_any_photo_cover_it() -> None:
+def test_crops_of_any_image_cover_it() -> None:
     for image_hw in ((1, 1), (1, 50), (7, 3), (64, 48)):
         seen = np.zeros(image_hw, dtype=bool)
         for crop in make_crop_boxes(image_hw, num_layers=2, overlap_ratio=512 / 1500)[1:]:
@@ -217,7 +219,7 @@ def test_grid_points_are_cell_centres() -> None:
         ((80, 10, 20, 20), 0, True),  # right side on the crop's right border
         ((60, 10, 21, 20), 20, True),  # 19 px from it
         ((59, 10, 20, 20), 20, False),  # 21 px from it
-        ((0, 0, 20, 20), 20, False),  # at the photo's own corner
+        ((0, 0, 20, 20), 20, False),  # at the image's own corner
     ],
 )
 def test_masks_at_an_inner_crop_border_are_taken_as_cut_off(
@@ -248,6 +250,6 @@ def test_settings_that_make_no_sense_are_refused(change: dict) -> None:
         replace(RELEASED, **change)
 
 
-def test_what_is_no_photo_is_refused(model: Sam) -> None:
+def test_what_is_no_image_is_refused(model: Sam) -> None:
     with pytest.raises(ImageError):
         generate(model, np.zeros((4, 4), dtype=np.uint8))

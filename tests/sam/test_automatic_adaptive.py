@@ -153,7 +153,7 @@ def test_contrast_is_the_difference_of_mean_colours_to_the_ring_around() -> None
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_the_adaptive_result_never_depends_on_the_batch(
-    model: Sam, photo: np.ndarray, batch: int
+    model: Sam, image_rgb: np.ndarray, batch: int
 ) -> None:
     loose = AutomaticSettings(
         points_per_side=6,
@@ -165,8 +165,8 @@ def test_the_adaptive_result_never_depends_on_the_batch(
         mask_nms_iou_thresh=0.8,
     )
 
-    expected = generate(model, photo, loose)
-    found = generate(model, photo, replace(loose, points_per_batch=batch))
+    expected = generate(model, image_rgb, loose)
+    found = generate(model, image_rgb, replace(loose, points_per_batch=batch))
 
     assert len(expected) > 0
     assert [mask.rle for mask in found] == [mask.rle for mask in expected]
@@ -224,12 +224,12 @@ def starter() -> Sam:
 
 def test_coarse_answers_are_nearly_the_full_ones() -> None:
     starter = load(STARTER)
-    photo, _ = blob_image(seed=3)
+    image, _ = blob_image(seed=3)
     coords = as_tensor(Frame((SIZE, SIZE), 512).to_model(grid_points(8) * SIZE), device="cpu")
     prompts = Prompts.make(coords[:, None], torch.ones(len(coords), 1, dtype=torch.int64))
 
     with torch.inference_mode():
-        features = starter.encode(starter.preprocess(photo))
+        features = starter.encode(starter.preprocess(image))
         full = starter.decode(features, prompts)
         coarse = starter.decode(features.coarse(), prompts)
 
@@ -245,7 +245,7 @@ def test_coarse_answers_are_nearly_the_full_ones() -> None:
 
 
 def test_the_starter_finds_blobs_and_is_silent_where_there_is_nothing(starter: Sam) -> None:
-    photo, truths = blob_image(seed=3, side_px=256)
+    image, truths = blob_image(seed=3, side_px=256)
     noise = np.random.default_rng(0).normal(128, 16, (256, 256, 3)).clip(0, 255).astype(np.uint8)
     settings = replace(
         ADAPTIVE,
@@ -256,7 +256,7 @@ def test_the_starter_finds_blobs_and_is_silent_where_there_is_nothing(starter: S
         min_contrast_levels=4.0,
     )
 
-    found = [mask.rle.decode() for mask in generate(starter, photo, settings)]
+    found = [mask.rle.decode() for mask in generate(starter, image, settings)]
 
     for truth in truths:
         assert max((mask & truth).sum() / (mask | truth).sum() for mask in found) > 0.5

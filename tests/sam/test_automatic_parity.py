@@ -1,6 +1,6 @@
-"""Automatic masks on real photos: ours and segment-anything's generator keep the same ones.
+"""Automatic masks on real images: ours and segment-anything's generator keep the same ones.
 
-The photos come from ../shared/data/photos-dev (or SEGLOOP_SHARED_DATA); without it this skips.
+The images come from ../shared/data/photos-dev (or SEGLOOP_SHARED_DATA); without it this skips.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.timeout(1800)
 @pytest.fixture(autouse=True)
 def _photos() -> None:
     if not PHOTOS.is_dir():
-        missing(f"no photos at {PHOTOS}")
+        missing(f"no images at {PHOTOS}")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Scenario:
 
     name: str
     settings: AutomaticSettings
-    photos: tuple[str, ...]
+    images: tuple[str, ...]
 
 
 def as_their_arguments(ours: AutomaticSettings) -> dict[str, Any]:
@@ -62,11 +62,11 @@ def as_their_arguments(ours: AutomaticSettings) -> dict[str, Any]:
     }
 
 
-def a_photo(name: str, *, long_side_px: int) -> np.ndarray:
-    """Read a photo, reduced: both generators spend most of their time on pixels."""
-    with Image.open(PHOTOS / name) as photo:
-        photo.thumbnail((long_side_px, long_side_px))
-        return np.asarray(photo.convert("RGB"))
+def make_image(name: str, *, long_side_px: int) -> np.ndarray:
+    """Read an image, reduced: both generators spend most of their time on pixels."""
+    with Image.open(PHOTOS / name) as image:
+        image.thumbnail((long_side_px, long_side_px))
+        return np.asarray(image.convert("RGB"))
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,17 @@ def match(theirs: list[dict[str, Any]], ours: list[Any]) -> Match:
 
 
 def compare(
-    ours: Sam, reference: Any, photos: list[np.ndarray], settings: AutomaticSettings, what: str
+    ours: Sam, reference: Any, images: list[np.ndarray], settings: AutomaticSettings, what: str
 ) -> None:
     generator = peer.SamAutomaticMaskGenerator(
         reference, output_mode="coco_rle", **as_their_arguments(settings)
     )
     num_agreed = num_all = 0
-    for photo in photos:
-        theirs, found = generator.generate(photo), generate(ours, photo, settings)
+    for image in images:
+        theirs, found = generator.generate(image), generate(ours, image, settings)
         result = match(theirs, found)
         print(
-            f"\n{what}, {photo.shape[1]} x {photo.shape[0]} px: {result.num_theirs} masks of "
+            f"\n{what}, {image.shape[1]} x {image.shape[0]} px: {result.num_theirs} masks of "
             f"theirs, {result.num_ours} of ours, {result.num_agreed} the same",
             end="",
         )
@@ -126,7 +126,7 @@ def compare(
 
 # --- trained weights: our starter, driven by the reference's generator ---------------------------
 
-# Thresholds of the starter's header, loosened until at least 50 masks a photo survive.
+# Thresholds of the starter's header, loosened until at least 50 masks an image survive.
 STARTER_SETTINGS = AutomaticSettings(
     points_per_side=12,
     points_per_batch=32,
@@ -152,9 +152,9 @@ def starter() -> Sam:
 def test_the_trained_starter_s_masks_are_those_of_the_reference_s_generator(
     starter: Sam, scenario: Scenario
 ) -> None:
-    photos = [a_photo(name, long_side_px=360) for name in scenario.photos]
+    images = [make_image(name, long_side_px=360) for name in scenario.images]
 
-    compare(starter, peer.AsReference(starter), photos, scenario.settings, scenario.name)
+    compare(starter, peer.AsReference(starter), images, scenario.settings, scenario.name)
 
 
 # --- random weights in the official layout: the reference's own model against ours ---------------
@@ -168,7 +168,7 @@ OFFICIAL_LAYOUT = SamConfig(
         num_heads=4, mlp_dim=64, iou_hidden_dim=32, mask_channels=16, upscale_channels=(8, 4)
     ),
 )
-# Random masks reach all over the photo: suppressing equal boxes would leave one of them.
+# Random masks reach all over the image: suppressing equal boxes would leave one of them.
 RANDOM_SETTINGS = AutomaticSettings(
     points_per_side=8,
     points_per_batch=24,
@@ -188,6 +188,6 @@ RANDOM_SETTINGS = AutomaticSettings(
 def test_a_random_model_s_masks_are_those_of_the_reference_model_s(change: dict[str, Any]) -> None:
     reference = peer.official_layout(OFFICIAL_LAYOUT)
     ours = peer.ours_with_same_weights(reference)
-    photos = [a_photo(STREET, long_side_px=150)]
+    images = [make_image(STREET, long_side_px=150)]
 
-    compare(ours, reference, photos, replace(RANDOM_SETTINGS, **change), f"random, {change}")
+    compare(ours, reference, images, replace(RANDOM_SETTINGS, **change), f"random, {change}")

@@ -65,7 +65,7 @@ def test_masks_of_a_box_stay_inside_it_to_the_pixel() -> None:
     box = torch.tensor([[21.0, 30.0, 74.0, 95.0]])
     with torch.no_grad():
         for hyper in model.mask_decoder.output_hypernetworks_mlps:
-            hyper.layers[-1].bias.fill_(5.0)  # masks that would fill the picture
+            hyper.layers[-1].bias.fill_(5.0)  # masks that would fill the image
         features = model.encode(torch.rand(1, 3, 128, 128))
         decoded = model.decode(features, Prompts.make(boxes=box))
 

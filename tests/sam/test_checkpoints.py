@@ -26,7 +26,7 @@ CLICK = Prompts.make(torch.tensor([[[20.0, 30.0]]]), torch.tensor([[1]]))
 
 @torch.no_grad()
 def test_a_saved_model_comes_back_with_its_answers_and_its_metadata(
-    model: Sam, tmp_path: Path, photo: np.ndarray
+    model: Sam, tmp_path: Path, image_rgb: np.ndarray
 ) -> None:
     path = tmp_path / "deep" / "model.safetensors"
 
@@ -40,8 +40,8 @@ def test_a_saved_model_comes_back_with_its_answers_and_its_metadata(
     }
     assert loaded.config == model.config
     assert not loaded.training
-    before = model.decode(model.encode(model.preprocess(photo)), CLICK)
-    after = loaded.decode(loaded.encode(loaded.preprocess(photo)), CLICK)
+    before = model.decode(model.encode(model.preprocess(image_rgb)), CLICK)
+    after = loaded.decode(loaded.encode(loaded.preprocess(image_rgb)), CLICK)
     assert torch.equal(before.low_res_logits, after.low_res_logits)
     assert [item.name for item in path.parent.iterdir()] == ["model.safetensors"]
 

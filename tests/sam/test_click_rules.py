@@ -132,7 +132,7 @@ def test_who_learns_sees_the_logits_around_a_background_click_as_the_network_giv
 
 @dataclass(frozen=True)
 class Case:
-    """Clicks on a photo, in its pixels; the first is the background click that is asked about."""
+    """Clicks on an image, in its pixels; the first is the background click that is asked about."""
 
     points: list[tuple[float, float]]
     labels: list[int]
@@ -146,7 +146,7 @@ CASES_PER_PHOTO = 100
 NUM_CHECKED_WITHOUT_THE_RULE = 20
 
 
-def a_photo(image_hw: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+def make_image(image_hw: tuple[int, int], random: np.random.Generator) -> np.ndarray:
     """Discs of several colours on a gradient."""
     height, width = image_hw
     rows, columns = np.mgrid[:height, :width]
@@ -191,7 +191,7 @@ def test_no_mask_of_the_starter_holds_a_background_click_by_torch_or_by_onnxrunt
 ) -> None:
     random = np.random.default_rng(sum(image_hw))
     predictor = Predictor(starter)
-    predictor.set_image(a_photo(image_hw, random))
+    predictor.set_image(make_image(image_hw, random))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(STARTER / "decoder.onnx", options)
@@ -215,7 +215,7 @@ def test_without_the_rule_the_starter_s_masks_hold_background_clicks(starter: Sa
     for image_hw in PHOTOS_HW:
         random = np.random.default_rng(sum(image_hw))
         predictor = Predictor(starter)
-        predictor.set_image(a_photo(image_hw, random))
+        predictor.set_image(make_image(image_hw, random))
         for _ in range(NUM_CHECKED_WITHOUT_THE_RULE):
             case = a_case(image_hw, random)
             prompts = prompts_of(case, predictor.frame)
@@ -245,7 +245,7 @@ def feeds(predictor: Predictor, prompts: Prompts) -> dict[str, np.ndarray]:
 
 
 def holds(low_res_logits: torch.Tensor, case: Case, frame: Frame) -> bool:
-    """Say whether one of the masks in the photo's size holds the case's background click."""
+    """Say whether one of the masks in the image's size holds the case's background click."""
     height, width = frame.image_hw
     (x, y), *_ = case.points
     masks = frame.to_image_logits(low_res_logits)[0] > 0

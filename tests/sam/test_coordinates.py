@@ -19,7 +19,7 @@ def test_the_resize_rule_worked_out_by_hand() -> None:
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000))
-def test_every_photo_fits_the_square_and_its_long_side_fills_it(height: int, width: int) -> None:
+def test_every_image_fits_the_square_and_its_long_side_fills_it(height: int, width: int) -> None:
     input_hw = Frame((height, width), 512).input_hw
 
     assert max(input_hw) == 512
@@ -46,7 +46,7 @@ def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
 
 
 @pytest.mark.parametrize("point", [(-1, 5), (641, 5), (5, 480.5), (5, -0.1)])
-def test_a_point_outside_the_photo_is_refused_and_named(point: tuple[float, float]) -> None:
+def test_a_point_outside_the_image_is_refused_and_named(point: tuple[float, float]) -> None:
     with pytest.raises(PromptError, match="outside the image of 640 x 480 px"):
         Frame((480, 640), 1024).to_model([(3, 3), point])
 
@@ -63,12 +63,12 @@ def test_what_is_not_a_list_of_points_is_refused(points: object) -> None:
         Frame((480, 640), 1024).to_model(points)  # type: ignore[arg-type]
 
 
-def test_padding_is_cut_off_before_masks_are_brought_to_the_photo() -> None:
-    # The photo fills the upper half of the square: logits there are +1, in the padding -9.
+def test_padding_is_cut_off_before_masks_are_brought_to_the_image() -> None:
+    # The image fills the upper half of the square: logits there are +1, in the padding -9.
     logits = torch.full((1, 1, 32, 32), -9.0)
     logits[..., :16, :] = 1.0
 
-    photo = Frame((50, 100), 128).to_image_logits(logits)
+    image = Frame((50, 100), 128).to_image_logits(logits)
 
-    assert photo.shape == (1, 1, 50, 100)
-    assert (photo[0, 0, :48] > 0).all()
+    assert image.shape == (1, 1, 50, 100)
+    assert (image[0, 0, :48] > 0).all()

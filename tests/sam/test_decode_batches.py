@@ -105,12 +105,12 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_features_stored_in_half_precision_give_nearly_the_same_masks(
-    name: str, photo: np.ndarray
+    name: str, image_rgb: np.ndarray
 ) -> None:
     fresh, restored = Predictor(MODELS[name]), Predictor(MODELS[name])
-    fresh.set_image(photo)
+    fresh.set_image(image_rgb)
     stored = to_bytes(fresh.features, encoder_sha256="0" * 64)
-    restored.set_features(from_bytes(stored), photo.shape[:2])
+    restored.set_features(from_bytes(stored), image_rgb.shape[:2])
 
     for prompt in (
         {"point_coords": [[90.0, 40.0]], "point_labels": [1]},
@@ -124,11 +124,11 @@ def test_features_stored_in_half_precision_give_nearly_the_same_masks(
 
 @pytest.mark.parametrize("name", MODELS)
 def test_boxes_answered_together_are_those_answered_in_two_steps_each(
-    name: str, photo: np.ndarray
+    name: str, image_rgb: np.ndarray
 ) -> None:
     boxes = [[10.0, 20.0, 25.0, 70.0], [68.0, 18.0, 112.5, 62.0], [0.0, 0.0, 130.0, 90.0]]
     predictor = Predictor(MODELS[name])
-    predictor.set_image(photo)
+    predictor.set_image(image_rgb)
 
     together = predictor.predict_boxes(boxes, boxes_per_batch=2)
 

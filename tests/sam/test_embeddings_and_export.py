@@ -19,8 +19,10 @@ from sam.prompting.predictor import Predictor
 
 
 @torch.no_grad()
-def test_stored_features_come_back_as_float16_rounded_them(model: Sam, photo: np.ndarray) -> None:
-    features = model.encode(model.preprocess(photo))
+def test_stored_features_come_back_as_float16_rounded_them(
+    model: Sam, image_rgb: np.ndarray
+) -> None:
+    features = model.encode(model.preprocess(image_rgb))
 
     data = to_bytes(features, encoder_sha256="abc")
     back = from_bytes(data)
@@ -91,10 +93,10 @@ BOTH = pytest.mark.parametrize("model", ["tiny", "tiny_vit"], indirect=True)
 @BOTH
 @torch.no_grad()
 @pytest.mark.parametrize("labels", [(1, -1), (2, 3), (1, 2, 3), (1, 0, 0, 1, 1, 0, 1, -1)], ids=str)
-def test_the_exported_decoder_answers_a_real_photo_like_the_model(
-    model: Sam, exported: Path, photo: np.ndarray, labels: tuple[int, ...]
+def test_the_exported_decoder_answers_a_real_image_like_the_model(
+    model: Sam, exported: Path, image_rgb: np.ndarray, labels: tuple[int, ...]
 ) -> None:
-    features = model.encode(model.preprocess(photo))
+    features = model.encode(model.preprocess(image_rgb))
     coords = torch.rand(1, len(labels), 2, generator=torch.Generator().manual_seed(4)) * 100
     if 2 in labels:
         coords[0, -2:] = torch.tensor([[10.0, 20.0], [90.0, 70.0]])
@@ -124,9 +126,9 @@ def test_the_exported_decoder_answers_a_real_photo_like_the_model(
 @pytest.mark.parametrize("has_mask", [0.0, 1.0])
 @pytest.mark.parametrize("num_points", [0, 1, 4])
 def test_many_prompt_sets_at_once_are_answered_as_the_model_answers_each(
-    model: Sam, exported: Path, photo: np.ndarray, num_points: int, has_mask: float
+    model: Sam, exported: Path, image_rgb: np.ndarray, num_points: int, has_mask: float
 ) -> None:
-    features = model.encode(model.preprocess(photo))
+    features = model.encode(model.preprocess(image_rgb))
     random = torch.Generator().manual_seed(4)
     coords = torch.rand(5, num_points, 2, generator=random) * 100
     labels = torch.randint(0, 2, (5, num_points), generator=random)
@@ -223,14 +225,14 @@ def test_exporting_leaves_a_training_model_in_training(tmp_path: Path) -> None:
 
 
 @torch.no_grad()
-def test_masks_of_a_full_resolution_decoder_have_the_photo_s_size(
-    tmp_path: Path, photo: np.ndarray
+def test_masks_of_a_full_resolution_decoder_have_the_image_s_size(
+    tmp_path: Path, image_rgb: np.ndarray
 ) -> None:
     model = build("tiny_vit", seed=1).eval()
     export_decoder(model, tmp_path / "decoder.onnx", full_resolution=True)
     predictor = Predictor(model)
-    predictor.set_image(photo)
-    height, width = photo.shape[:2]
+    predictor.set_image(image_rgb)
+    height, width = image_rgb.shape[:2]
     x, y = predictor.frame.to_model([[100.0, 50.0]])[0]
 
     session = onnxruntime.InferenceSession(tmp_path / "decoder.onnx")

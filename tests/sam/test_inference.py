@@ -18,9 +18,9 @@ LABELS = torch.ones(2, 1, dtype=torch.int64)
 
 @torch.no_grad()
 def test_half_precision_answers_nearly_the_same_in_float32_tensors(
-    model: Sam, photo: np.ndarray
+    model: Sam, image_rgb: np.ndarray
 ) -> None:
-    pixels, prompts = model.preprocess(photo), Prompts.make(POINTS, LABELS)
+    pixels, prompts = model.preprocess(image_rgb), Prompts.make(POINTS, LABELS)
     features = model.encode(pixels)
     expected = model.decode(features, prompts)
     try:
@@ -45,11 +45,11 @@ def test_a_type_that_inference_cannot_use_is_refused() -> None:
 
 @torch.no_grad()
 def test_onnxruntime_encodes_like_torch_and_keeps_its_graph(
-    photo: np.ndarray, tmp_path: Path
+    image_rgb: np.ndarray, tmp_path: Path
 ) -> None:
     for preset in ("tiny", "tiny_vit"):
         model = build(preset, seed=1).eval()
-        batch = model.preprocess(photo)
+        batch = model.preprocess(image_rgb)
         batch = torch.cat([batch, batch.flip(-1)])
         expected = model.encode(batch)
 

@@ -28,21 +28,21 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def photo_path(tmp_path: Path, photo: np.ndarray) -> str:
-    path = tmp_path / "photo.png"
-    Image.fromarray(photo).save(path)
+def image_path(tmp_path: Path, image_rgb: np.ndarray) -> str:
+    path = tmp_path / "image.png"
+    Image.fromarray(image_rgb).save(path)
     return str(path)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, photo: np.ndarray) -> Path:
-    """Three photos, one of them broken, one in a folder below, and what is no photo."""
-    folder = tmp_path / "photos"
+def folder(tmp_path: Path, image_rgb: np.ndarray) -> Path:
+    """Three images, one of them broken, one in a folder below, and what is no image_rgb."""
+    folder = tmp_path / "images"
     (folder / "below").mkdir(parents=True)
-    Image.fromarray(photo).save(folder / "sa_12.jpg")
-    Image.fromarray(photo[::-1]).save(folder / "below" / "flipped.PNG")
-    (folder / "broken.jpg").write_bytes(b"this is no photo")
-    (folder / "notes.txt").write_text("three photos")
+    Image.fromarray(image_rgb).save(folder / "sa_12.jpg")
+    Image.fromarray(image_rgb[::-1]).save(folder / "below" / "flipped.PNG")
+    (folder / "broken.jpg").write_bytes(b"this is no image")
+    (folder / "notes.txt").write_text("three images")
     (folder / ".hidden.png").write_text("")
     return folder
 
@@ -57,7 +57,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(paths)}
 
 
-def test_a_folder_is_segmented_in_sa1b_s_layout_and_a_broken_photo_stops_nothing(
+def test_a_folder_is_segmented_in_sa1b_s_layout_and_a_broken_image_stops_nothing(
     checkpoint: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = generate(checkpoint, folder, tmp_path / "out")
@@ -90,7 +90,7 @@ def test_a_folder_is_segmented_in_sa1b_s_layout_and_a_broken_photo_stops_nothing
                 *("stability_score", "crop_box", "point_coords"),
             }
     num_masks = sum(len(content["annotations"]) for content in contents)
-    assert f"{num_masks} masks of 2 photos in " in captured.out
+    assert f"{num_masks} masks of 2 images in " in captured.out
 
 
 def test_a_second_run_makes_only_what_is_missing(
@@ -107,11 +107,11 @@ def test_a_second_run_makes_only_what_is_missing(
 
     assert files_in(out) == first
     assert (out / "below" / "flipped.json").stat().st_mtime_ns == kept_ns
-    assert "of 1 photos" in capsys.readouterr().out.splitlines()[-1]
+    assert "of 1 images" in capsys.readouterr().out.splitlines()[-1]
     newer_ns = kept_ns + 10**9
     os.utime(folder / "below" / "flipped.PNG", ns=(newer_ns, newer_ns))
     assert generate(checkpoint, folder, out, "--points-per-batch", "3") == 0
-    assert "of 1 photos in " in (last := capsys.readouterr().out.splitlines()[-1])
+    assert "of 1 images in " in (last := capsys.readouterr().out.splitlines()[-1])
     assert last.endswith("1 done before")
 
 
@@ -135,54 +135,54 @@ def test_other_settings_or_weights_are_refused_until_a_redo_is_asked_for(
     assert list(again) == list(first)
     assert not any(again[name] == first[name] for name in first)
     assert generate(str(tmp_path / "other.safetensors"), folder, out) == 0
-    assert "0 masks of 0 photos" in capsys.readouterr().out.splitlines()[-1]
+    assert "0 masks of 0 images" in capsys.readouterr().out.splitlines()[-1]
 
 
-def test_one_photo_and_photos_with_one_stem_each_have_a_file_of_their_own(
-    checkpoint: str, photo_path: str, tmp_path: Path
+def test_one_image_and_images_with_one_stem_each_have_a_file_of_their_own(
+    checkpoint: str, image_path: str, tmp_path: Path
 ) -> None:
-    assert generate(checkpoint, photo_path, tmp_path / "one") == 0
-    assert list(files_in(tmp_path / "one")) == ["photo.json", "segloop-generate.settings"]
+    assert generate(checkpoint, image_path, tmp_path / "one") == 0
+    assert list(files_in(tmp_path / "one")) == ["image.json", "segloop-generate.settings"]
 
     (tmp_path / "twins").mkdir()
-    shutil.copy(photo_path, tmp_path / "twins" / "a.png")
-    Image.open(photo_path).convert("L").save(tmp_path / "twins" / "a.jpg")
+    shutil.copy(image_path, tmp_path / "twins" / "a.png")
+    Image.open(image_path).convert("L").save(tmp_path / "twins" / "a.jpg")
     assert generate(checkpoint, tmp_path / "twins", tmp_path / "two") == 0
     assert list(files_in(tmp_path / "two"))[:2] == ["a.jpg.json", "a.png.json"]
 
 
-def test_an_overlay_shows_the_masks_and_is_never_taken_for_a_photo(
-    checkpoint: str, photo_path: str, photo: np.ndarray, tmp_path: Path
+def test_an_overlay_shows_the_masks_and_is_never_taken_for_an_image(
+    checkpoint: str, image_path: str, image_rgb: np.ndarray, tmp_path: Path
 ) -> None:
     here = tmp_path / "here"
     here.mkdir()
-    shutil.copy(photo_path, here / "photo.png")
+    shutil.copy(image_path, here / "image.png")
 
     assert generate(checkpoint, here, here) == 0
     assert generate(checkpoint, here, here, "--overlay") == 0
 
     assert [name for name in files_in(here) if not name.startswith("seg")] == [
-        "photo.json",
-        "photo.overlay.jpg",
-        "photo.png",
+        "image.json",
+        "image.overlay.jpg",
+        "image.png",
     ]
-    with Image.open(here / "photo.overlay.jpg") as picture:
-        shown = np.array(picture)
-    content = json.loads((here / "photo.json").read_text())
+    with Image.open(here / "image.overlay.jpg") as image_rgb:
+        shown = np.array(image_rgb)
+    content = json.loads((here / "image.json").read_text())
     covered = np.zeros((90, 130), dtype=bool)
     for annotation in content["annotations"]:
         covered |= Rle.from_coco(annotation["segmentation"]).decode()
-    difference = np.abs(shown.astype(int) - photo).mean(-1)
+    difference = np.abs(shown.astype(int) - image_rgb).mean(-1)
     assert difference[covered].mean() > 20
     assert covered.all() or difference[~covered].mean() < difference[covered].mean() / 3
 
 
 def test_recommended_settings_are_used_and_named_unless_given_by_hand(
-    photo_path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    image_path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     advice = {"pred_iou_thresh": -9.0, "stability_thresh": 0.0, "unknown": 1}
     save(build("tiny", seed=1), tmp_path / "m.safetensors", {"automatic": advice})
-    arguments = ["generate", "--checkpoint", str(tmp_path / "m.safetensors"), "--input", photo_path]
+    arguments = ["generate", "--checkpoint", str(tmp_path / "m.safetensors"), "--input", image_path]
     fewer = ["--points-per-side", "2", "--stability-thresh", "0.1"]
 
     assert main([*arguments, "--output", str(tmp_path / "out"), *fewer]) == 0
@@ -199,11 +199,11 @@ def test_recommended_settings_are_used_and_named_unless_given_by_hand(
 
 
 def test_one_quality_moves_what_the_checkpoint_recommends_and_given_options_win(
-    photo_path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    image_path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     advice = {"pred_iou_thresh": 0.4, "adaptive_grid": True, "full_votes": 3}
     save(build("tiny", seed=1), tmp_path / "m.safetensors", {"automatic": advice})
-    arguments = ["generate", "--checkpoint", str(tmp_path / "m.safetensors"), "--input", photo_path]
+    arguments = ["generate", "--checkpoint", str(tmp_path / "m.safetensors"), "--input", image_path]
     few = ["--points-per-side", "2"]
 
     def settings(name: str, *more: str) -> dict:
@@ -228,18 +228,18 @@ def test_one_quality_moves_what_the_checkpoint_recommends_and_given_options_win(
 
 
 def test_results_of_before_a_setting_existed_were_made_without_it(
-    checkpoint: str, photo_path: str, tmp_path: Path
+    checkpoint: str, image_path: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    assert generate(checkpoint, photo_path, out) == 0
+    assert generate(checkpoint, image_path, out) == 0
     record = out / "segloop-generate.settings"
     old = json.loads(record.read_text())
     for name in ("mask_nms_iou_thresh", "adaptive_grid", "full_votes", "settled_votes"):
         del old[name]
     record.write_text(json.dumps(old))
 
-    assert generate(checkpoint, photo_path, out) == 0
-    assert generate(checkpoint, photo_path, out, "--mask-nms-iou-thresh", "0.5") == 1
+    assert generate(checkpoint, image_path, out) == 0
+    assert generate(checkpoint, image_path, out, "--mask-nms-iou-thresh", "0.5") == 1
 
 
 def test_info_and_export_decoder_say_what_they_did(
@@ -286,31 +286,31 @@ def test_info_tells_licence_training_and_settings_of_ours_and_of_official_files(
     "arguments",
     [
         ["info", "nowhere.safetensors"],
-        ["info", "{photo}"],
+        ["info", "{image}"],
         ["info", "vit_h"],
-        ["export-decoder", "{photo}", "out.onnx"],
+        ["export-decoder", "{image}", "out.onnx"],
         ["generate", "--input", "{checkpoint}"],
         ["generate", "--input", "nowhere.jpg"],
         ["generate", "--input", "{empty}"],
-        ["generate", "--input", "{photo}", "--points-per-side", "0"],
-        ["generate", "--input", "{photo}", "--device", "nonsense"],
-        ["generate", "--input", "{photo}", "--device", "cuda:77"],
-        ["generate", "--input", "{photo}", "--output", "{checkpoint}"],
-        ["generate", "--input", "{photo}", "--checkpoint", "{empty}"],
-        ["generate", "--input", "{photo}", "--checkpoint", "{photo}"],
+        ["generate", "--input", "{image}", "--points-per-side", "0"],
+        ["generate", "--input", "{image}", "--device", "nonsense"],
+        ["generate", "--input", "{image}", "--device", "cuda:77"],
+        ["generate", "--input", "{image}", "--output", "{checkpoint}"],
+        ["generate", "--input", "{image}", "--checkpoint", "{empty}"],
+        ["generate", "--input", "{image}", "--checkpoint", "{image}"],
     ],
 )
 def test_every_mistake_ends_in_one_line_and_status_one(
     arguments: list[str],
     checkpoint: str,
-    photo_path: str,
+    image_path: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("SEGLOOP_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "empty").mkdir()
-    places = {"photo": photo_path, "checkpoint": checkpoint, "empty": str(tmp_path / "empty")}
+    places = {"image": image_path, "checkpoint": checkpoint, "empty": str(tmp_path / "empty")}
     filled = [argument.format(**places) for argument in arguments]
     if filled[0] == "generate":
         filled += [] if "--checkpoint" in filled else ["--checkpoint", checkpoint]

@@ -14,7 +14,7 @@ LABELS = torch.tensor([[1, 0], [1, 1]])
 BOXES = torch.tensor([[10.0, 12.0, 60.0, 70.0], [0.0, 0.0, 30.0, 20.0]])
 
 
-def test_a_photo_is_normalised_before_it_is_padded(model: Sam) -> None:
+def test_an_image_is_normalised_before_it_is_padded(model: Sam) -> None:
     white = np.full((40, 80, 3), 255, dtype=np.uint8)
 
     pixels = model.preprocess(white)
@@ -38,9 +38,9 @@ def test_a_dim_image_is_brightened_up_to_eight_times(brightest: int, seen: int) 
 
 @torch.no_grad()
 def test_prompts_answered_together_get_the_answers_they_get_alone(
-    model: Sam, photo: np.ndarray
+    model: Sam, image_rgb: np.ndarray
 ) -> None:
-    features = model.encode(model.preprocess(photo))
+    features = model.encode(model.preprocess(image_rgb))
 
     together = model.decode(features, Prompts.make(POINTS, LABELS))
 
@@ -55,8 +55,8 @@ def test_prompts_answered_together_get_the_answers_they_get_alone(
 
 
 @torch.no_grad()
-def test_clicks_boxes_and_masks_can_share_a_batch(model: Sam, photo: np.ndarray) -> None:
-    features = model.encode(model.preprocess(photo))
+def test_clicks_boxes_and_masks_can_share_a_batch(model: Sam, image_rgb: np.ndarray) -> None:
+    features = model.encode(model.preprocess(image_rgb))
     click = Prompts.make(POINTS[:1, :1], LABELS[:1, :1])
     box = Prompts.make(boxes=BOXES[:1])
     mask = 3 * torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -70,8 +70,8 @@ def test_clicks_boxes_and_masks_can_share_a_batch(model: Sam, photo: np.ndarray)
 
 
 @torch.no_grad()
-def test_every_kind_of_prompt_changes_the_answer(model: Sam, photo: np.ndarray) -> None:
-    features = model.encode(model.preprocess(photo))
+def test_every_kind_of_prompt_changes_the_answer(model: Sam, image_rgb: np.ndarray) -> None:
+    features = model.encode(model.preprocess(image_rgb))
     mask = 3 * torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     kinds = [
         Prompts.make(POINTS[:1, :1], LABELS[:1, :1]),
@@ -154,7 +154,7 @@ def test_features_of_another_number_of_images_or_another_model_are_refused(model
     ],
     ids=["grey", "four channels", "floats", "no pixels", "a list"],
 )
-def test_an_array_that_is_no_photo_is_refused(model: Sam, image: np.ndarray) -> None:
+def test_an_array_that_is_no_image_is_refused(model: Sam, image: np.ndarray) -> None:
     with pytest.raises(ImageError):
         model.preprocess(image)
 

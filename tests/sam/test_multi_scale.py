@@ -57,38 +57,38 @@ class Detector:
         return Detections(found, np.full(len(found), 0.9))
 
 
-def photo_of(squares: list[tuple[int, int, int]]) -> NDArray[np.uint8]:
+def image_of(squares: list[tuple[int, int, int]]) -> NDArray[np.uint8]:
     """Draw squares (x, y, side), each in its own grey."""
-    photo = np.zeros((SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
+    image = np.zeros((SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
     for number, (x, y, side) in enumerate(squares, start=1):
-        photo[y : y + side, x : x + side] = number
-    return photo
+        image[y : y + side, x : x + side] = number
+    return image
 
 
 def look(
     squares: list[tuple[int, int, int]], *, object_side_px: float | None = None
 ) -> tuple[list[Seen], Model]:
     model = Model()
-    return look_at(model, photo_of(squares), object_side_px=object_side_px), model
+    return look_at(model, image_of(squares), object_side_px=object_side_px), model
 
 
 def look_at(
     model: Model,
-    photo: NDArray[np.uint8],
+    image: NDArray[np.uint8],
     *,
     object_side_px: float | None = None,
     on_crop: Callable[[int], object] = lambda looked_at: None,
 ) -> list[Seen]:
-    def load_photo() -> NDArray[np.uint8]:
+    def load_image() -> NDArray[np.uint8]:
         model.num_loaded += 1
-        return photo
+        return image
 
     return detect_multi_scale(
         cast(Sam, model),
         cast(ObjectDetector, Detector(object_side_px)),
-        ImageFeatures(torch.from_numpy(photo), None),
-        image_hw=(photo.shape[0], photo.shape[1]),
-        load_photo=load_photo,
+        ImageFeatures(torch.from_numpy(image), None),
+        image_hw=(image.shape[0], image.shape[1]),
+        load_image=load_image,
         on_crop=on_crop,
     )
 
@@ -109,7 +109,7 @@ def test_the_closest_crops_are_looked_at_only_by_who_knows_that_objects_are_that
     assert set(map(tuple, found)) == boxes_of(specks)
 
 
-def test_large_objects_are_found_in_the_whole_photo_alone() -> None:
+def test_large_objects_are_found_in_the_whole_image_alone() -> None:
     squares = [(10, 10, 120), (200, 300, 90)]
 
     seen, model = look(squares)
@@ -139,7 +139,7 @@ def test_small_objects_are_found_whole_and_once_wherever_they_lie(
 
 
 SMALL_AND_LARGE = [(3, 7, 4), (190, 40, 4), (30, 60, 100), (350, 330, 90)]
-"""In the whole photo the two large ones alone are seen, and are not small."""
+"""In the whole image the two large ones alone are seen, and are not small."""
 
 
 def test_small_objects_beside_large_things_are_missed_by_who_does_not_know_their_size() -> None:
@@ -165,12 +165,12 @@ def test_a_detector_of_small_objects_looks_until_they_would_be_large_enough(
 def test_each_crop_is_told_of_as_it_is_looked_at() -> None:
     counts: list[int] = []
 
-    look_at(Model(), photo_of(SMALL_AND_LARGE), object_side_px=24, on_crop=counts.append)
+    look_at(Model(), image_of(SMALL_AND_LARGE), object_side_px=24, on_crop=counts.append)
 
     assert counts == [1, 2, 3, 4, 5]
 
 
-def test_a_photo_of_nothing_is_looked_at_closely_and_holds_nothing() -> None:
+def test_an_image_of_nothing_is_looked_at_closely_and_holds_nothing() -> None:
     seen, model = look([])
 
     assert seen == []
@@ -179,7 +179,7 @@ def test_a_photo_of_nothing_is_looked_at_closely_and_holds_nothing() -> None:
     assert model.num_loaded == 1
 
 
-def test_a_photo_too_small_to_cut_is_looked_at_as_it_is() -> None:
+def test_an_image_too_small_to_cut_is_looked_at_as_it_is() -> None:
     model = Model()
 
     seen = look_at(model, np.zeros((60, 80, 3), dtype=np.uint8))

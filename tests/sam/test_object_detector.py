@@ -1,4 +1,4 @@
-"""The object detector: it finds what it was taught, in photo pixels, and its files are checked."""
+"""The object detector: it finds what it was taught, in image pixels, and its files are checked."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_boxes_decode_as_centre_offset_and_log_size() -> None:
     assert box.tolist() == pytest.approx([88.0, 20.0, 120.0, 84.0])
 
 
-def test_boxes_come_back_in_photo_pixels_and_inside_the_photo() -> None:
+def test_boxes_come_back_in_image_pixels_and_inside_the_image() -> None:
     detector = small()
     frame = Frame((300, 600), 128)
 
@@ -93,7 +93,7 @@ def test_boxes_come_back_in_photo_pixels_and_inside_the_photo() -> None:
     assert (boxes[:, [0, 2]] <= 600).all()
     assert (boxes[:, [1, 3]] <= 300).all()
     centers_y = (boxes[:, 1] + boxes[:, 3]) / 2
-    assert centers_y.max() > 200  # the photo's own scale, not the square's 64 rows
+    assert centers_y.max() > 200  # the image's own scale, not the square's 64 rows
 
 
 def test_a_high_threshold_leaves_nothing() -> None:

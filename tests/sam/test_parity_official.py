@@ -38,11 +38,11 @@ SMALL = SamConfig(
 )
 EMBEDDING_TOLERANCE = 1e-4
 DECODER_TOLERANCE = 1e-3
-PHOTO_HW = (333, 517)
+IMAGE_HW = (333, 517)
 
 
 class Rivals:
-    """Three implementations on one set of weights; each encodes the one photo at most once."""
+    """Three implementations on one set of weights; each encodes the one image at most once."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -53,7 +53,7 @@ class Rivals:
         self.ours: Sam = peer.ours_with_same_weights(self.reference)
         self.transformers: Any = transformers_peer.transformers_model(self.ours)
         self.size = self.ours.config.image_size_px
-        self.input = self.ours.preprocess(a_photo(PHOTO_HW))
+        self.input = self.ours.preprocess(make_image(IMAGE_HW))
         self._embeddings: dict[str, Tensor] = {}
 
     def embedding(self, rival: str) -> Tensor:
@@ -85,7 +85,7 @@ def rivals(request: pytest.FixtureRequest) -> Iterator[Rivals]:
     torch.set_num_threads(threads)
 
 
-def a_photo(image_hw: tuple[int, int], *, seed: int = 4) -> np.ndarray:
+def make_image(image_hw: tuple[int, int], *, seed: int = 4) -> np.ndarray:
     """Smooth blobs and fine noise, so that resizing and every patch have something to do."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[: image_hw[0], : image_hw[1]]
@@ -109,7 +109,7 @@ def test_embeddings_agree(rivals: Rivals, rival: str, record_property: Any) -> N
     largest = tell(f"{rivals.name} embedding, {rival}", found, expected, record_property)
 
     assert expected.std() > 0.5
-    assert expected.std(dim=(2, 3)).mean() > 0.3  # the photo matters, not the weights alone
+    assert expected.std(dim=(2, 3)).mean() > 0.3  # the image matters, not the weights alone
     assert largest <= EMBEDDING_TOLERANCE
 
 
@@ -245,7 +245,7 @@ def test_masks_and_predicted_quality_agree_with_transformers(
 
 @pytest.mark.parametrize("multimask", [True, False])
 @pytest.mark.parametrize("kind", ["points", "box", "both", "fed back"])
-def test_the_two_predictors_draw_the_same_masks_on_the_photo(
+def test_the_two_predictors_draw_the_same_masks_on_the_image(
     rivals: Rivals, kind: str, multimask: bool
 ) -> None:
     prompt: dict[str, Any] = {"multimask_output": multimask}
@@ -255,11 +255,11 @@ def test_the_two_predictors_draw_the_same_masks_on_the_photo(
     if kind in ("box", "both"):
         prompt["box"] = np.array([15.0, 30.0, 480.5, 290.0])
     theirs, ours = peer.SamPredictor(rivals.reference), Predictor(rivals.ours)
-    theirs.original_size = PHOTO_HW
-    theirs.input_size = Frame(PHOTO_HW, rivals.size).input_hw
+    theirs.original_size = IMAGE_HW
+    theirs.input_size = Frame(IMAGE_HW, rivals.size).input_hw
     theirs.features = rivals.embedding("segment_anything")
     theirs.is_image_set = True
-    ours.set_features(ImageFeatures(rivals.embedding("ours")), PHOTO_HW)
+    ours.set_features(ImageFeatures(rivals.embedding("ours")), IMAGE_HW)
     if kind == "fed back":
         _, quality, low_res = theirs.predict(**{**prompt, "multimask_output": True})
         prompt["mask_input"] = low_res[[quality.argmax()]]
@@ -267,7 +267,7 @@ def test_the_two_predictors_draw_the_same_masks_on_the_photo(
     masks, quality, low_res = theirs.predict(**prompt)
     found = ours.predict(**prompt)
 
-    assert found.masks_nhw.shape == masks.shape == (3 if multimask else 1, *PHOTO_HW)
+    assert found.masks_nhw.shape == masks.shape == (3 if multimask else 1, *IMAGE_HW)
     assert 0.02 < masks.mean() < 0.98
     assert (found.masks_nhw == masks).mean() > 0.9999  # a logit of zero may fall on either side
     assert np.abs(found.predicted_iou - quality).max() <= DECODER_TOLERANCE
@@ -301,17 +301,17 @@ def test_preprocessing_is_the_same_pixel_for_pixel(
 ) -> None:
     reference, ours = frames
     size = ours.config.image_size_px
-    photo = a_photo(image_hw)
+    image = make_image(image_hw)
     if min(peer.ResizeLongestSide.get_preprocess_shape(*image_hw, size)) == 0:
-        # A photo this narrow the reference would shrink to nothing, and fail; ours keeps one pixel.
-        has_photo = ours.preprocess(photo).ne(0).any(1)[0]
-        assert has_photo.any(0).sum() * has_photo.any(1).sum() == size
+        # The reference shrinks so narrow an image to nothing, and fails; ours keeps one pixel.
+        has_image = ours.preprocess(image).ne(0).any(1)[0]
+        assert has_image.any(0).sum() * has_image.any(1).sum() == size
         return
 
-    resized = peer.ResizeLongestSide(size).apply_image(photo)
+    resized = peer.ResizeLongestSide(size).apply_image(image)
     expected = reference.preprocess(torch.as_tensor(resized).permute(2, 0, 1)[None])
 
-    assert torch.equal(ours.preprocess(photo), expected)
+    assert torch.equal(ours.preprocess(image), expected)
 
 
 sides = st.integers(1, 4000)
@@ -319,7 +319,7 @@ sides = st.integers(1, 4000)
 
 @settings(deadline=None)
 @given(sides, sides, st.sampled_from([160, 512, 1024]), st.data())
-def test_coordinates_are_scaled_the_same_for_every_photo(
+def test_coordinates_are_scaled_the_same_for_every_image(
     height: int, width: int, size: int, data: st.DataObject
 ) -> None:
     transform, frame = peer.ResizeLongestSide(size), Frame((height, width), size)
@@ -341,7 +341,7 @@ def test_coordinates_are_scaled_the_same_for_every_photo(
 
 
 @pytest.mark.parametrize("image_hw", [hw for hw in SIZES if max(hw) < 2000], ids=str)
-def test_masks_are_brought_to_the_photo_the_same(
+def test_masks_are_brought_to_the_image_the_same(
     frames: tuple[Any, Sam], image_hw: tuple[int, int]
 ) -> None:
     reference, ours = frames

@@ -13,7 +13,7 @@ from sam.modeling.model import ImageError, Sam, build
 from sam.prompting.predictor import NoImageError, Prediction, Predictor
 
 
-def test_a_click_gives_three_masks_of_the_photo_s_size(predictor: Predictor) -> None:
+def test_a_click_gives_three_masks_of_the_image_s_size(predictor: Predictor) -> None:
     prediction = predictor.predict(point_coords=[[90, 40]], point_labels=[1])
 
     assert prediction.masks_nhw.shape == (3, 90, 130)
@@ -42,7 +42,7 @@ def test_the_papers_rule_picks_the_best_of_three_for_a_click_and_the_single_for_
     assert np.array_equal(predictor.predict_one(**two).low_res_logits, single.low_res_logits)
 
 
-def test_stored_features_give_the_same_masks_as_the_photo(predictor: Predictor, model: Sam) -> None:
+def test_stored_features_give_the_same_masks_as_the_image(predictor: Predictor, model: Sam) -> None:
     other = Predictor(model)
     other.set_features(predictor.features, (90, 130))
 
@@ -129,9 +129,11 @@ def test_many_prompts_at_once_give_what_each_gives_alone(
     assert predictor.predict_batch(boxes=np.zeros((0, 4))) == []
 
 
-def test_of_three_masks_for_a_background_click_one_without_it_is_picked(photo: np.ndarray) -> None:
+def test_of_three_masks_for_a_background_click_one_without_it_is_picked(
+    image_rgb: np.ndarray,
+) -> None:
     predictor = Predictor(build("tiny_vit", seed=1))
-    predictor.set_image(photo)
+    predictor.set_image(image_rgb)
     num_better_ones_passed_over = 0
     for x in range(5, 130, 10):
         click = {"point_coords": [[x, 60]], "point_labels": [0]}
@@ -146,28 +148,32 @@ def test_of_three_masks_for_a_background_click_one_without_it_is_picked(photo: n
     assert num_better_ones_passed_over
 
 
-def test_a_bgr_photo_is_the_rgb_one_with_its_channels_turned(
-    predictor: Predictor, photo: np.ndarray, model: Sam
+def test_a_bgr_image_is_the_rgb_one_with_its_channels_turned(
+    predictor: Predictor, image_rgb: np.ndarray, model: Sam
 ) -> None:
     other = Predictor(model)
 
-    other.set_image(photo[..., ::-1], image_format="BGR")
+    other.set_image(image_rgb[..., ::-1], image_format="BGR")
 
     assert torch.equal(other.features.image_embeddings, predictor.features.image_embeddings)
     with pytest.raises(ImageError, match="not 'HSV'"):
-        other.set_image(photo, "HSV")
+        other.set_image(image_rgb, "HSV")
 
 
-def test_photos_of_several_sizes_are_encoded_together_as_each_alone(
-    predictor: Predictor, model: Sam, photo: np.ndarray
+def test_images_of_several_sizes_are_encoded_together_as_each_alone(
+    predictor: Predictor, model: Sam, image_rgb: np.ndarray
 ) -> None:
-    photos = [photo, np.ascontiguousarray(photo[::2]), np.ascontiguousarray(photo[:, :50])]
+    images = [
+        image_rgb,
+        np.ascontiguousarray(image_rgb[::2]),
+        np.ascontiguousarray(image_rgb[:, :50]),
+    ]
     before = predictor.features
 
-    together = predictor.encode_images(photos, images_per_batch=2)
+    together = predictor.encode_images(images, images_per_batch=2)
 
     assert predictor.features is before
-    for image, features in zip(photos, together, strict=True):
+    for image, features in zip(images, together, strict=True):
         alone, stored = Predictor(model), Predictor(model)
         alone.set_image(image)
         stored.set_features(features, image.shape[:2])
@@ -176,13 +182,13 @@ def test_photos_of_several_sizes_are_encoded_together_as_each_alone(
     assert predictor.encode_images([]) == []
 
 
-def test_a_saved_embedding_answers_like_the_photo_in_half_the_bytes(
+def test_a_saved_embedding_answers_like_the_image_in_half_the_bytes(
     predictor: Predictor, model: Sam, tmp_path: Path
 ) -> None:
     other = Predictor(model)
 
-    predictor.save_embedding(tmp_path / "photo.embedding")
-    other.load_embedding(tmp_path / "photo.embedding")
+    predictor.save_embedding(tmp_path / "image.embedding")
+    other.load_embedding(tmp_path / "image.embedding")
 
     assert other.frame == predictor.frame
     expected, found = (p.predict(box=[60, 10, 120, 70]) for p in (predictor, other))
@@ -190,7 +196,7 @@ def test_a_saved_embedding_answers_like_the_photo_in_half_the_bytes(
     num_values = predictor.features.image_embeddings.numel()
     high_res = predictor.features.high_res_features
     num_values += 0 if high_res is None else high_res.numel()
-    assert (tmp_path / "photo.embedding").stat().st_size < 2 * num_values + 500
+    assert (tmp_path / "image.embedding").stat().st_size < 2 * num_values + 500
 
 
 def test_an_embedding_that_is_not_of_this_encoder_changes_nothing(
@@ -244,23 +250,23 @@ WRONG_IMAGES = [
 
 
 @pytest.mark.parametrize(("image", "message"), WRONG_IMAGES)
-def test_an_array_that_is_no_rgb_photo_is_refused_with_the_reason(
-    predictor: Predictor, photo: np.ndarray, image: object, message: str
+def test_an_array_that_is_no_rgb_image_is_refused_with_the_reason(
+    predictor: Predictor, image_rgb: np.ndarray, image: object, message: str
 ) -> None:
     with pytest.raises(ImageError, match=message):
         predictor.set_image(image)
     with pytest.raises(ImageError, match=f"image 1: .*{message}"):
-        predictor.encode_images([photo, image])
+        predictor.encode_images([image_rgb, image])
 
 
-def test_nothing_can_be_asked_before_there_is_a_photo(model: Sam) -> None:
+def test_nothing_can_be_asked_before_there_is_an_image(model: Sam) -> None:
     with pytest.raises(NoImageError):
         Predictor(model).predict(box=[1, 2, 3, 4])
     with pytest.raises(NoImageError):
         _ = Predictor(model).features
 
 
-def test_a_wrong_photo_leaves_the_earlier_one_in_place(predictor: Predictor) -> None:
+def test_a_wrong_image_leaves_the_earlier_one_in_place(predictor: Predictor) -> None:
     before = predictor.features.image_embeddings
 
     with pytest.raises(ImageError):

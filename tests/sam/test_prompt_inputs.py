@@ -52,7 +52,7 @@ def test_a_padding_point_is_a_token_wherever_it_is_said_to_lie(predictor: Predic
     assert predictor.predict_one(**one).predicted_iou[0] == found.predicted_iou.max()
 
 
-def test_a_mask_of_the_photo_is_shown_to_the_model_as_the_page_shows_it(
+def test_a_mask_of_the_image_is_shown_to_the_model_as_the_page_shows_it(
     predictor: Predictor,
 ) -> None:
     masks = np.zeros((2, 90, 130), dtype=bool)
@@ -115,7 +115,7 @@ CLICK = {"point_coords": [[5, 5]], "point_labels": [1]}
         ({"mask_input": np.zeros((5, 5))}, r"mask_input must be \(32, 32\)"),
         ({"mask_input": np.zeros((3, 32, 32))}, r"mask_input must be \(32, 32\)"),
         ({"mask_input": np.full((32, 32), np.nan)}, "finite"),
-        ({"mask_input": np.ones((32, 32), dtype=bool)}, r"photo's size, \(90, 130\), got \(32, 32"),
+        ({"mask_input": np.ones((32, 32), dtype=bool)}, r"image's size, \(90, 130\), got \(32, 32"),
         ({"mask_input": np.zeros((90, 130), dtype=bool)}, "nothing to refine"),
         (
             {"mask_input": np.ones((32, 32), dtype=np.uint8)},

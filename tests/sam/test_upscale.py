@@ -35,13 +35,13 @@ def check(logits: Tensor, image_hw: tuple[int, int], *, offset: float) -> None:
 
     found = upscaler.measure(logits, offset=offset)
 
-    photo = frame.to_image_logits(logits[:, None])[:, 0]
-    near = (photo.abs() < 1e-4).sum((1, 2))  # pixels that rounding may put on either side
-    near_cuts = sum(((photo - cut).abs() < 1e-4).sum((1, 2)) for cut in (-offset, offset))
-    assert torch.all((found.area - (photo > 0).sum((1, 2))).abs() <= near)
+    image = frame.to_image_logits(logits[:, None])[:, 0]
+    near = (image.abs() < 1e-4).sum((1, 2))  # pixels that rounding may put on either side
+    near_cuts = sum(((image - cut).abs() < 1e-4).sum((1, 2)) for cut in (-offset, offset))
+    assert torch.all((found.area - (image > 0).sum((1, 2))).abs() <= near)
     spread = 1e-6 + near_cuts / found.num_outer.clamp(min=1)
-    assert torch.all((found.stability - stability_score(photo, 0.0, offset)).abs() <= spread)
-    for index, mask in enumerate(photo > 0):
+    assert torch.all((found.stability - stability_score(image, 0.0, offset)).abs() <= spread)
+    for index, mask in enumerate(image > 0):
         painted = upscaler.paint(logits[index])
         assert painted.shape == image_hw
         assert (painted != mask.numpy()).sum() <= near[index]

@@ -12,9 +12,9 @@ from training.data.manifest import ImageRecord, MaskRecord, write_manifest
 
 
 def blob_image(*, seed: int, side_px: int = 128) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Draw a photo (H, W, 3) with three blobs and return their masks."""
+    """Draw an image (H, W, 3) with three blobs and return their masks."""
     rng = np.random.default_rng(seed)
-    photo = rng.normal(60, 8, (side_px, side_px, 3))
+    image = rng.normal(60, 8, (side_px, side_px, 3))
     ys, xs = np.mgrid[:side_px, :side_px]
     masks: list[np.ndarray] = []
     while len(masks) < 3:
@@ -26,24 +26,24 @@ def blob_image(*, seed: int, side_px: int = 128) -> tuple[np.ndarray, list[np.nd
         mask = size <= 1
         if any((mask & other).any() for other in masks):
             continue
-        photo[mask] += rng.uniform(70, 150, 3)
+        image[mask] += rng.uniform(70, 150, 3)
         masks.append(mask)
-    return photo.clip(0, 255).astype(np.uint8), masks
+    return image.clip(0, 255).astype(np.uint8), masks
 
 
 def write_blobs(folder: Path, *, num_train: int, num_holdout: int = 0) -> Path:
-    """Write photos and a manifest; returns the manifest's path."""
+    """Write images and a manifest; returns the manifest's path."""
     folder.mkdir(parents=True, exist_ok=True)
     records = []
     for index in range(num_train + num_holdout):
-        photo, masks = blob_image(seed=index)
+        image, masks = blob_image(seed=index)
         path = folder / f"blob-{index}.png"
-        Image.fromarray(photo).save(path)
+        Image.fromarray(image).save(path)
         records.append(
             ImageRecord(
                 image_path=path,
                 image_id=f"blob-{index}",
-                image_hw=photo.shape[:2],
+                image_hw=image.shape[:2],
                 split="train" if index < num_train else "holdout",
                 source="even" if index % 2 == 0 else "odd",
                 features_path=None,

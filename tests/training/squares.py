@@ -1,4 +1,4 @@
-"""A pool of two pictures that the starter's recipe can train on in a test."""
+"""A pool of two images that the starter's recipe can train on in a test."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from training.starter.data import Pool
 
 
 def squares_pool(folder: Path) -> Pool:
-    """Two pictures, each a bright square on a dark ground, one of them a photo."""
+    """Two images, each a bright square on a dark ground, one of them an image."""
     paths = []
     for number, shade in enumerate((60, 20)):
         image = np.full((64, 64, 3), shade, np.uint8)
         image[16:48, 8:40] = 220
         layers = np.zeros((1, 64, 64), np.int16)
         layers[0, 16:48, 8:40] = 1
-        path = folder / f"picture-{number}.npz"
+        path = folder / f"image-{number}.npz"
         LabelledImage(image, layers).save(path)
         paths.append(path)
     return Pool(photos_by_source={"squares": (paths[0],)}, scenes=(paths[1],))

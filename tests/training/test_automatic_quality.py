@@ -167,16 +167,16 @@ def test_votes_and_thresholds_are_fitted_to_the_wanted_precision() -> None:
 
 def test_every_source_counts_alike_however_many_objects_it_has() -> None:
     grains = candidates("grains", [(0.9, 5, i) for i in range(300)], num_truths=300)
-    photos = candidates(
-        "photos",
+    images = candidates(
+        "images",
         [(0.5, 5, i) for i in range(10)] + [(0.4, 5, -1)] * 90,
         num_truths=10,
     )
 
-    fitted = fit_automatic([grains, photos], AutomaticSettings(), min_precision=0.9)
+    fitted = fit_automatic([grains, images], AutomaticSettings(), min_precision=0.9)
 
     assert fitted is not None
-    assert fitted.settings.pred_iou_thresh == 0.5, "half of all sources' precision is the photos'"
+    assert fitted.settings.pred_iou_thresh == 0.5, "half of all sources' precision is the images'"
     assert (fitted.recall, fitted.precision) == (1.0, 1.0)
 
 
@@ -219,12 +219,12 @@ def test_fit_automatic_writes_the_advice_into_a_copy_of_the_checkpoint(
     assert not (tmp_path / "no").exists()
 
 
-def test_photos_are_measured_with_what_the_shipped_starter_recommends(
+def test_images_are_measured_with_what_the_shipped_starter_recommends(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = SHARED_DATA / "tabletop-train"
     if not data.is_dir():
-        missing("no labelled photos")
+        missing("no labelled images")
     command = ["evaluate-automatic", "--checkpoint", str(STARTER), "--data", str(data)]
 
     assert main([*command, "--max-images", "1", "--no-blank"]) == 0

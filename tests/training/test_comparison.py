@@ -88,10 +88,10 @@ def test_the_serving_models_own_edges_are_no_advantage() -> None:
     assert found.differences[ALL].mean == pytest.approx((0.0 - 0.1) / 2)
 
 
-def test_a_probe_counts_answers_and_passes_over_unreadable_photos(tmp_path: Path) -> None:
+def test_a_probe_counts_answers_and_passes_over_unreadable_images(tmp_path: Path) -> None:
     manifest = write_blobs(tmp_path, num_train=2)
     images = open_dataset(manifest, split="train").require_split("train")
-    images[0].image_path.write_bytes(b"no photo")
+    images[0].image_path.write_bytes(b"no image")
 
     seen = probe(build("tiny", seed=0), images)
 

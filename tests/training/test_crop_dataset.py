@@ -18,11 +18,11 @@ from training.data.manifest import ImageRecord, MaskRecord, write_manifest
 from training.evaluation.evaluate import evaluate
 from training.evaluation.sessions import Session
 
-SMALL = [(20, 30), (28, 40), (230, 200)]  # left, top; 12 x 10 px each, of a photo of 256 px
+SMALL = [(20, 30), (28, 40), (230, 200)]  # left, top; 12 x 10 px each, of an image of 256 px
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> ImageRecord:
+def image(tmp_path: Path) -> ImageRecord:
     pixels = np.random.default_rng(0).integers(0, 60, (240, 256, 3)).astype(np.uint8)
     masks = []
     for number, (x, y) in enumerate(SMALL):
@@ -34,11 +34,11 @@ def photo(tmp_path: Path) -> ImageRecord:
     large[80:160, 100:200] = True
     pixels[large] += 90
     masks.append(MaskRecord(mask_id="large", rle=Rle.encode(large)))
-    path = tmp_path / "photo.png"
+    path = tmp_path / "image.png"
     Image.fromarray(pixels).save(path)
     return ImageRecord(
         image_path=path,
-        image_id="photo",
+        image_id="image",
         image_hw=(240, 256),
         split="holdout",
         source="made",
@@ -48,9 +48,9 @@ def photo(tmp_path: Path) -> ImageRecord:
 
 
 def test_small_masks_go_to_the_squares_that_show_them_and_keep_their_pixels(
-    photo: ImageRecord,
+    image: ImageRecord,
 ) -> None:
-    whole, *close = add_crops([photo], max_per_image=9)
+    whole, *close = add_crops([image], max_per_image=9)
 
     assert [mask.mask_id for mask in whole.masks] == ["large"]
     assert whole.image_hw == (240, 256)
@@ -59,7 +59,7 @@ def test_small_masks_go_to_the_squares_that_show_them_and_keep_their_pixels(
         ["small-2"],
     ]
     pixels = load_image(whole)
-    truths = {mask.mask_id: mask.rle.decode() for mask in photo.masks}
+    truths = {mask.mask_id: mask.rle.decode() for mask in image.masks}
     for one in close:
         assert one.crop_xywh_px is not None
         x, y, w, h = one.crop_xywh_px
@@ -71,30 +71,30 @@ def test_small_masks_go_to_the_squares_that_show_them_and_keep_their_pixels(
             assert np.array_equal(back, truths[mask.mask_id])
 
 
-def test_beyond_the_limit_small_masks_stay_with_the_photo(photo: ImageRecord) -> None:
-    whole, close = add_crops([photo], max_per_image=1)
+def test_beyond_the_limit_small_masks_stay_with_the_image(image: ImageRecord) -> None:
+    whole, close = add_crops([image], max_per_image=1)
 
     assert {mask.mask_id for mask in whole.masks} == {"large", "small-2"}
     assert {mask.mask_id for mask in close.masks} == {"small-0", "small-1"}
-    [everything] = add_crops([photo], max_per_image=0)
-    assert {mask.mask_id for mask in everything.masks} == {m.mask_id for m in photo.masks}
+    [everything] = add_crops([image], max_per_image=0)
+    assert {mask.mask_id for mask in everything.masks} == {m.mask_id for m in image.masks}
 
 
-def test_a_photo_of_small_things_alone_is_only_prompted_in_crops(photo: ImageRecord) -> None:
-    small = replace(photo, masks=photo.masks[:2])
+def test_an_image_of_small_things_alone_is_only_prompted_in_crops(image: ImageRecord) -> None:
+    small = replace(image, masks=image.masks[:2])
 
     records = add_crops([small], max_per_image=9)
 
     assert [record.crop_xywh_px is None for record in records] == [False]
 
 
-def test_prompts_move_with_the_square(photo: ImageRecord) -> None:
+def test_prompts_move_with_the_square(image: ImageRecord) -> None:
     prompts = (
         {"type": "point", "x_px": 236.5, "y_px": 205, "label": 1},
         {"type": "box", "x0_px": 230, "y0_px": 200, "x1_px": 242, "y1_px": 210},
         {"type": "brush", "size_px": 8, "strokes": 1},
     )
-    remembered = replace(photo, masks=(replace(photo.masks[2], prompts=prompts),))
+    remembered = replace(image, masks=(replace(image.masks[2], prompts=prompts),))
 
     [record] = add_crops([remembered], max_per_image=9)
 
@@ -107,10 +107,10 @@ def test_prompts_move_with_the_square(photo: ImageRecord) -> None:
     )
 
 
-def test_the_cache_tells_squares_from_their_photo(photo: ImageRecord, tmp_path: Path) -> None:
+def test_the_cache_tells_squares_from_their_image(image: ImageRecord, tmp_path: Path) -> None:
     model = build("tiny", seed=0).eval()
     store = FeatureStore(model, cache_dir=tmp_path / "features")
-    whole, close, _ = add_crops([photo], max_per_image=9)
+    whole, close, _ = add_crops([image], max_per_image=9)
 
     first, again = store.get(close), store.get(close)
 
@@ -119,22 +119,22 @@ def test_the_cache_tells_squares_from_their_photo(photo: ImageRecord, tmp_path: 
 
 
 def test_an_evaluation_prompts_small_objects_in_their_squares(
-    photo: ImageRecord, tmp_path: Path
+    image: ImageRecord, tmp_path: Path
 ) -> None:
     model = build("tiny", seed=0).eval()
     checkpoint_files.save(model, tmp_path / "model.safetensors")
     manifest = tmp_path / "manifest.jsonl"
-    write_manifest(manifest, images=[photo])
+    write_manifest(manifest, images=[image])
 
     whole = evaluate(model, manifest, clicks=(1,))
     close = evaluate(model, manifest, clicks=(1,), crops_per_image=9)
 
     by_mask = {score.mask_id: score.ious["clicks_1"] for score in close.scores}
-    assert by_mask.keys() == {mask.mask_id for mask in photo.masks}
-    assert {score.image_id for score in close.scores} == {"photo"}
+    assert by_mask.keys() == {mask.mask_id for mask in image.masks}
+    assert {score.image_id for score in close.scores} == {"image"}
     before = {score.mask_id: score.ious["clicks_1"] for score in whole.scores}
     assert by_mask["large"] == before["large"]
-    for record in add_crops([photo], max_per_image=9)[1:]:
+    for record in add_crops([image], max_per_image=9)[1:]:
         features = FeatureStore(model, cache_dir=None).get(record)
         frame = Frame(record.image_hw, model.config.image_size_px)
         session = Session(

@@ -68,7 +68,7 @@ def test_masks_are_measured_in_batches_of_one_image(blobs: Path) -> None:
     assert all(len(prompts) == 2 for prompts in model.seen)
 
 
-def test_large_photos_are_measured_in_smaller_batches_with_the_same_result(
+def test_large_images_are_measured_in_smaller_batches_with_the_same_result(
     blobs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = evaluate(oracle(blobs), blobs)
@@ -193,7 +193,7 @@ def test_an_image_that_cannot_be_read_is_left_out_of_the_evaluation(tmp_path: Pa
 
 def test_intervals_of_means_over_sources_resample_within_each() -> None:
     many = scores({str(i): [i % 2] for i in range(100)}, source="grains").scores
-    one = scores({"b": [1.0]}, source="photos").scores
+    one = scores({"b": [1.0]}, source="images").scores
 
     metrics = Metrics(scores=(*many, *one))
 
@@ -252,7 +252,7 @@ def scores(values: dict[str, list[float]], *, source: str = "s") -> Metrics:
 
 def test_macro_means_weigh_sources_alike() -> None:
     many = scores({"a": [0.0, 0.0, 0.0]}, source="grains").scores
-    one = scores({"b": [1.0]}, source="photos").scores
+    one = scores({"b": [1.0]}, source="images").scores
 
     metrics = Metrics(scores=(*many, *one))
 
@@ -294,7 +294,7 @@ def test_two_checkpoints_are_compared_mask_by_mask() -> None:
         paired_difference(before, scores({"z": [1.0]}))
 
 
-def test_masks_enter_the_model_frame_as_the_photo_does() -> None:
+def test_masks_enter_the_model_frame_as_the_image_does() -> None:
     mask = np.zeros((100, 200), dtype=bool)
     mask[:50, 100:] = True
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sam.image_files import read_photo
+from sam.image_files import read_image
 from tests.training.blobs import write_blobs
 from training.data.examples import Example, Mixture, Pool, readable_examples, usable_examples
 from training.data.features import load_rgb
@@ -94,12 +94,12 @@ def test_processes_share_the_work_without_overlap() -> None:
     assert shares[1] == [(1, "b"), (3, "d")]
 
 
-def test_a_sixteen_bit_picture_is_trained_on_as_it_is_served(tmp_path: Path) -> None:
+def test_a_sixteen_bit_image_is_trained_on_as_it_is_served(tmp_path: Path) -> None:
     values = np.linspace(300, 3_000, 40 * 50).astype(np.uint16).reshape(40, 50)
     values[4, 4] = 65_535
     Image.fromarray(values).save(tmp_path / "deep.tif")
 
-    photo = load_rgb(tmp_path / "deep.tif")
+    pixels = load_rgb(tmp_path / "deep.tif")
 
-    assert np.array_equal(photo, read_photo(tmp_path / "deep.tif"))
-    assert len(np.unique(photo)) > 200
+    assert np.array_equal(pixels, read_image(tmp_path / "deep.tif"))
+    assert len(np.unique(pixels)) > 200

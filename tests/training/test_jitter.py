@@ -1,4 +1,4 @@
-"""Large-scale jitter: photo and masks are scaled, cropped and padded together."""
+"""Large-scale jitter: image and masks are scaled, cropped and padded together."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ SIZE = 64
 
 
 def square_photo(side_px: int = 100) -> tuple[np.ndarray, Rle]:
-    photo = np.zeros((side_px, side_px, 3), dtype=np.uint8)
+    image = np.zeros((side_px, side_px, 3), dtype=np.uint8)
     mask = np.zeros((side_px, side_px), dtype=bool)
     mask[30:70, 20:80] = True
-    photo[mask] = 255
-    return photo, Rle.encode(mask)
+    image[mask] = 255
+    return image, Rle.encode(mask)
 
 
 def view(scale: tuple[float, float], seed: int = 0):
-    photo, rle = square_photo()
+    image, rle = square_photo()
     generator = torch.Generator().manual_seed(seed)
-    return jittered(photo, [rle], size_px=SIZE, scale=scale, max_masks=4, generator=generator)
+    return jittered(image, [rle], size_px=SIZE, scale=scale, max_masks=4, generator=generator)
 
 
-def test_at_scale_one_the_whole_photo_fills_the_model() -> None:
+def test_at_scale_one_the_whole_image_fills_the_model() -> None:
     pixels, masks = view((1.0, 1.0))
 
     assert pixels.shape == (3, SIZE, SIZE)
@@ -44,7 +44,7 @@ def test_a_small_scale_leaves_room_to_pad() -> None:
     assert not masks[:, :, 16:].any()
 
 
-def test_a_large_scale_crops_photo_and_mask_at_the_same_place() -> None:
+def test_a_large_scale_crops_image_and_mask_at_the_same_place() -> None:
     places = set()
     for seed in range(8):
         pixels, masks = view((2.0, 2.0), seed=seed)
@@ -56,13 +56,13 @@ def test_a_large_scale_crops_photo_and_mask_at_the_same_place() -> None:
 
 
 def test_a_mask_that_is_never_seen_gives_no_view() -> None:
-    photo = np.zeros((400, 400, 3), dtype=np.uint8)
+    image = np.zeros((400, 400, 3), dtype=np.uint8)
     mask = np.zeros((400, 400), dtype=bool)
     mask[0, 0] = True
     generator = torch.Generator().manual_seed(0)
 
     result = jittered(
-        photo, [Rle.encode(mask)], size_px=32, scale=(0.1, 0.1), max_masks=4, generator=generator
+        image, [Rle.encode(mask)], size_px=32, scale=(0.1, 0.1), max_masks=4, generator=generator
     )
 
     assert result is None

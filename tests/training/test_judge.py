@@ -31,13 +31,13 @@ CONFIG = JudgeConfig(num_views=4, max_masks=3, holdout_share=0.25, batch_prompts
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Pool:
-    """One picture of two bright squares."""
+    """One image of two bright squares."""
     image = np.full((160, 160, 3), 30, np.uint8)
     layers = np.zeros((1, 160, 160), np.int16)
     for number, start in enumerate((20, 90), start=1):
         image[start : start + 50, start : start + 50] = 220
         layers[0, start : start + 50, start : start + 50] = number
-    path = tmp_path / "picture.npz"
+    path = tmp_path / "image.npz"
     LabelledImage(image, layers).save(path)
     return Pool(photos_by_source={"squares": (path,)}, scenes=(path,))
 

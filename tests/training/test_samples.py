@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: which images, how many panels, and what is painted."""
+"""The images of an evaluation: which images, how many panels, and what is painted."""
 
 from __future__ import annotations
 

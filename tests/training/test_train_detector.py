@@ -40,7 +40,7 @@ QUICK = DetectorTrainConfig(
 )
 
 
-def test_a_trained_detector_finds_objects_in_photos_it_never_saw(tmp_path: Path, sam: Path) -> None:
+def test_a_trained_detector_finds_objects_in_images_it_never_saw(tmp_path: Path, sam: Path) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=24, num_holdout=8)
     config = replace(QUICK, num_steps=150, images_per_step=4, width=32)
 
@@ -58,7 +58,7 @@ def test_a_trained_detector_finds_objects_in_photos_it_never_saw(tmp_path: Path,
 
 
 @pytest.mark.parametrize("notes", [True, False])
-def test_a_detector_keeps_how_large_its_objects_are_where_photos_are_of_one_kind(
+def test_a_detector_keeps_how_large_its_objects_are_where_images_are_of_one_kind(
     tmp_path: Path, sam: Path, notes: bool
 ) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=3, num_holdout=1)
@@ -73,7 +73,7 @@ def test_a_detector_keeps_how_large_its_objects_are_where_photos_are_of_one_kind
     assert noted_px == (np.median(sides_px) if notes else None)
 
 
-def test_the_start_detector_is_measured_on_the_same_photos(tmp_path: Path, sam: Path) -> None:
+def test_the_start_detector_is_measured_on_the_same_images(tmp_path: Path, sam: Path) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=2, num_holdout=1)
     first = train_detector(QUICK, manifest, sam, None, tmp_path / "first")
 
@@ -121,7 +121,7 @@ def test_a_start_detector_of_another_shape_is_refused(tmp_path: Path, sam: Path)
 
 def test_a_stopped_run_resumes_to_the_same_weights_bit_for_bit(tmp_path: Path, sam: Path) -> None:
     manifest = write_blobs(tmp_path / "data", num_train=3)
-    questions = iter([False] * 6 + [True])  # three photos, three steps
+    questions = iter([False] * 6 + [True])  # three images, three steps
 
     whole = train_detector(QUICK, manifest, sam, None, tmp_path / "whole")
     with pytest.raises(TrainStopped, match="stopped after 3 of 6 steps"):
@@ -292,7 +292,7 @@ def test_only_the_best_hundred_boxes_count() -> None:
     assert metrics["ap_50"] == 0.0
 
 
-def test_the_length_of_a_run_follows_the_number_of_photos() -> None:
+def test_the_length_of_a_run_follows_the_number_of_images() -> None:
     config = DetectorTrainConfig()
 
     assert steps_for(5, config=config) < steps_for(500, config=config)

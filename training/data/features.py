@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from masks.boxes import pixels_of
-from masks.rgb import PictureError, to_rgb
+from masks.rgb import PixelDataError, to_rgb
 from sam.checkpoints import embedding_files
 from sam.checkpoints.checkpoint_files import encoder_sha256, write_atomically
 from sam.modeling.features import ImageFeatures
@@ -26,20 +26,20 @@ from training.loop.run_folder import told_when_unwritable
 
 
 def load_rgb(path: Path) -> NDArray[np.uint8]:
-    """Return a photo as (H, W, 3) uint8; ManifestError when its pixels cannot be read."""
+    """Return an image as (H, W, 3) uint8; ManifestError when its pixels cannot be read."""
     try:
         with Image.open(path) as image:
             return np.array(to_rgb(image))
-    except (OSError, SyntaxError, PictureError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, PixelDataError, Image.DecompressionBombError) as error:
         raise ManifestError(f"cannot read the image {path}: {error}") from error
 
 
 def load_image(image: ImageRecord) -> NDArray[np.uint8]:
-    """Return the pixels of a record: the photo, or the part of it that the record is about."""
-    photo = load_rgb(image.image_path)
+    """Return the pixels of a record: the image, or the part of it that the record is about."""
+    pixels = load_rgb(image.image_path)
     if image.crop_xywh_px is None:
-        return photo
-    return np.ascontiguousarray(photo[pixels_of(image.crop_xywh_px)])
+        return pixels
+    return np.ascontiguousarray(pixels[pixels_of(image.crop_xywh_px)])
 
 
 class FeatureStore:

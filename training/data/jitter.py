@@ -97,6 +97,6 @@ def _pixels(image_hwc_u8: NDArray[np.uint8], place: _Place) -> Tensor:
         min(image_hwc_u8.shape[1], (place.left + place.width) * place.step_x),
         min(image_hwc_u8.shape[0], (place.top + place.height) * place.step_y),
     )
-    photo = Image.fromarray(image_hwc_u8)
-    resized = photo.resize((place.width, place.height), Image.Resampling.BILINEAR, box=box)
+    image = Image.fromarray(image_hwc_u8)
+    resized = image.resize((place.width, place.height), Image.Resampling.BILINEAR, box=box)
     return torch.from_numpy(np.array(resized)).permute(2, 0, 1).float()

@@ -14,7 +14,7 @@ from sam.coordinates import Frame
 
 
 def model_masks(rles: Sequence[Rle], *, frame: Frame) -> Tensor:
-    """Return masks as (N, S, S) bool in the padded square, resized as the photo is."""
+    """Return masks as (N, S, S) bool in the padded square, resized as the image is."""
     size = frame.image_size_px
     height, width = frame.input_hw
     rows = _nearest(height, frame.image_hw[0])

@@ -13,8 +13,8 @@ class DetectorTrainConfig:
     learning_rate: 1e-3 from scratch, FINE_TUNE_SHARE of it when a start detector is given.
     unknown_weight: weight of "nothing here" away from labelled objects. People label a part of
     an image, so an unlabelled region is weak evidence (0 never learns what is no object).
-    notes_object_size: keep how large objects typically are, for photos of one kind; False where
-    the size of objects in one photo says nothing of another.
+    notes_object_size: keep how large objects typically are, for images of one kind; False where
+    the size of objects in one image says nothing of another.
     max_area_share: boxes over this share of the image are no objects (paper, section A: 90 %).
     """
 

@@ -175,7 +175,7 @@ def detect_all(
     for index, image in enumerate(images, start=1):
         try:
             features = store.get(image)
-        except ManifestError:  # an unreadable photo must not end hours of training
+        except ManifestError:  # an unreadable image must not end hours of training
             continue
         if multi_scale:
             seen = detect_multi_scale(
@@ -183,7 +183,7 @@ def detect_all(
                 detector,
                 features,
                 image_hw=image.image_hw,
-                load_photo=partial(load_image, image),
+                load_image=partial(load_image, image),
                 score_thresh=EVALUATION_SCORE_THRESH,
                 max_boxes=MAX_BOXES,
             )
@@ -341,7 +341,7 @@ def _calibrate(
 
 
 def _typical_side_px(images: Sequence[ImageRecord], *, config: DetectorTrainConfig) -> float | None:
-    """Return the median long side of the objects, in photo pixels."""
+    """Return the median long side of the objects, in image pixels."""
     if not config.notes_object_size:
         return None
     boxes = [truth_boxes(image, max_area_share=config.max_area_share) for image in images]

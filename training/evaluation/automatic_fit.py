@@ -33,7 +33,7 @@ LEAST_PREDICTED_IOU, LEAST_STABILITY = 0.2, 0.5
 LOOSE_NMS_IOU = 0.9
 MIN_CONTRAST_LEVELS, MAX_AREA_SHARE = 6.0, 0.95
 """What tells ground from objects, where the settings do not say otherwise: 99 of 100 found masks
-of photos' objects differ from the ring around them by 6 levels or more, masks on plain ground,
+of images' objects differ from the ring around them by 6 levels or more, masks on plain ground,
 ramps and mild noise by less."""
 BETA = 0.5
 """Where the wanted precision is out of reach: a false mask weighs more than a missed one."""

@@ -126,12 +126,12 @@ def measure_automatic(
     total = len(images) + len(blank)
     for done, image in enumerate(images, start=1):
         try:
-            photo = load_image(image)
+            image_rgb = load_image(image)
         except ManifestError as error:
             problems.append(f"image {image.image_id}: {error}")
             continue
         began_s = time.process_time()
-        found = generate(model, photo, settings)
+        found = generate(model, image_rgb, settings)
         cpu_s = time.process_time() - began_s
         truths = [mask.rle for mask in image.masks]
         results.append(result_of(truths, found, source=image.source, cpu_s=cpu_s))

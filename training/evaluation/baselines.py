@@ -22,13 +22,13 @@ GRABCUT_ROUNDS = 5
 GRABCUT_MARGIN_SHARE = 0.5
 """How far around the box GrabCut sees background, as a share of its longer side.
 
-As good as seeing the whole photo (0.59 and 0.56 against 0.60 and 0.52 on 21 nuclei and 11 objects
-of photos), in a quarter of the time or less.
+As good as seeing the whole image (0.59 and 0.56 against 0.60 and 0.52 on 21 nuclei and 11 objects
+of images), in a quarter of the time or less.
 """
 GRABCUT_MAX_SIDE_PX = 512
 
 Mask = NDArray[np.bool_]
-Photo = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
 class BaselineError(ImportError):
@@ -47,11 +47,11 @@ def load_opencv() -> ModuleType:
     return module
 
 
-def flood_fills(photo_hwc_u8: Photo, point_xy_px: tuple[int, int]) -> list[Mask]:
+def flood_fills(image_hwc_u8: Image, point_xy_px: tuple[int, int]) -> list[Mask]:
     """Return three fills from a click: what is connected to it and of nearly its colour."""
     x, y = point_xy_px
-    colour = photo_hwc_u8[y, x].astype(np.int16)
-    difference = np.abs(photo_hwc_u8.astype(np.int16) - colour).max(axis=2)
+    colour = image_hwc_u8[y, x].astype(np.int16)
+    difference = np.abs(image_hwc_u8.astype(np.int16) - colour).max(axis=2)
     fills = []
     for tolerance in FLOOD_TOLERANCES:
         labels, _ = ndimage.label(difference <= tolerance)
@@ -59,21 +59,21 @@ def flood_fills(photo_hwc_u8: Photo, point_xy_px: tuple[int, int]) -> list[Mask]
     return fills
 
 
-def grabcut(photo_hwc_u8: Photo, box_xyxy_px: tuple[int, int, int, int]) -> Mask:
+def grabcut(image_hwc_u8: Image, box_xyxy_px: tuple[int, int, int, int]) -> Mask:
     """Return OpenCV's GrabCut from a box: (H, W), inside the box.
 
     It works on the surroundings of the box, at most 512 px wide. A box without surroundings stays
     filled: there is no background to learn. Raises BaselineError.
     """
     cv2: Any = load_opencv()
-    height, width = photo_hwc_u8.shape[:2]
+    height, width = image_hwc_u8.shape[:2]
     x0, y0, x1, y1 = box_xyxy_px
     filled = np.zeros((height, width), dtype=bool)
     filled[y0:y1, x0:x1] = True
     margin = max(8, round(GRABCUT_MARGIN_SHARE * max(x1 - x0, y1 - y0)))
     left, top = max(0, x0 - margin), max(0, y0 - margin)
     window = np.s_[top : min(height, y1 + margin), left : min(width, x1 + margin)]
-    seen, inside = photo_hwc_u8[window], filled[window]
+    seen, inside = image_hwc_u8[window], filled[window]
     scale = min(1.0, GRABCUT_MAX_SIDE_PX / max(seen.shape[:2]))
     small_wh = (max(1, round(seen.shape[1] * scale)), max(1, round(seen.shape[0] * scale)))
     small = cv2.resize(

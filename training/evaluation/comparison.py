@@ -44,7 +44,7 @@ PROBED_IMAGES = 4
 PROBED_MASKS_PER_IMAGE = 8
 TIMED_RUNS = 7
 
-Photo = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +126,12 @@ def probe(model: Sam, images: Sequence[ImageRecord]) -> Probe:
     model.eval()
     is_finite = True
     num_masks = num_empty = num_hits = 0
-    photos = list(islice(_readable(images), PROBED_IMAGES))
-    if not photos:
+    readable = list(islice(_readable(images), PROBED_IMAGES))
+    if not readable:
         raise ManifestError("no held-out image can be read")
-    for image, photo in photos:
+    for image, image_rgb in readable:
         frame = Frame(image.image_hw, model.config.image_size_px)
-        features = model.encode(model.preprocess(photo))
+        features = model.encode(model.preprocess(image_rgb))
         clicks = [
             deepest_point(mask.rle.decode())
             for mask in drawn_masks(image, max_masks=PROBED_MASKS_PER_IMAGE)
@@ -146,7 +146,7 @@ def probe(model: Sam, images: Sequence[ImageRecord]) -> Probe:
         num_masks += len(clicks)
         num_empty += int((~answers.flatten(1).any(1)).sum())
         num_hits += sum(bool(mask[y, x]) for mask, (x, y) in zip(answers, clicks, strict=True))
-    encode_ms, decode_ms = _latency_ms(model, photos[0][1])
+    encode_ms, decode_ms = _latency_ms(model, readable[0][1])
     return Probe(
         is_finite=is_finite,
         num_masks=num_masks,
@@ -157,14 +157,14 @@ def probe(model: Sam, images: Sequence[ImageRecord]) -> Probe:
     )
 
 
-def _readable(images: Sequence[ImageRecord]) -> Iterator[tuple[ImageRecord, Photo]]:
+def _readable(images: Sequence[ImageRecord]) -> Iterator[tuple[ImageRecord, Image]]:
     for image in images:
         with suppress(ManifestError):
             yield image, load_rgb(image.image_path)
 
 
-def _latency_ms(model: Sam, photo: Photo) -> tuple[float, float]:
-    pixels = model.preprocess(photo)
+def _latency_ms(model: Sam, image_rgb: Image) -> tuple[float, float]:
+    pixels = model.preprocess(image_rgb)
     features = model.encode(pixels)  # the first one is not timed
     middle = torch.full((1, 1, 2), model.config.image_size_px / 2, device=model.device)
     prompts = Prompts.make(middle, torch.ones(1, 1, dtype=torch.int64, device=model.device))

@@ -36,7 +36,7 @@ DEFAULT_CLICKS = (1, 3, 5)
 REPORT_CLICKS = (1, 2, 3, 5, 9)
 """The paper's section 7.1 (point prompts) counts these."""
 MASKS_PER_BATCH = 16
-PIXELS_PER_BATCH = 16_000_000  # upscaled logits of a batch of large photos must fit in memory
+PIXELS_PER_BATCH = 16_000_000  # upscaled logits of a batch of large images must fit in memory
 BOUNDARY_CLICKS = (1, 5)
 
 Mask = NDArray[np.bool_]
@@ -83,16 +83,16 @@ def evaluate(
     Kinds of IoU: `clicks_<k>`, `oracle_1` (best of the three masks after one click), `box` (the
     exact box of the mask), and `fill_box`, the baseline that fills that box. Which mask counts is
     the model's own rule. max_masks_per_image: draw that many of an image's masks, always the same.
-    crops_per_image: in so many squares of a photo, each encoded alone, small objects are
+    crops_per_image: in so many squares of an image, each encoded alone, small objects are
     prompted as by a person who zooms in on them (`masks.crops`); the true masks say which are
-    small. 0: everything in the whole photo, as the paper measures.
+    small. 0: everything in the whole image, as the paper measures.
     samples: draws what was answered on some of the images, evenly spread over them.
     Images that cannot be read are left out and told in `problems`. Raises ManifestError,
     CheckpointError, and BaselineError when a baseline's package is missing.
     """
     measures = measures or Measures()
     if crops_per_image and measures.automatic is not None:
-        raise ValueError("automatic generation is measured on whole photos, not on crops")
+        raise ValueError("automatic generation is measured on whole images, not on crops")
     if measures.baselines:
         load_opencv()
     manifest = open_dataset(Path(manifest_path), split=split)
@@ -157,8 +157,8 @@ class _Look:
         self.measures = measures
         self.clicks = clicks
         self.frame = Frame(image.image_hw, model.config.image_size_px)
-        needs_photo = measures.baselines or measures.automatic is not None
-        self.photo = load_image(image) if needs_photo else None
+        needs_image = measures.baselines or measures.automatic is not None
+        self.pixels = load_image(image) if needs_image else None
 
     def scores(self, masks: Sequence[MaskRecord]) -> Iterator[MaskScore]:
         """Yield the score of each mask, measured in batches."""
@@ -221,15 +221,15 @@ class _Look:
     def _baselines(
         self, session: Session, boxes_xyxy: NDArray[np.float64]
     ) -> dict[str, Sequence[float]]:
-        photo = self.photo
-        assert photo is not None
+        pixels = self.pixels
+        assert pixels is not None
         flood, cut = [], []
         for truth, click, box in zip(
             session.truths, session.first_clicks, boxes_xyxy.astype(int), strict=True
         ):
-            flood.append(max(iou(truth, fill) for fill in flood_fills(photo, click)))
+            flood.append(max(iou(truth, fill) for fill in flood_fills(pixels, click)))
             x0, y0, x1, y1 = (int(side) for side in box)
-            cut.append(iou(truth, grabcut(photo, (x0, y0, x1, y1))))
+            cut.append(iou(truth, grabcut(pixels, (x0, y0, x1, y1))))
         return {"flood_1": flood, "grabcut_box": cut}
 
     def _recalls(self) -> dict[str, dict[str, float]]:
@@ -237,8 +237,8 @@ class _Look:
         settings = self.measures.automatic
         if settings is None:
             return {}
-        assert self.photo is not None
-        found = generate(self.model, self.photo, settings, features=self.features)
+        assert self.pixels is not None
+        found = generate(self.model, self.pixels, settings, features=self.features)
         truths = [mask.rle for mask in self.image.masks]
         by_mask: dict[str, dict[str, float]] = {mask.mask_id: {} for mask in self.image.masks}
         for limit in MAX_FOUND:

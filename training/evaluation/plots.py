@@ -1,4 +1,4 @@
-"""An evaluation as pictures: IoU against clicks by source, and all kinds of prompt together."""
+"""An evaluation as images: IoU against clicks by source, and all kinds of prompt together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from training.evaluation.metrics import Metrics
 
 
 class PlotError(ImportError):
-    """Pictures need a package that is not installed."""
+    """Images need a package that is not installed."""
 
 
 def load_matplotlib() -> ModuleType:

@@ -105,7 +105,7 @@ def replay_memory(
     """Return the IoU of each mask that has prompts with what the model makes of them.
 
     Prompt after prompt, each answer fed back with the next, as the labelling page does. At most
-    MASKS_PER_IMAGE masks a record (a photo or a crop), spread evenly; images that cannot be
+    MASKS_PER_IMAGE masks a record (an image or a crop), spread evenly; images that cannot be
     read are left out.
     """
     model.eval()
@@ -115,10 +115,10 @@ def replay_memory(
         chosen = _spread(remembered)
         if chosen:
             try:
-                photo = load_image(image)
+                pixels = load_image(image)
             except ManifestError:
                 continue
-            features = model.encode(model.preprocess(photo))
+            features = model.encode(model.preprocess(pixels))
             ious |= _replay_image(model, image, features, chosen)
         on_image(done)
     return ious

@@ -1,4 +1,4 @@
-"""What a model answered, as pictures: the truth, one click, five clicks and the box side by side.
+"""What a model answered, as images: the truth, one click, five clicks and the box side by side.
 
 Figures say how good a model is; these say what it gets wrong.
 """
@@ -63,12 +63,12 @@ class Samples:
         """Draw the image, unless none of its masks was measured."""
         if not self._truths:
             return
-        photo = load_image(image)
-        panels = [self._panel(photo, self._truths, "truth, first clicks", clicks=self._clicks)]
+        pixels = load_image(image)
+        panels = [self._panel(pixels, self._truths, "truth, first clicks", clicks=self._clicks)]
         for number, title in PANELS.items():
             answers = self._answers[number]
             mean = float(np.mean([iou(t, a) for t, a in zip(self._truths, answers, strict=True)]))
-            panels.append(self._panel(photo, answers, f"{title}: IoU {mean:.2f}"))
+            panels.append(self._panel(pixels, answers, f"{title}: IoU {mean:.2f}"))
         sheet = Image.new("RGB", (sum(p.width for p in panels), panels[0].height), "white")
         x_px = 0
         for panel in panels:
@@ -81,13 +81,13 @@ class Samples:
 
     @staticmethod
     def _panel(
-        photo: NDArray[np.uint8],
+        pixels: NDArray[np.uint8],
         masks: Sequence[Mask],
         caption: str,
         *,
         clicks: Sequence[tuple[int, int]] = (),
     ) -> Image.Image:
-        painted = Image.fromarray(overlay(photo, [Rle.encode(mask) for mask in masks]))
+        painted = Image.fromarray(overlay(pixels, [Rle.encode(mask) for mask in masks]))
         scale = PANEL_PX / max(painted.size)
         size = (max(1, round(painted.width * scale)), max(1, round(painted.height * scale)))
         panel = Image.new("RGB", (size[0] + 4, size[1] + CAPTION_PX), "white")

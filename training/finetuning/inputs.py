@@ -68,10 +68,10 @@ class EncodedInputs:
         self, example: Example, *, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         model, config = self.model, self.config
-        photo = load_image(example.image)
+        image_rgb = load_image(example.image)
         if config.jitter_scale is not None:
             view = jittered(
-                photo,
+                image_rgb,
                 example.rles,
                 size_px=model.config.image_size_px,
                 scale=config.jitter_scale,
@@ -82,7 +82,7 @@ class EncodedInputs:
                 pixels, masks = view
                 return model.normalise_and_pad(pixels.to(model.device)), masks
         masks = drawn_masks(model, example, config=config, generator=generator)
-        return model.preprocess(photo), masks
+        return model.preprocess(image_rgb), masks
 
 
 def drawn_masks(

@@ -117,7 +117,7 @@ class TrainConfig:
     encoder_learning_rate_share: the encoder knows more than a few labelled images can teach it.
     start_share: the saved weights are this share of the start and the rest of what was trained
     (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", weight space): with all of
-    the starter trained on 30 microscopy images, one click on others rose by 0.046 and on photos
+    the starter trained on 30 microscopy images, one click on others rose by 0.046 and on images
     fell by 0.032; at 0.4 of the start, by 0.076 and 0.008. [P] and [S2] keep none.
     weight_decay, betas, warmup_steps: [P] AdamW with 0.1, (0.9, 0.999), linear over 250 steps;
     shortened with the run.

@@ -37,7 +37,7 @@ def propose(
     alone its pixels are loaded. on_crop: as `detect_multi_scale`.
     """
     seen_in_crops = detect_multi_scale(
-        model, detector, features, image_hw=image_hw, load_photo=load_photo, on_crop=on_crop
+        model, detector, features, image_hw=image_hw, load_image=load_photo, on_crop=on_crop
     )
     found = [
         scored for seen in seen_in_crops for scored in _proposals(model, seen, image_hw=image_hw)
@@ -55,7 +55,7 @@ def _proposals(
     prediction = predictor.predict_boxes(seen.boxes_xyxy_px)
     # At the decoder's own resolution: stability is a share, the same there as on the photo.
     stabilities = stability_score(torch.from_numpy(prediction.low_res_logits)).tolist()
-    for row, box in enumerate(seen.boxes_in_photo):
+    for row, box in enumerate(seen.boxes_in_image):
         if not prediction.masks_nhw[row].any():
             continue
         mask_hw = np.zeros(image_hw, dtype=bool)

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam.image_files import MAX_PIXELS, PhotoError, read_photo
+from sam.image_files import MAX_PIXELS, ImageError, read_image
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 
 
-def saved(folder: Path, image: Image.Image, name: str = "photo.png", **options: object) -> Path:
+def saved(folder: Path, image: Image.Image, name: str = "image.png", **options: object) -> Path:
     image.save(folder / name, **options)
     return folder / name
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photo_comes_upright_whatever_its_orientation(tmp_path: Path, orientation: int) -> None:
+def test_an_image_comes_upright_whatever_its_orientation(tmp_path: Path, orientation: int) -> None:
     upright = np.stack([GREY] * 3, -1)
     undo = {  # how the camera stored it
         1: lambda a: a,
@@ -35,25 +35,25 @@ def test_a_photo_comes_upright_whatever_its_orientation(tmp_path: Path, orientat
     exif = Image.Exif()
     exif[0x0112] = orientation
 
-    photo = read_photo(saved(tmp_path, stored, exif=exif))
+    pixels = read_image(saved(tmp_path, stored, exif=exif))
 
-    assert np.array_equal(photo, upright)
+    assert np.array_equal(pixels, upright)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "webp", "jpg"])
-def test_grey_and_palette_pictures_become_rgb(tmp_path: Path, suffix: str) -> None:
+def test_grey_and_palette_images_become_rgb(tmp_path: Path, suffix: str) -> None:
     grey = Image.fromarray(np.full((20, 30), 77, dtype=np.uint8))
     options = {"lossless": True} if suffix == "webp" else {}
 
-    photo = read_photo(saved(tmp_path, grey, f"grey.{suffix}", **options))
+    pixels = read_image(saved(tmp_path, grey, f"grey.{suffix}", **options))
 
-    assert photo.shape == (20, 30, 3)
-    assert photo.dtype == np.uint8
-    assert np.abs(photo.astype(int) - 77).max() <= 1
+    assert pixels.shape == (20, 30, 3)
+    assert pixels.dtype == np.uint8
+    assert np.abs(pixels.astype(int) - 77).max() <= 1
     if suffix in {"png", "tif", "bmp"}:
         palette = saved(tmp_path, grey.convert("P"), f"palette.{suffix}")
-        assert (read_photo(palette) == 77).all()
-        assert set(np.unique(read_photo(saved(tmp_path, grey.convert("1"), f"b.{suffix}")))) <= {
+        assert (read_image(palette) == 77).all()
+        assert set(np.unique(read_image(saved(tmp_path, grey.convert("1"), f"b.{suffix}")))) <= {
             0,
             255,
         }
@@ -65,12 +65,12 @@ def test_transparent_pixels_are_laid_on_white(tmp_path: Path) -> None:
     rgba[0, 1] = (200, 0, 0, 0)
     rgba[1, 0] = (0, 0, 0, 128)
 
-    photo = read_photo(saved(tmp_path, Image.fromarray(rgba)))
+    pixels = read_image(saved(tmp_path, Image.fromarray(rgba)))
 
-    assert photo[0].tolist() == [[200, 0, 0], [255, 255, 255]]
-    assert photo[1, 0].tolist() == [127, 127, 127]
+    assert pixels[0].tolist() == [[200, 0, 0], [255, 255, 255]]
+    assert pixels[1, 0].tolist() == [127, 127, 127]
     grey = Image.fromarray(rgba[..., [0, 3]], "LA")
-    assert read_photo(saved(tmp_path, grey, "la.png"))[0, 1].tolist() == [255, 255, 255]
+    assert read_image(saved(tmp_path, grey, "la.png"))[0, 1].tolist() == [255, 255, 255]
 
 
 def test_deep_grey_keeps_its_range_instead_of_turning_white(tmp_path: Path) -> None:
@@ -78,20 +78,20 @@ def test_deep_grey_keeps_its_range_instead_of_turning_white(tmp_path: Path) -> N
     twelve_bits = (full // 16).astype(np.uint16)
 
     for values in (full, twelve_bits):
-        photo = read_photo(saved(tmp_path, Image.fromarray(values)))
+        pixels = read_image(saved(tmp_path, Image.fromarray(values)))
         expected = np.round(values * (255 / (65_535 if values is full else 4_095)))
-        assert np.abs(photo[..., 0] - expected).max() <= 1
+        assert np.abs(pixels[..., 0] - expected).max() <= 1
     floats = Image.fromarray(np.array([[-1.0, 0.0, 1.0]], dtype=np.float32))
-    assert read_photo(saved(tmp_path, floats, "f.tif"))[0, :, 1].tolist() == [0, 128, 255]
+    assert read_image(saved(tmp_path, floats, "f.tif"))[0, :, 1].tolist() == [0, 128, 255]
 
 
-def test_a_print_picture_in_cmyk_becomes_rgb(tmp_path: Path) -> None:
+def test_a_print_image_in_cmyk_becomes_rgb(tmp_path: Path) -> None:
     cmyk = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
 
-    photo = read_photo(saved(tmp_path, cmyk, "cmyk.jpg", quality=100))
+    pixels = read_image(saved(tmp_path, cmyk, "cmyk.jpg", quality=100))
 
-    assert photo[4, 4, 0] > 240
-    assert photo[4, 4, 1:].max() < 15
+    assert pixels[4, 4, 0] > 240
+    assert pixels[4, 4, 1:].max() < 15
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -111,14 +111,14 @@ def png_header(width: int, height: int) -> bytes:
         (png_header(60_000, 60_000), "more than 100 million pixels"),
     ],
 )
-def test_a_file_that_is_no_photo_is_refused_by_name(
+def test_a_file_that_is_no_image_is_refused_by_name(
     tmp_path: Path, content: bytes, message: str
 ) -> None:
     path = tmp_path / "given.png"
     path.write_bytes(content)
 
-    with pytest.raises(PhotoError, match=message) as caught:
-        read_photo(path)
+    with pytest.raises(ImageError, match=message) as caught:
+        read_image(path)
 
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -139,6 +139,6 @@ def test_cut_off_missing_and_animated_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / "nowhere.jpg", "cannot be opened: No such file"),
         (tmp_path, "cannot be opened"),
     ):
-        with pytest.raises(PhotoError, match=message) as caught:
-            read_photo(path)
+        with pytest.raises(ImageError, match=message) as caught:
+            read_image(path)
         assert str(caught.value).startswith(str(path))
