@@ -18,7 +18,7 @@ MAX_ID_CHARACTERS = 100
 
 
 class SegmentationError(ValueError):
-    """A segmentation that is no mask of its image; the message says why."""
+    """A segmentation that is no mask of its image; the message names the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from engine.selectors.progress import ProjectFigures
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageCard:
-    """`state` is current, closed (a stay in it is over) or next."""
+    """`state` is current, closed (a visit of it is over) or next."""
 
     kind: str
     title: str
@@ -36,20 +36,20 @@ class StageMoves:
 
 
 def stage_cards(figures: ProjectFigures, *, active: EngineStage | None) -> list[StageCard]:
-    """One card a kind of stage, with the figures of the last stay in it."""
-    last_stay = {one.stage.kind: one for one in figures.stages}
+    """One card a kind of stage, with the figures of its last visit."""
+    last_visit = {one.stage.kind: one for one in figures.stages}
     cards = []
     for kind in ORDER:
-        stay = last_stay.get(kind)
+        visit = last_visit.get(kind)
         is_current = active is not None and active.kind == kind
         cards.append(
             StageCard(
                 kind=kind.value,
                 title=STAGE_SPECS[kind].title,
                 description=STAGE_SPECS[kind].description,
-                state="current" if is_current else ("closed" if stay else "next"),
+                state="current" if is_current else ("closed" if visit else "next"),
                 draining=is_current and active.status == StageStatus.DRAINING if active else False,
-                figures=stage_list(stay.figures) if stay else [],
+                figures=stage_list(visit.figures) if visit else [],
             )
         )
     return cards

@@ -1,4 +1,4 @@
-"""The kinds of background work: how each is run, what pages say of it, what its end entails.
+"""The kinds of background work: how each is run, what pages show of it, what its end entails.
 
 A kind is a `JobSpec` in `JOB_SPECS` and a task in workers/tasks/<kind>.py; the queue itself is in
 services/jobs/jobs.py. Code above this layer is named by dotted path and loaded when it is needed.

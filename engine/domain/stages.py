@@ -26,11 +26,11 @@ class QueueOrder(StrEnum):
     """Which image the next annotator gets; within each, the oldest first."""
 
     UNLABELLED_FIRST = "unlabelled_first"
-    PREFILLED_FIRST = "prefilled_first"  # a person's look turns proposals into masks
+    PREFILLED_FIRST = "prefilled_first"  # a person turns proposals into masks
 
 
 class Prefill(StrEnum):
-    """Who proposes masks before a person looks."""
+    """Who proposes masks before a person opens the image."""
 
     NOBODY = "nobody"
     DETECTOR = "detector"
@@ -108,13 +108,13 @@ def policy_of(kind: StageKind, stored: Mapping[str, Any]) -> Policy:
     return Policy.from_json({**default_policy(kind).to_json(), **stored})
 
 
-def policy_on_entry(kind: StageKind, *, leaving: Policy, last_stay: Policy | None) -> Policy:
+def policy_on_entry(kind: StageKind, *, leaving: Policy, last_visit: Policy | None) -> Policy:
     """Return the numbers of a stage that is entered from another one.
 
     leaving: of the stage that is left; its numbers go along, but for those of one stage alone.
-    last_stay: of the last stay in this stage; what its lead chose then holds again.
+    last_visit: of the last visit of this stage; what its lead chose then holds again.
     """
-    own = (last_stay or default_policy(kind)).to_json()
+    own = (last_visit or default_policy(kind)).to_json()
     carried = {name: value for name, value in leaving.to_json().items() if name not in OF_A_STAGE}
     return Policy.from_json({**own, **carried})
 

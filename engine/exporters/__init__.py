@@ -9,7 +9,7 @@ from engine.exporters import formats
 from engine.exporters.records import Exporter
 
 DEFAULT_FORMAT = "sa1b"
-"""What the command line writes when it is not told, and what pages and lists show first."""
+"""What the command line writes by default, and what pages and lists show first."""
 
 EXPORTERS = Registry[Exporter]("format")
 

@@ -21,7 +21,7 @@ from engine.importers.records import (
 )
 
 OWN_FILES = {"provenance.jsonl", "manifest.sha256"}
-"""What our own exports hold beside images and annotations: nothing to say about them."""
+"""What our own exports hold beside images and annotations: neither read nor refused."""
 
 
 def plan(source: Source) -> ImportPlan:

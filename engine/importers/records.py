@@ -55,7 +55,7 @@ class Source(Protocol):
 class Annotation:
     """A mask of a dataset, not decoded yet.
 
-    size_hw: what the dataset says of the image's height and width; None when it says nothing.
+    size_hw: the image's height and width in the dataset; None when it does not give them.
     """
 
     file: str
@@ -144,7 +144,7 @@ class Importer(Protocol):
     TITLE: str
     """What pages and messages call it."""
     DESCRIPTION: str
-    """One sentence: how a dataset of this format looks."""
+    """One sentence: what a dataset of this format consists of."""
     SUFFIXES: frozenset[str]
     """Endings of the names of its files, in lower case with their dot."""
 

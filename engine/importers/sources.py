@@ -78,12 +78,12 @@ class ZipSource:
         )
         self.files: list[File] = []
         self.refused: list[RefusedItem] = []
-        seen: set[str] = set()
+        names: set[str] = set()
         for member in self._zip.infolist():
             if member.is_dir() or CLUTTER.search(member.filename):
                 continue
-            reason = refusal_of(member, seen=seen)
-            seen.add(member.filename)
+            reason = refusal_of(member, known_names=names)
+            names.add(member.filename)
             if reason:
                 name = member.filename[:MAX_NAME_CHARACTERS]
                 self.refused.append(RefusedItem(name=name, reason=reason))
@@ -111,7 +111,7 @@ class ZipSource:
         return data
 
 
-def refusal_of(member: zipfile.ZipInfo, *, seen: set[str]) -> str:
+def refusal_of(member: zipfile.ZipInfo, *, known_names: set[str]) -> str:
     """Say why a member is not taken; empty for a sound one. Judged by its header alone."""
     name = member.filename
     path = PurePosixPath(name)
@@ -125,7 +125,7 @@ def refusal_of(member: zipfile.ZipInfo, *, seen: set[str]) -> str:
         ("\\" in name, "its name has a backslash"),
         (bool(stat.S_IFMT(mode)) and not stat.S_ISREG(mode), "it is a link or no plain file"),
         (bool(member.flag_bits & 0x1), "it is encrypted"),
-        (name in seen, "its name is there twice"),
+        (name in known_names, "its name is there twice"),
         (path.suffix.lower() in ARCHIVE_SUFFIXES, "it is an archive inside the archive"),
         (
             member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED},
@@ -179,10 +179,10 @@ def _entries(directory: bytes) -> Iterator[int]:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    def tell(error: OSError) -> None:
+    def refuse(error: OSError) -> None:
         raise InvalidInput(f"{error.filename}: cannot be read: {error.strerror}")
 
-    for folder, folders, names in os.walk(root, onerror=tell, followlinks=False):
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=False):
         folders.sort()
         linked = [name for name in folders if (Path(folder) / name).is_symlink()]
         yield from (Path(folder) / name for name in sorted([*names, *linked]))

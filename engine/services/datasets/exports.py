@@ -61,21 +61,21 @@ def write_export(
 
     InvalidInput when the project has no accepted mask.
     """
-    tell = on_progress or (lambda fraction, text: None)
+    report = on_progress or (lambda fraction, text: None)
     out_dir.mkdir(parents=True, exist_ok=True)
-    tell(0.0, "choosing the masks")
+    report(0.0, "choosing the masks")
     plan = export_plan.load_or_make(export.project, out_dir)
     format = EXPORTERS.require(export.format)
     dataset = Dataset(labels=plan.labels)
     for shard in range(plan.num_shards):
-        tell(0.9 * shard / plan.num_shards, f"part {shard + 1} of {plan.num_shards}")
+        report(0.9 * shard / plan.num_shards, f"part {shard + 1} of {plan.num_shards}")
         if not export_archive.is_written(out_dir, shard):
             records = export_records.records_of(plan.images_of(shard))
             export_archive.write_shard(out_dir, shard, records, format=format, dataset=dataset)
-    tell(0.9, "joining the parts")
+    report(0.9, "joining the parts")
     path = out_dir / f"{export.project.slug}-{export.format}.zip"
     export_archive.join(out_dir, path, num_shards=plan.num_shards, format=format, dataset=dataset)
-    tell(0.95, "keeping the archive")
+    report(0.95, "keeping the archive")
     return WrittenExport(
         storage_key=storage.put_file(ARCHIVE_KIND, path, ".zip"),
         num_images=plan.num_images,
@@ -108,7 +108,7 @@ def reopen_export(job: Job) -> None:
     _move_export(job, ExportStatus.FAILED, ExportStatus.PENDING, reason="retried")
 
 
-def _move_export(job: Job, seen: ExportStatus, to: ExportStatus, *, reason: str) -> None:
+def _move_export(job: Job, expected: ExportStatus, to: ExportStatus, *, reason: str) -> None:
     export = Export.objects.filter(pk=job.args["export"]).first()
-    if export is not None and export.status == seen:
+    if export is not None and export.status == expected:
         move(export, to, reason=reason)

@@ -76,7 +76,7 @@ def request_archive_import(
         raise InvalidInput(f"{name}: it has more than {settings.MAX_ARCHIVE_BYTES // 2**20} MB")
     try:
         open_source(path, max_unpacked_bytes=settings.MAX_UNPACKED_BYTES).close()
-    except InvalidInput as error:  # said at once, not by a failed job
+    except InvalidInput as error:  # at once, not by a failed job
         raise InvalidInput(error.message.replace(path.name, name), code="not_an_archive") from None
     key = storage.put_file(ARCHIVE_KIND, path, ".zip")
     return _request(project, name=name, archive_key=key, actor=actor)
@@ -153,9 +153,9 @@ def reopen_import(job: Job) -> None:
     _move_import(job, ImportStatus.FAILED, ImportStatus.PENDING, reason="retried")
 
 
-def _move_import(job: Job, seen: ImportStatus, to: ImportStatus, *, reason: str) -> None:
+def _move_import(job: Job, expected: ImportStatus, to: ImportStatus, *, reason: str) -> None:
     run = DatasetImport.objects.filter(pk=job.args["import"]).first()
-    if run is not None and run.status == seen:
+    if run is not None and run.status == expected:
         move(run, to, reason=reason)
 
 

@@ -149,7 +149,7 @@ def claim(
 def heartbeat(claim: ClaimedJob, *, progress_pct: int | None = None, text: str = "") -> bool:
     """Extend the lease and show progress. False: the lease is lost or the job is to be cancelled.
 
-    After False the task must stop; then `end_cancelled` says that it has.
+    After False the task must stop; then `end_cancelled` records that it has.
     """
     shown: dict[str, Any] = {}
     if progress_pct is not None:

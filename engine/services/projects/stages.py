@@ -109,7 +109,7 @@ def advance_if_drained(stage: EngineStage) -> EngineStage:
         ordinal=stage.ordinal + 1,
         actor=actor,
         policy=policy_on_entry(
-            kind, leaving=stage_policy(stage), last_stay=_last_policy(stage.project, kind=kind)
+            kind, leaving=stage_policy(stage), last_visit=_last_policy(stage.project, kind=kind)
         ),
     )
 
