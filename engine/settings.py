@@ -100,8 +100,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "annotator_ui.middleware.SecurityHeadersMiddleware",
-    "annotator_ui.middleware.ApiErrorMiddleware",
+    "annotator_ui.http.middleware.SecurityHeadersMiddleware",
+    "annotator_ui.http.middleware.ApiErrorMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -148,7 +148,7 @@ if envbool("SEGLOOP_HTTPS", False):  # people come by https: keep cookies and vi
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_HSTS_SECONDS = 365 * 86_400
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
-CSRF_FAILURE_VIEW = "annotator_ui.views.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "annotator_ui.http.error_pages.csrf_failure"
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -161,7 +161,7 @@ STATICFILES_DIRS = [("ui", UI_DIST_DIR)] if UI_DIST_DIR.exists() else []
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     # Not the manifest storage: Vite has hashed the names already.
-    "staticfiles": {"BACKEND": "annotator_ui.static_storage.StaticStorage"},
+    "staticfiles": {"BACKEND": "annotator_ui.http.static_storage.StaticStorage"},
 }
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/ui/assets/"  # Vite puts a hash into these names

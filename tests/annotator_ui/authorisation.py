@@ -13,8 +13,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
-from annotator_ui.addresses import API_BASE
 from annotator_ui.api import api
+from annotator_ui.http.addresses import API_BASE
 from engine import storage
 from engine.domain.states import ExportStatus, Role
 from engine.models import Export, Image, Mask, Project, User

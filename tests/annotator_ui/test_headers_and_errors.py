@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError
 from django.test import Client
 from pytest_django import Settings
 
-from annotator_ui.middleware import CONTENT_SECURITY_POLICY, USER_BYTES_POLICY
+from annotator_ui.http.middleware import CONTENT_SECURITY_POLICY, USER_BYTES_POLICY
 from engine.models import Assignment, Image, Project, User
 from tests.annotator_ui.conftest import content_of, mask_body, post
 
@@ -64,7 +64,7 @@ def test_a_crash_in_a_page_is_a_plain_page_without_a_trace(
     def crash() -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("annotator_ui.views.project_page.project_cards", crash)
+    monkeypatch.setattr("annotator_ui.features.projects.project_page.project_cards", crash)
     as_lead.raise_request_exception = False
 
     response = as_lead.get("/")
@@ -85,7 +85,7 @@ def test_a_crash_in_the_api_is_json_without_a_trace_even_in_debug(
     def crash(slug: str) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("annotator_ui.api.projects.project_by_slug", crash)
+    monkeypatch.setattr("annotator_ui.features.projects.api.project_by_slug", crash)
 
     response = as_lead.get("/api/v1/projects/some")
 
@@ -256,7 +256,7 @@ def test_while_the_database_restarts_a_page_says_so(
     def away(*_: object, **__: object) -> None:
         raise OperationalError("the database system is shutting down")
 
-    monkeypatch.setattr("annotator_ui.views.project_page.build", away)
+    monkeypatch.setattr("annotator_ui.features.projects.project_page.build", away)
     as_lead.raise_request_exception = False
 
     response = as_lead.get(f"/projects/{project.slug}/")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from annotator_ui.static_storage import KeepingCompressor
+from annotator_ui.http.static_storage import KeepingCompressor
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """

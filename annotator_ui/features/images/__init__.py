@@ -1,0 +1,1 @@
+"""Images of a project: uploading, browsing, bytes and decoding."""

@@ -1,0 +1,1 @@
+"""Labelling an image: sessions, masks and suggestions."""

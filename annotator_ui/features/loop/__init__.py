@@ -1,0 +1,1 @@
+"""The loop: stages, targets and policy."""

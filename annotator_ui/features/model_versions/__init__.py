@@ -1,0 +1,1 @@
+"""Model versions: training, promotion and the starter."""

@@ -1,0 +1,1 @@
+"""What every page and API operation shares: permissions, lookups, errors, files."""

@@ -1,1 +1,0 @@
-"""Server-rendered pages. Rules live in engine services; a view asks, then renders or redirects."""
