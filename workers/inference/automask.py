@@ -16,11 +16,11 @@ from engine import storage
 from engine.domain.policy import DEFAULT_POLICY, Policy
 from engine.domain.proposals import Proposal
 from engine.models import ModelVersion
+from engine.selectors.fitted_thresholds import automatic_thresholds
 from sam.automatic.mask_generator import PAPER_ENGINE, AutomaticMask, AutomaticSettings, generate
 from sam.automatic.recommended_settings import advice_of, advised
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
-from workers.inference.thresholds import automatic_thresholds
 
 # The paper's filters on the whole photo. Its 20 crops cost 20 more encoder passes a photo, which
 # the shipped model's processors would pay in minutes; a checkpoint may recommend them.

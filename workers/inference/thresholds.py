@@ -1,19 +1,15 @@
-"""How sure a version must be of its own masks: fitted on held-out images, kept with the version.
+"""Fit on held-out images how a version must rate its own masks for them to be kept.
 
-`ModelVersion.thresholds`:
-    "automatic": {predicted_iou, stability_score, precision, recall, num_truths}
-    "prefill": the same by the id of the other model of the pair, SAM or detector.
+Which thresholds hold for a job is decided by engine.selectors.fitted_thresholds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from engine.domain.policy import DEFAULT_POLICY, Policy
-from engine.models import ModelVersion
+from engine.domain.policy import DEFAULT_POLICY
 from masks.rle import Rle
 from sam.automatic.mask_generator import AutomaticSettings, generate
 from sam.detection.object_detector import ObjectDetector
@@ -23,20 +19,19 @@ from training.data.manifest import ImageRecord, ManifestError
 from training.detector.thresholds import Answer, Fitted, answers_of, fit
 from workers.inference import prelabel
 
-AUTOMATIC, PREFILL = "automatic", "prefill"
 MAX_IMAGES = 8
 POINTS_PER_SIDE = 16
-"""A quarter of the automatic grid: thresholds are of answers, wherever they were asked."""
+"""A quarter of the automatic grid: thresholds do not depend on where points are."""
 AUTOMATIC_BETA = 0.5
-"""Nobody looks at automatic masks: a false one weighs more than a missed one."""
+"""Nobody reviews automatic masks: a false one weighs more than a missed one."""
 PREFILL_BETA = 1.0
 """A false mask costs a person about what a missed one does."""
 LEAST_PREDICTED_IOU = 0.1
 LEAST_STABILITY = 0.3
-"""Masks below are not even looked at while fitting."""
+"""Masks rated lower are left out of the fit."""
 
 OnImage = Callable[[int, int], object]
-"""Hears how many of how many images are done: after each, and while one takes long."""
+"""Receives how many of how many images are done: after each, and while one takes long."""
 Found = list[tuple[Rle, float, float]]
 
 
@@ -47,9 +42,9 @@ def fit_automatic(
     settings: AutomaticSettings,
     on_image: OnImage = lambda done, total: None,
 ) -> Fitted | None:
-    """Fit the thresholds of automatic masks; None when the images say too little.
+    """Fit the thresholds of automatic masks; None when there are too few masks to fit.
 
-    settings: how the version masks photos but for the two thresholds.
+    settings: of the version's automatic masks; their two thresholds are ignored.
     """
     lax = replace(
         settings,
@@ -59,13 +54,13 @@ def fit_automatic(
         settled_votes=0,  # masks that low thresholds let pass must not spare points
     )
 
-    def find(image: ImageRecord, still_here: Callable[..., None]) -> Found:
+    def find(image: ImageRecord, on_step: Callable[..., None]) -> Found:
         area_px = _scaled_area(settings, image)
         found = generate(
             model,
             load_rgb(image.image_path),
             replace(lax, min_region_area_px=area_px),
-            on_progress=still_here,
+            on_progress=on_step,
         )
         return [(one.rle, one.weighed_iou(settings), one.stability_score) for one in found]
 
@@ -82,7 +77,7 @@ def fit_prefill(
     """Fit the thresholds of what the detector's boxes bring; None when images say too little."""
     store = FeatureStore(model, cache_dir=None)
 
-    def find(image: ImageRecord, still_here: Callable[..., None]) -> Found:
+    def find(image: ImageRecord, on_step: Callable[..., None]) -> Found:
         features = store.get(image)
         found = prelabel.propose(
             model,
@@ -90,54 +85,11 @@ def fit_prefill(
             features=features,
             image_hw=image.image_hw,
             load_photo=lambda: load_rgb(image.image_path),
-            on_crop=still_here,
+            on_crop=on_step,
         )
         return [(one.rle, one.predicted_iou, one.stability_score or 0.0) for one in found]
 
     return _fit(images, find=find, beta=PREFILL_BETA, on_image=on_image)
-
-
-def prefill_entry(version: ModelVersion, other: ModelVersion, fitted: Fitted) -> dict[str, Any]:
-    """Return what to note with `version` about its work together with `other`."""
-    known = version.thresholds.get(PREFILL)
-    kept = dict(known) if isinstance(known, Mapping) else {}
-    return {PREFILL: {**kept, str(other.pk): asdict(fitted)}}
-
-
-def prefill_policy(policy: Policy, *, sam: ModelVersion, detector: ModelVersion) -> Policy:
-    """Return the policy with the thresholds fitted for this pair of models.
-
-    A threshold that the lead changed from its default wins.
-    """
-    fitted = _read(detector.thresholds.get(PREFILL), sam) or _read(
-        sam.thresholds.get(PREFILL), detector
-    )
-    if fitted is None:
-        return policy
-    if policy.prefill_min_predicted_iou == DEFAULT_POLICY.prefill_min_predicted_iou:
-        policy = replace(policy, prefill_min_predicted_iou=fitted[0])
-    if policy.prefill_min_stability_score == DEFAULT_POLICY.prefill_min_stability_score:
-        policy = replace(policy, prefill_min_stability_score=fitted[1])
-    return policy
-
-
-def automatic_thresholds(version: ModelVersion) -> tuple[float, float] | None:
-    """Return the least predicted IoU and stability of automatic masks; None: nothing was fitted."""
-    return _pair(version.thresholds.get(AUTOMATIC))
-
-
-def _read(by_model: object, other: ModelVersion) -> tuple[float, float] | None:
-    return _pair(by_model.get(str(other.pk))) if isinstance(by_model, Mapping) else None
-
-
-def _pair(fitted: object) -> tuple[float, float] | None:
-    if not isinstance(fitted, Mapping):
-        return None
-    # Within what a policy takes; a model may rate itself above 1.
-    least_iou, least_stability = (
-        min(max(float(fitted[name]), 0.0), 1.0) for name in ("predicted_iou", "stability_score")
-    )
-    return least_iou, least_stability
 
 
 def _scaled_area(settings: AutomaticSettings, image: ImageRecord) -> int:
@@ -158,8 +110,8 @@ def _fit(
     chosen = images[:: max(1, len(images) // MAX_IMAGES)][:MAX_IMAGES]
     for done, image in enumerate(chosen):
         try:
-            found = find(image, partial(_still_at, on_image, done, len(chosen)))
-        except ManifestError:  # it cannot be read: the others say enough
+            found = find(image, partial(_report_step, on_image, done, len(chosen)))
+        except ManifestError:  # it cannot be read: the others suffice
             continue
         truths = [mask.rle for mask in image.masks]
         answers += answers_of(found, truths, first_truth=num_truths)
@@ -168,5 +120,5 @@ def _fit(
     return fit(answers, num_truths=num_truths, beta=beta)
 
 
-def _still_at(on_image: OnImage, done: int, total: int, *_: object) -> None:
+def _report_step(on_image: OnImage, done: int, total: int, *_: object) -> None:
     on_image(done, total)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from engine import storage
-from engine.domain import gate
 from engine.domain.errors import InvalidInput
 from engine.domain.promotion import GATE_KEY
 from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Snapshot
+from engine.selectors.fitted_thresholds import AUTOMATIC, prefill_entry
 from engine.selectors.models import detector_beside, serving_version
 from engine.services.models import model_versions
 from sam.checkpoints.checkpoint_files import CheckpointError, encoder_sha256
@@ -34,8 +34,8 @@ from training.loop.config import TrainConfig
 from workers.execution.context import Effects, JobContext
 from workers.inference.automask import recommended_settings
 from workers.inference.registry import detector_of, sam_of
-from workers.inference.thresholds import AUTOMATIC, fit_automatic, fit_prefill, prefill_entry
-from workers.tasks.train_sam import snapshot_of
+from workers.inference.thresholds import fit_automatic, fit_prefill
+from workers.model_tasks.candidates import promote_or_reject, snapshot_of
 
 CLOSE_UPS_PER_IMAGE = TrainConfig().crops_per_image  # measured as they are learned
 SCORES_KIND = "scores"
@@ -89,22 +89,6 @@ def _measured_on(context: JobContext, candidate: ModelVersion) -> Snapshot:
     return Snapshot.objects.get(pk=named) if named else snapshot_of(candidate)
 
 
-def promote_or_reject(candidate: ModelVersion) -> dict[str, Any]:
-    """Let an evaluated version serve unless something speaks against it; say which it was."""
-    blockers = model_versions.promotion_blockers(candidate)
-    if blockers:
-        model_versions.reject(candidate, reason="; ".join(blockers))
-    else:
-        model_versions.promote(candidate, actor=None, reason=_why(candidate))
-    return {"is_promoted": not blockers, "reasons": blockers}
-
-
-def _why(candidate: ModelVersion) -> str:
-    latest = candidate.evaluations.order_by("created_at").last()
-    found = gate.memory_sentence((latest.metrics if latest else {}).get(GATE_KEY))
-    return "passed the gate on held-out images" + (f"; {found}" if found else "")
-
-
 def _fit_thresholds(
     context: JobContext, candidate: ModelVersion, model: Sam, images: Sequence[ImageRecord]
 ) -> dict[str, Any]:
@@ -122,7 +106,7 @@ def _fit_thresholds(
     if (detector := detector_beside(candidate)) is not None:
         on_prefill = partial(on_image, "prefilled", 0.88)
         prefill = fit_prefill(model, detector_of(detector), images, on_image=on_prefill)
-        noted |= prefill_entry(candidate, detector, prefill) if prefill else {}
+        noted |= prefill_entry(candidate, detector, asdict(prefill)) if prefill else {}
     return noted
 
 

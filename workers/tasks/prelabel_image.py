@@ -8,13 +8,13 @@ from engine.domain.errors import Conflict
 from engine.domain.policy import Policy
 from engine.domain.states import MaskSource, ModelFamily
 from engine.models import EngineStage, Image
+from engine.selectors.fitted_thresholds import prefill_policy
 from engine.services.images import embeddings
 from engine.services.masks import masks
 from workers.execution.context import Effects, JobContext
 from workers.inference.embed import features_of, load_photo
 from workers.inference.prelabel import propose
 from workers.inference.registry import detector_of, sam_of, serving
-from workers.inference.thresholds import prefill_policy
 
 
 def run(context: JobContext) -> Effects:

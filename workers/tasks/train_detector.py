@@ -14,6 +14,7 @@ from django.db import transaction
 from engine import storage
 from engine.domain.states import ModelFamily
 from engine.models import ModelVersion, Snapshot
+from engine.selectors.fitted_thresholds import prefill_entry
 from engine.services.models import model_versions
 from sam.detection import object_detector
 from sam.devices import best_device
@@ -23,10 +24,9 @@ from training.detector.train_detector import train_detector
 from training.loop.optimisation import TrainStopped
 from workers.execution.context import Effects, JobContext, JobStopped
 from workers.inference.registry import sam_of, serving
-from workers.inference.thresholds import fit_prefill, prefill_entry
+from workers.inference.thresholds import fit_prefill
+from workers.model_tasks.candidates import promote_or_reject, snapshot_of
 from workers.model_tasks.training_curve import Curve
-from workers.tasks.evaluate_sam import promote_or_reject
-from workers.tasks.train_sam import snapshot_of
 from workers.work_dir import work_dir
 
 START = "start_"  # how training names the figures of the detector it began with
@@ -80,7 +80,7 @@ def _fit_prefill(
     detector = object_detector.load(checkpoint, device=best_device())
     images = open_dataset(storage.local_copy(snapshot_of(version).manifest_key)).in_split("holdout")
     fitted = fit_prefill(sam_of(sam), detector, images, on_image=on_image)
-    return prefill_entry(version, sam, fitted) if fitted else {}
+    return prefill_entry(version, sam, asdict(fitted)) if fitted else {}
 
 
 def _start(version: ModelVersion, *, sam: ModelVersion) -> ModelVersion | None:

@@ -14,7 +14,7 @@ from django.db import transaction
 from engine import storage
 from engine.domain.errors import InvalidInput
 from engine.domain.jobs import JobKind
-from engine.models import ModelVersion, Snapshot
+from engine.models import ModelVersion
 from engine.services.jobs import jobs
 from engine.services.models import model_versions
 from sam.checkpoints.checkpoint_files import read_header
@@ -22,6 +22,7 @@ from training.finetuning.train import train
 from training.loop.config import Trainable, TrainConfig
 from training.loop.optimisation import TrainStopped
 from workers.execution.context import Effects, JobContext, JobStopped
+from workers.model_tasks.candidates import snapshot_of
 from workers.model_tasks.training_curve import Curve
 from workers.work_dir import work_dir
 
@@ -67,10 +68,3 @@ def run(context: JobContext) -> Effects:
         return dict(result.metrics)
 
     return effects
-
-
-def snapshot_of(version: ModelVersion) -> Snapshot:
-    """Return what a version learns from; InvalidInput when it has none."""
-    if version.snapshot is None:
-        raise InvalidInput("this model version has no snapshot to learn from")
-    return version.snapshot
