@@ -47,7 +47,7 @@ class Client:
         return self.call("POST", path, data, content_type="application/json")
 
     def upload(self, path: str, data: bytes, *, file_name: str) -> Answer:
-        boundary = "a-boundary-that-no-photo-contains"
+        boundary = "a-boundary-that-no-image-contains"
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file_name}"'
             "\r\nContent-Type: application/octet-stream\r\n\r\n"

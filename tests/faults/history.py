@@ -142,7 +142,7 @@ def _out_of_order(acked: list[Save], rows: list[Stored]) -> list[str]:
     for save in sorted(acked, key=lambda save: (save.client, save.seq)):
         at = order.get(save.revision_id)
         if at is None:
-            continue  # lost: said already
+            continue  # lost: reported already
         if at < last.get(save.client, ""):
             wrong.append(save.revision_id)
         last[save.client] = at

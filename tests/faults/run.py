@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.faults.annotators import Annotator, upload
 from tests.faults.client import API, Client
 from tests.faults.history import History, Stored, check_jobs, check_masks
-from tests.faults.people import Annotator, upload
 from tests.faults.site import Plan, Site
 from tests.workers.platform import Platform
 
@@ -102,7 +102,7 @@ def _under_faults(site: Site, people: dict[str, Any]) -> tuple[History, Counter[
     uploads = threading.Thread(
         target=upload,
         args=(site, history),
-        kwargs={"session": people["lead"], "num_photos": site.plan.num_uploads},
+        kwargs={"session": people["lead"], "num_images": site.plan.num_uploads},
         daemon=True,
     )
     threads = [*annotators, uploads]

@@ -103,7 +103,7 @@ class Site:
         self.processes[name] = self.platform.start(*arguments)
 
     def kill_one(self, random_: random.Random) -> str:
-        """Kill something at random, start it again, and say what it was."""
+        """Kill something at random, start it again, and return its name."""
         targets = ["web", *(name for name in self.processes if name != "web")]
         if self.redis is not None:
             targets += ["postgres", "redis with its file", "redis without its file"]

@@ -29,7 +29,7 @@ def session_of(user: Any) -> str:
 
 
 def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
-    """Make a project, its people with open sessions, photos for each, and jobs to count."""
+    """Make a project, its people with open sessions, images for each, and jobs to count."""
     from engine.domain.jobs import JobKind
     from engine.domain.states import Role
     from engine.models import Job
@@ -37,7 +37,7 @@ def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
     from engine.services.jobs import jobs
     from engine.services.people import members, users
     from engine.services.projects import policies, projects
-    from tests.workers.disc_images import disc_photo
+    from tests.workers.disc_images import disc_image
 
     lead = users.create_user("lead", role=Role.LEAD)
     project = projects.create_project("Faults", actor=lead)
@@ -50,7 +50,7 @@ def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
     for person in people:
         members.add_member(project, user=person, role=Role.ANNOTATOR, actor=lead)
     for place in range(len(people)):
-        data, _ = disc_photo(place, size_px=160)
+        data, _ = disc_image(place, size_px=160)
         images.ingest_image(project, data=data, file_name=f"{place}.png", actor=lead)
     stage = project.stages.get()
     keys = [f"note-{place}" for place in range(int(num_jobs))]
@@ -73,7 +73,7 @@ def prepare(num_annotators: str, num_jobs: str) -> dict[str, Any]:
 
 
 def outcome() -> dict[str, Any]:
-    """Say all that the checker looks at."""
+    """Return the state that the checker reads."""
     from engine.models import Embedding, Job, JobAttempt, Mask, MaskRevision, StateChange
 
     effects = StateChange.objects.filter(subject_type="effect")

@@ -26,7 +26,7 @@ CALM = Plan(
 )
 
 
-def told(figures: Figures) -> Figures:
+def reported(figures: Figures) -> Figures:
     print(figures.line())
     if path := report_to():
         with path.open("a") as file:
@@ -46,7 +46,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(
 ) -> None:
     plan = replace(PLAN, database=database, seed=int(os.environ.get("SEGLOOP_FAULTS_SEED", "0")))
 
-    figures = told(run(plan, folder=tmp_path, starter_dir=starter_dir))
+    figures = reported(run(plan, folder=tmp_path, starter_dir=starter_dir))
 
     assert wrong_of(figures) == {}, figures.line()
     assert sum(figures.num_kills.values()) == plan.num_kills
@@ -61,7 +61,7 @@ def test_without_the_fence_a_worker_that_lost_its_job_is_caught_writing(
 ) -> None:
     plan = replace(CALM, num_jobs=10, step_s=0.7, zombie_share=0.9, mutation=mutations.NO_FENCE)
 
-    figures = told(run(plan, folder=tmp_path, starter_dir=starter_dir))
+    figures = reported(run(plan, folder=tmp_path, starter_dir=starter_dir))
 
     assert {"jobs stale effect", "jobs effect doubled", "jobs attempts wrong"} & set(
         wrong_of(figures)
@@ -73,6 +73,6 @@ def test_with_ids_made_by_the_server_a_repeated_save_is_caught_as_a_duplicate(
 ) -> None:
     plan = replace(CALM, num_saves=20, lost_answer_share=0.5, mutation=mutations.NO_CLIENT_IDS)
 
-    figures = told(run(plan, folder=tmp_path, starter_dir=starter_dir))
+    figures = reported(run(plan, folder=tmp_path, starter_dir=starter_dir))
 
     assert figures.wrong["masks duplicated"]

@@ -1,4 +1,4 @@
-"""The history checker finds every kind of damage; else its silence would say nothing."""
+"""The history checker finds every kind of damage; else an empty result would mean nothing."""
 
 from __future__ import annotations
 

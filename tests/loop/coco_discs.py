@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from masks.rle import Rle
-from tests.workers.disc_images import disc_photo
+from tests.workers.disc_images import disc_image
 
 
 def write_discs(folder: Path, *, num_images: int, first: int = 1) -> Path:
@@ -14,7 +14,7 @@ def write_discs(folder: Path, *, num_images: int, first: int = 1) -> Path:
     (folder / "images").mkdir(parents=True)
     images, annotations = [], []
     for number in range(first, first + num_images):
-        data, masks = disc_photo(number, num_discs=4)
+        data, masks = disc_image(number, num_discs=4)
         (folder / "images" / f"{number}.png").write_bytes(data)
         height_px, width_px = masks[0].shape
         images.append(

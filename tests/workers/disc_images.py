@@ -1,4 +1,4 @@
-"""Photos of discs with their exact masks; no torch, so that scenario steps start quickly."""
+"""Images of discs with their exact masks; no torch, so that scenario steps start quickly."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def disc(*, size_px: int, x_px: int, y_px: int, radius_px: int) -> np.ndarray:
     return np.asarray((xs - x_px) ** 2 + (ys - y_px) ** 2 <= radius_px**2)
 
 
-def disc_photo(
+def disc_image(
     seed: int, *, size_px: int = 96, num_discs: int = 3
 ) -> tuple[bytes, list[np.ndarray]]:
-    """PNG bytes of bright discs on a dark ground, and their masks; another seed, another photo."""
+    """PNG bytes of bright discs on a dark ground, and their masks; another seed, another image."""
     random = np.random.default_rng(seed)
     pixels = random.integers(20, 60, (size_px, size_px, 3), dtype=np.uint8)
     masks = []

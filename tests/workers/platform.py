@@ -20,7 +20,7 @@ import psycopg2
 
 ROOT = Path(__file__).parents[2]
 LEASE_S = 5  # a busy machine may starve a heartbeat for seconds
-LOOKED_AT = ("kind", "status", "attempts", "progress_pct", "error", "lease_owner")
+JOB_COLUMNS = ("kind", "status", "attempts", "progress_pct", "error", "lease_owner")
 
 
 @dataclass
@@ -119,11 +119,11 @@ class Platform:
         return state
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Read the Job table past Django: a process for each look would take seconds."""
+        """Read the Job table past Django: a process for each query would take seconds."""
         with closing(self._connect()) as connection:
             cursor = connection.cursor()
-            cursor.execute(f"SELECT {', '.join(LOOKED_AT)} FROM engine_job ORDER BY created_at")
-            return [dict(zip(LOOKED_AT, row, strict=True)) for row in cursor.fetchall()]
+            cursor.execute(f"SELECT {', '.join(JOB_COLUMNS)} FROM engine_job ORDER BY created_at")
+            return [dict(zip(JOB_COLUMNS, row, strict=True)) for row in cursor.fetchall()]
 
     def _connect(self) -> Any:
         if self.database_url:

@@ -14,7 +14,7 @@ import django
 
 
 def seed(num_images: str, num_discs: str = "3") -> dict[str, Any]:
-    """Make a project with labelled photos of discs."""
+    """Make a project with labelled images of discs."""
     from engine.domain.ids import uuid7
     from engine.domain.states import Role
     from engine.services.images import images
@@ -22,12 +22,12 @@ def seed(num_images: str, num_discs: str = "3") -> dict[str, Any]:
     from engine.services.people import users
     from engine.services.projects import projects
     from masks.rle import Rle
-    from tests.workers.disc_images import disc_photo
+    from tests.workers.disc_images import disc_image
 
     lead = users.create_user("lead", role=Role.LEAD)
     project = projects.create_project("Discs", actor=lead)
     for number in range(int(num_images)):
-        data, truths = disc_photo(number, num_discs=int(num_discs))
+        data, truths = disc_image(number, num_discs=int(num_discs))
         image, _ = images.ingest_image(project, data=data, file_name=f"{number}.png", actor=lead)
         assignment = assignments.lease_image(image, annotator=lead)
         for truth in truths:
@@ -45,14 +45,14 @@ def seed(num_images: str, num_discs: str = "3") -> dict[str, Any]:
 
 
 def ingest(first: str, num: str = "1") -> dict[str, Any]:
-    """Take in one more photo, or several; the last one is named."""
+    """Ingest one more image, or several; return the last one."""
     from engine.models import Project, User
     from engine.services.images import images
-    from tests.workers.disc_images import disc_photo
+    from tests.workers.disc_images import disc_image
 
     project, lead = Project.objects.get(), User.objects.get()
     for number in range(int(first), int(first) + int(num)):
-        data, _ = disc_photo(number)
+        data, _ = disc_image(number)
         image, _ = images.ingest_image(project, data=data, file_name=f"{number}.png", actor=lead)
     return {"image": str(image.pk)}
 
@@ -78,7 +78,7 @@ def advance(reason: str) -> dict[str, Any]:
 
 
 def state() -> dict[str, Any]:
-    """Say all that the tests look at, as it is at one moment."""
+    """Return the state that the tests check, at one moment."""
     from django.db import connection, transaction
 
     with transaction.atomic():

@@ -19,11 +19,11 @@ from sam.detection import object_detector
 from sam.detection.object_detector import ObjectDetector
 from sam.export.onnx_decoder import export_decoder
 from sam.modeling.model import build
-from tests.workers.disc_images import disc_photo
+from tests.workers.disc_images import disc_image
 from training.finetuning.train import train
 from training.loop.config import InteractiveConfig, TrainConfig
 
-# So small a model is sure of nothing: keep what it says, so that there are masks to count.
+# So small a model is sure of nothing: keep all its masks, so that there are masks to count.
 KEEP_EVERYTHING = {"pred_iou_thresh": -100.0, "stability_thresh": 0.0}
 NUM_STEPS = 60
 
@@ -37,7 +37,7 @@ def shared_starter() -> Path:
 
 
 def write_starter(folder: Path) -> Path:
-    """Write a `tiny` starter that has seen a few discs, and a detector that has seen nothing.
+    """Write a `tiny` starter trained on a few discs, and an untrained detector.
 
     Takes some seconds: a model with random weights draws masks of all or nothing.
     """
@@ -95,14 +95,14 @@ def _train_on_discs(folder: Path) -> Path:
     checkpoint_files.save(build("tiny", seed=0), folder / "start.safetensors")
     lines = []
     for seed in range(1000, 1006):
-        data, masks = disc_photo(seed)
-        photo = folder / f"{seed}.png"
-        photo.write_bytes(data)
+        data, masks = disc_image(seed)
+        path = folder / f"{seed}.png"
+        path.write_bytes(data)
         found = [
             {"id": f"{seed}-{place}", "rle": Rle.encode(mask).to_coco()}
             for place, mask in enumerate(masks)
         ]
-        record = {"image": str(photo), "image_id": str(seed), "split": "train", "masks": found}
+        record = {"image": str(path), "image_id": str(seed), "split": "train", "masks": found}
         lines.append(json.dumps(record) + "\n")
     manifest = folder / "manifest.jsonl"
     manifest.write_text("".join(lines))

@@ -1,4 +1,4 @@
-"""What a task gets and what it returns.
+"""The input and output of a task.
 
 A task computes with no transaction open and returns its effects; the job's fence guards them.
 """
@@ -22,7 +22,7 @@ class JobStopped(Exception):  # noqa: N818 - a request that was followed, not an
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext:
-    """What a task may know and say while it computes."""
+    """The job of a task, and how the task reports progress."""
 
     job: jobs.ClaimedJob
     args: Mapping[str, Any]
@@ -32,7 +32,7 @@ class JobContext:
     _must_stop: Callable[[], bool] = field(repr=False)
 
     def report(self, fraction: float, text: str = "") -> None:
-        """Say how far the job is (0 to 1); also proves that the task is alive."""
+        """Report the progress (0 to 1); it also proves that the task is alive."""
         self._progress.report(fraction, text)
 
     def should_stop(self) -> bool:
@@ -45,7 +45,7 @@ class JobContext:
             raise JobStopped
 
     def publish_quietly(self, effects: Effects) -> None:
-        """Do as `publish`, for what only shows how the work goes: a lost job is told elsewhere."""
+        """Publish what only shows progress; unlike `publish`, does not raise for a lost job."""
         jobs.publish(self.job, effects=effects)
 
     def checkpoint(self, fraction: float, text: str = "") -> None:

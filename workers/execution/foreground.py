@@ -18,7 +18,7 @@ from engine.stop_flag import StopFlag
 from workers import config
 from workers.execution.run_job import Run, run_claim
 
-LOOK_EVERY_S = 1.0
+POLL_S = 1.0
 
 Emit = Callable[[str], object]
 
@@ -32,24 +32,24 @@ def queue_and_run(queue: Callable[[], UUID], *, stopping: StopFlag, emit: Emit) 
     if claim is None:
         raise RuntimeError("the job that was just queued is gone")
     ended = threading.Event()
-    teller = threading.Thread(target=_tell, args=(claim.id, ended, emit), daemon=True)
-    teller.start()
+    printer = threading.Thread(target=_print_progress, args=(claim.id, ended, emit), daemon=True)
+    printer.start()
     try:
         return run_claim(claim, worker=worker, stopping=stopping)
     finally:
         ended.set()
-        teller.join()
+        printer.join()
 
 
-def _tell(job_id: UUID, ended: threading.Event, emit: Emit) -> None:
+def _print_progress(job_id: UUID, ended: threading.Event, emit: Emit) -> None:
     """Print the job's progress whenever it changed."""
-    told = ""
+    printed = ""
     try:
-        while not ended.wait(LOOK_EVERY_S):
+        while not ended.wait(POLL_S):
             row = Job.objects.filter(pk=job_id).values_list("progress_pct", "progress_text").first()
             line = f"{row[0]:3d} % {row[1]}" if row and row[1] else ""
-            if line and line != told:
+            if line and line != printed:
                 emit(line)
-                told = line
+                printed = line
     finally:
         connection.close()

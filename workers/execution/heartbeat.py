@@ -1,7 +1,7 @@
 """The thread that keeps a running job's lease alive, on its own database connection.
 
-It stops extending when the job must end, tells the task so, and kills this process when the task
-does not listen: a task hung in C code cannot be stopped from inside Python in any other way.
+It stops extending when the job must end, sets a flag for the task, and kills this process when the
+task does not react: a task hung in C code cannot be stopped from inside Python in any other way.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ BEAT_AT_LEAST_EVERY_S = 3.0
 SHOW_PROGRESS_EVERY_S = 2.0
 
 
-class Why(enum.Enum):
-    """Why a job must stop here, and what that makes of the attempt."""
+class StopReason(enum.Enum):
+    """StopReason a job must stop in this worker."""
 
     CANCELLED = "it was cancelled"
     NOT_OURS = "its lease was lost"
@@ -38,10 +38,13 @@ class Why(enum.Enum):
     TIMED_OUT = "not done after {deadline_s:g} s"
 
 
-PROMPTLY = (Why.CANCELLED, Why.STALLED, Why.TIMED_OUT)
+PROMPTLY = (StopReason.CANCELLED, StopReason.STALLED, StopReason.TIMED_OUT)
 """When a task must end soon. One that only lost its lease, on a machine that is too busy to beat,
 may come to its end: killing it would make the next attempt start cold, and slower still."""
-OUTCOMES = {Why.STALLED: AttemptOutcome.STALLED, Why.TIMED_OUT: AttemptOutcome.TIMED_OUT}
+OUTCOMES = {
+    StopReason.STALLED: AttemptOutcome.STALLED,
+    StopReason.TIMED_OUT: AttemptOutcome.TIMED_OUT,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What a task said last. `moved_at_s` is a monotonic time."""
+    """The latest progress of a task. `moved_at_s` is a monotonic time."""
 
     percent: int
     text: str
@@ -64,7 +67,7 @@ class Reported:
 
 
 class Progress:
-    """What the task thread writes and the heartbeat thread reads."""
+    """Progress that the task thread writes and the heartbeat thread reads."""
 
     def __init__(self) -> None:
         self.latest = Reported(percent=0, text="", moved_at_s=time.monotonic())
@@ -93,7 +96,7 @@ class Heartbeat(threading.Thread):
     ) -> None:
         super().__init__(name=f"heartbeat-{claim.id}", daemon=True)
         self.lost = threading.Event()
-        self.why: Why | None = None
+        self.stop_reason: StopReason | None = None
         self._claim = claim
         self._progress = progress
         self._lease_s = claim.lease_s
@@ -108,7 +111,7 @@ class Heartbeat(threading.Thread):
             while not self._ended.wait(min(TICK_S, self._lease_s / 3)):
                 self._tick()
                 if self.lost.is_set():
-                    self._see_that_it_ends()
+                    self._ensure_end()
                     return
         except Exception:  # without a beat nobody knows whose the job is
             logger.exception("the heartbeat of job %s broke", self._claim.id)
@@ -123,7 +126,7 @@ class Heartbeat(threading.Thread):
 
     @property
     def may_write(self) -> bool:
-        """Whether effects may be applied: not lost, and heard of within the lease.
+        """Whether effects may be applied: not lost, and a heartbeat within the lease.
 
         Asked of this machine's own monotonic clock, so it also holds right after the process was
         frozen, before the thread has run again.
@@ -132,10 +135,10 @@ class Heartbeat(threading.Thread):
 
     @property
     def reason(self) -> str:
-        """Why the job must stop, in words; empty while it need not."""
-        if self.why is None:
+        """StopReason the job must stop, in words; empty while it need not."""
+        if self.stop_reason is None:
             return ""
-        return self.why.value.format(
+        return self.stop_reason.value.format(
             stall_s=self._limits.stall_s, deadline_s=self._limits.deadline_s
         )
 
@@ -143,11 +146,11 @@ class Heartbeat(threading.Thread):
         now_s = time.monotonic()
         reported = self._progress.latest
         if now_s - self._beaten_at_s > self._lease_s:
-            self._lose(Why.SILENT)
+            self._lose(StopReason.SILENT)
         elif now_s - self._started_at_s > self._limits.deadline_s:
-            self._lose(Why.TIMED_OUT)
+            self._lose(StopReason.TIMED_OUT)
         elif now_s - reported.moved_at_s > self._limits.stall_s:
-            self._lose(Why.STALLED)
+            self._lose(StopReason.STALLED)
         elif self._is_due(now_s, reported):
             self._beat(reported)
 
@@ -169,27 +172,31 @@ class Heartbeat(threading.Thread):
             self._beaten_at_s = started_s
             self._shown = (reported.percent, reported.text)
         else:
-            self._lose(Why.CANCELLED if jobs.is_cancelled(self._claim) else Why.NOT_OURS)
+            self._lose(
+                StopReason.CANCELLED if jobs.is_cancelled(self._claim) else StopReason.NOT_OURS
+            )
 
-    def _lose(self, why: Why) -> None:
-        self.why = why
+    def _lose(self, reason: StopReason) -> None:
+        self.stop_reason = reason
         logger.warning("job %s (%s) must stop: %s", self._claim.id, self._claim.kind, self.reason)
         self.lost.set()
-        self._tell_the_queue()
+        self._release_to_queue()
 
-    def _tell_the_queue(self) -> None:
-        """Give a stalled or late job to another worker now; its fence keeps this one out."""
-        if self.why not in OUTCOMES:
+    def _release_to_queue(self) -> None:
+        """Let another worker take a stalled or late job now; its fence keeps this one out."""
+        if self.stop_reason not in OUTCOMES:
             return
         try:
-            jobs.fail(self._claim, error=self.reason, retryable=True, outcome=OUTCOMES[self.why])
+            jobs.fail(
+                self._claim, error=self.reason, retryable=True, outcome=OUTCOMES[self.stop_reason]
+            )
         except DatabaseError as error:
             logger.warning("job %s waits for its lease to end: %s", self._claim.id, error)
 
-    def _see_that_it_ends(self) -> None:
-        """Wait for the task to leave; SIGTERM, then SIGKILL this process when it does not."""
+    def _ensure_end(self) -> None:
+        """Wait for the task to return; else send SIGTERM, then SIGKILL to this process."""
         limits = self._limits
-        patience_s = limits.sigterm_after_s if self.why in PROMPTLY else limits.stall_s
+        patience_s = limits.sigterm_after_s if self.stop_reason in PROMPTLY else limits.stall_s
         if self._ended.wait(patience_s):
             return
         logger.error("job %s does not stop: SIGTERM to this process", self._claim.id)

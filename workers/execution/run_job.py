@@ -22,21 +22,21 @@ from workers.tasks import task_of
 logger = logging.getLogger(__name__)
 
 
-class Outcome(enum.StrEnum):
+class RunOutcome(enum.StrEnum):
     """How a run of a job ended, as printed by the runner."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     LOST = "lost"  # cancelled, or somebody else owns it now: nothing was written
-    RELEASED = "released"
+    RELEASED = "released"  # this process is stopping; the attempt does not count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A finished run, for the runner's line."""
+    """A finished run of a job, for the runner's line."""
 
     claim: jobs.ClaimedJob
-    outcome: Outcome
+    outcome: RunOutcome
     seconds: float
     message: str = ""
 
@@ -54,7 +54,7 @@ def run_next(
 def run_claim(claim: jobs.ClaimedJob, *, worker: str, stopping: StopFlag) -> Run:
     """Run a claimed job to its end; every error becomes a state of the job, none escapes.
 
-    `stopping` is the wish of this process to end: a task that notices it releases its job.
+    `stopping` is the request to this process to end: a task that notices it releases its job.
     """
     started_s = time.monotonic()
     progress = Progress()
@@ -88,21 +88,21 @@ def _context(
     )
 
 
-def _attempt(context: JobContext, heartbeat: Heartbeat) -> tuple[Outcome, str]:
+def _attempt(context: JobContext, heartbeat: Heartbeat) -> tuple[RunOutcome, str]:
     """Compute, then write the effects; the one place where a worker catches every error."""
     claim = context.job
     try:
         effects = task_of(claim.kind)(context)
         heartbeat.end()
         if not heartbeat.may_write:
-            return _leave(claim, heartbeat)
+            return _detach(claim, heartbeat)
         is_ours = jobs.finish(claim, effects=effects)
-        return (Outcome.SUCCEEDED if is_ours else Outcome.LOST), ""
+        return (RunOutcome.SUCCEEDED if is_ours else RunOutcome.LOST), ""
     except JobStopped:
         heartbeat.end()
         if not heartbeat.may_write:
-            return _leave(claim, heartbeat)
-        return (Outcome.RELEASED if jobs.release(claim) else Outcome.LOST), ""
+            return _detach(claim, heartbeat)
+        return (RunOutcome.RELEASED if jobs.release(claim) else RunOutcome.LOST), ""
     except DomainError as error:  # the same input would fail again
         retryable, message = isinstance(error, NotReady), error.message
     except Exception as error:
@@ -110,12 +110,12 @@ def _attempt(context: JobContext, heartbeat: Heartbeat) -> tuple[Outcome, str]:
         retryable, message = True, f"{type(error).__name__}: {error}"
     heartbeat.end()
     if not heartbeat.may_write:
-        return _leave(claim, heartbeat)
+        return _detach(claim, heartbeat)
     is_ours = jobs.fail(claim, error=message, retryable=retryable)
-    return (Outcome.FAILED if is_ours else Outcome.LOST), message
+    return (RunOutcome.FAILED if is_ours else RunOutcome.LOST), message
 
 
-def _leave(claim: jobs.ClaimedJob, heartbeat: Heartbeat) -> tuple[Outcome, str]:
-    """Leave a job that is no longer ours to run; if it was cancelled, say that it has ended."""
+def _detach(claim: jobs.ClaimedJob, heartbeat: Heartbeat) -> tuple[RunOutcome, str]:
+    """Leave a job that is no longer ours; if it was cancelled, record that it has ended."""
     jobs.end_cancelled(claim)
-    return Outcome.LOST, heartbeat.reason
+    return RunOutcome.LOST, heartbeat.reason

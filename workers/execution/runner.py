@@ -12,7 +12,7 @@ from django.db import DatabaseError, close_old_connections, connection
 
 from engine.stop_flag import StopFlag
 from workers.config import WorkerConfig, worker_name
-from workers.execution.run_job import Outcome, Run, run_next
+from workers.execution.run_job import Run, RunOutcome, run_next
 from workers.execution.sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
@@ -55,9 +55,9 @@ def run_lane(
 
 
 def line_of(run: Run) -> str:
-    """Say in one line what became of a job."""
+    """Describe the outcome of a job in one line."""
     line = f"{run.claim.queue} {run.claim.kind} {run.claim.id} {run.outcome} in {run.seconds:.1f} s"
-    return f"{line}: {run.message}" if run.outcome is Outcome.FAILED else line
+    return f"{line}: {run.message}" if run.outcome is RunOutcome.FAILED else line
 
 
 def _run_next(

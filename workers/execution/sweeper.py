@@ -1,6 +1,6 @@
 """The thread in every worker that repairs what dead workers left, every few seconds.
 
-It makes lost bells, killed workers and a wiped Redis cost seconds, not jobs.
+It makes lost notifications, killed workers and a wiped Redis cost seconds, not jobs.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 class Sweeper(threading.Thread):
-    """Reap expired job leases, expire assignments, then call `then` (Celery: ring again).
+    """Reap expired job leases, expire assignments, then call `then` (Celery: notify again).
 
-    Every `schedule_s` it also starts the trainings that are due. All workers do: whichever looks
-    first starts a round, and no process of its own has to be kept alive for it.
+    Every `schedule_s` it also starts the trainings that are due. All workers do: the first
+    to check starts a round, and no extra process has to be kept alive for it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Automatic masks of a whole photo, and with which settings a version makes them.
+"""Automatic masks of a whole image, and the settings with which a version makes them.
 
 The algorithm and its presets live in sam.automatic.
 """
@@ -22,7 +22,7 @@ from sam.automatic.recommended_settings import advice_of, advised
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
 
-# The paper's filters on the whole photo. Its 20 crops cost 20 more encoder passes a photo, which
+# The paper's filters on the whole image. Its 20 crops cost 20 more encoder passes an image, which
 # the shipped model's processors would pay in minutes; a checkpoint may recommend them.
 BASE_SETTINGS = replace(PAPER_ENGINE, crop_layers=0)
 
@@ -30,7 +30,7 @@ BASE_SETTINGS = replace(PAPER_ENGINE, crop_layers=0)
 def settings_for(
     version: ModelVersion, *, policy: Policy, image_hw: tuple[int, int]
 ) -> AutomaticSettings:
-    """Return the settings of a version for a photo: paper, recommended, fitted, the lead's.
+    """Return the settings of a version for an image: paper, recommended, fitted, the lead's.
 
     A model rates its own masks, so thresholds belong to a model: the shipped model's file
     recommends some (`metadata["automatic"]`), retrained versions inherit them until an evaluation
@@ -63,7 +63,7 @@ def propose(
     settings: AutomaticSettings,
     on_progress: Callable[[float, str], None],
 ) -> list[Proposal]:
-    """Return every automatic mask of a photo, best first."""
+    """Return every automatic mask of an image, best first."""
     found = generate(model, image_hwc_u8, settings, features=features, on_progress=on_progress)
     return [_as_proposal(mask) for mask in found]
 
@@ -71,7 +71,7 @@ def propose(
 def _recommended(version: ModelVersion) -> dict[str, Any]:
     """Return what the checkpoint recommends, or the nearest ancestor's that recommends something.
 
-    Trainings carry advice on; those of earlier releases did not.
+    Trainings copy the recommendation; those of earlier releases did not.
     """
     ancestor: ModelVersion | None = version
     while ancestor is not None and ancestor.checkpoint_key:

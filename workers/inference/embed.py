@@ -1,4 +1,4 @@
-"""From a stored photo to its features, and between features and their stored form.
+"""Encode stored images, and convert features to and from their stored form.
 
 Features always pass through their fp16 file, so a worker sees the bits the annotator's page sees.
 """
@@ -20,31 +20,31 @@ from sam.modeling.features import ImageFeatures
 from workers.inference.registry import sam_of
 
 
-def load_photo(image: Image) -> NDArray[np.uint8]:
-    """Return the stored photo as (H, W, 3) uint8 RGB."""
-    with storage.open(image.storage_key) as file, PillowImage.open(file) as photo:
-        return np.array(photo.convert("RGB"))
+def read_image_rgb(image: Image) -> NDArray[np.uint8]:
+    """Return the pixels of a stored image, (H, W, 3) uint8 RGB."""
+    with storage.open(image.storage_key) as file, PillowImage.open(file) as opened:
+        return np.array(opened.convert("RGB"))
 
 
 def embed(image: Image, *, version: ModelVersion, crop: str = WHOLE_IMAGE) -> bytes:
-    """Encode a photo with a version's encoder into the bytes that are stored and served.
+    """Encode an image with a version's encoder into the bytes that are stored and served.
 
     crop: Key of a crop of the image, which is encoded alone, as an image of its own size.
     """
-    model, photo, seen_hw = sam_of(version), load_photo(image), None
+    model, pixels, crop_hw = sam_of(version), read_image_rgb(image), None
     if crop:
         hw = (image.height_px, image.width_px)
-        photo = photo[pixels_of(Crop.parse(crop, image_hw=hw).xywh_px(hw))]
-        seen_hw = (photo.shape[0], photo.shape[1])
+        pixels = pixels[pixels_of(Crop.parse(crop, image_hw=hw).xywh_px(hw))]
+        crop_hw = (pixels.shape[0], pixels.shape[1])
     with torch.inference_mode():
-        features = model.encode(model.preprocess(photo))
+        features = model.encode(model.preprocess(pixels))
     return embedding_files.to_bytes(
-        features, encoder_sha256=version.encoder_sha256, image_hw=seen_hw
+        features, encoder_sha256=version.encoder_sha256, image_hw=crop_hw
     )
 
 
 def features_of(image: Image, *, version: ModelVersion) -> tuple[ImageFeatures, bytes | None]:
-    """Return the features of a photo (float32, on the model's device).
+    """Return the features of an image (float32, on the model's device).
 
     The second value is the embedding's bytes when it had to be computed: worth storing.
     """

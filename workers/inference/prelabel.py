@@ -28,40 +28,42 @@ def propose(
     *,
     features: ImageFeatures,
     image_hw: tuple[int, int],
-    load_photo: Callable[[], NDArray[np.uint8]],
-    on_crop: Callable[[int], object] = lambda looked_at: None,
+    load_image: Callable[[], NDArray[np.uint8]],
+    on_crop: Callable[[int], object] = lambda num_crops: None,
 ) -> list[Proposal]:
     """Return one proposal a detected box, best box first; empty masks are left out.
 
-    features: of the whole photo; small objects are found and prompted in crops of it, for which
+    features: of the whole image; small objects are found and prompted in crops of it, for which
     alone its pixels are loaded. on_crop: as `detect_multi_scale`.
     """
-    seen_in_crops = detect_multi_scale(
-        model, detector, features, image_hw=image_hw, load_image=load_photo, on_crop=on_crop
+    detected_in_crops = detect_multi_scale(
+        model, detector, features, image_hw=image_hw, load_image=load_image, on_crop=on_crop
     )
     found = [
-        scored for seen in seen_in_crops for scored in _proposals(model, seen, image_hw=image_hw)
+        scored
+        for detected in detected_in_crops
+        for scored in _proposals(model, detected, image_hw=image_hw)
     ]
     return [proposal for _, proposal in sorted(found, key=lambda scored: -scored[0])]
 
 
 def _proposals(
-    model: Sam, seen: Seen, *, image_hw: tuple[int, int]
+    model: Sam, detected: Seen, *, image_hw: tuple[int, int]
 ) -> Iterator[tuple[float, Proposal]]:
     """Yield the proposals of one crop with the scores of their boxes."""
-    crop = seen.crop
+    crop = detected.crop
     predictor = Predictor(model)
-    predictor.set_features(seen.features, (crop.height_px, crop.width_px))
-    prediction = predictor.predict_boxes(seen.boxes_xyxy_px)
-    # At the decoder's own resolution: stability is a share, the same there as on the photo.
+    predictor.set_features(detected.features, (crop.height_px, crop.width_px))
+    prediction = predictor.predict_boxes(detected.boxes_xyxy_px)
+    # At the decoder's own resolution: stability is a share, the same there as on the image.
     stabilities = stability_score(torch.from_numpy(prediction.low_res_logits)).tolist()
-    for row, box in enumerate(seen.boxes_in_image):
+    for row, box in enumerate(detected.boxes_in_image):
         if not prediction.masks_nhw[row].any():
             continue
         mask_hw = np.zeros(image_hw, dtype=bool)
         mask_hw[crop.rows, crop.columns] = prediction.masks_nhw[row]
         yield (
-            float(seen.scores[row]),
+            float(detected.scores[row]),
             Proposal(
                 rle=Rle.encode(mask_hw),
                 predicted_iou=float(np.clip(prediction.predicted_iou[row], 0.0, 1.0)),

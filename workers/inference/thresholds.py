@@ -74,7 +74,7 @@ def fit_prefill(
     *,
     on_image: OnImage = lambda done, total: None,
 ) -> Fitted | None:
-    """Fit the thresholds of what the detector's boxes bring; None when images say too little."""
+    """Fit the thresholds of prefilled masks; None when the images have too few masks."""
     store = FeatureStore(model, cache_dir=None)
 
     def find(image: ImageRecord, on_step: Callable[..., None]) -> Found:
@@ -84,7 +84,7 @@ def fit_prefill(
             detector,
             features=features,
             image_hw=image.image_hw,
-            load_photo=lambda: load_rgb(image.image_path),
+            load_image=lambda: load_rgb(image.image_path),
             on_crop=on_step,
         )
         return [(one.rle, one.predicted_iou, one.stability_score or 0.0) for one in found]

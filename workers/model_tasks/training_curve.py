@@ -1,4 +1,4 @@
-"""Keep a training's curve while it runs, so that a lead sees it grow."""
+"""Store the curve of a training while it runs, so that a lead can watch it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 KEPT_FIGURES = ("loss", "first_iou", "last_iou")
 MAX_POINTS = 240
-"""More than a page's width shows; beyond it every other point goes."""
+"""More than a page's width shows; beyond it every other point is dropped."""
 KEEP_EVERY_S = 2.0
 
 Point = dict[str, float]
 
 
-class Curve:
-    """Hears the progress of a training; reports it and keeps its figures beside the version.
+class TrainingCurve:
+    """Receives the progress of a training; reports it and stores its figures with the version.
 
     A resumed run repeats steps: points from the first repeated one on are replaced.
     """
@@ -44,7 +44,7 @@ class Curve:
             self._kept_at_s = time.monotonic()
             try:
                 self._context.publish_quietly(self.keep)
-            except DatabaseError as error:  # a picture is not worth a training
+            except DatabaseError as error:  # a missing curve is not worth failing a training
                 logger.warning("the curve was not kept, trying again: %s", error)
 
     def keep(self) -> None:

@@ -16,7 +16,7 @@ from engine.services.jobs import jobs
 from engine.services.people import users
 from engine.services.projects import projects
 from engine.stop_flag import StopFlag
-from workers.execution.run_job import Outcome, run_next
+from workers.execution.run_job import RunOutcome, run_next
 from workers.replay.dataset import DatasetImage, ReplayError
 from workers.replay.journal import Journal
 
@@ -93,7 +93,7 @@ def run_jobs(session: ReplaySession) -> None:
         run = run_next(QUEUES, worker="replay", lease_s=LEASE_S, stopping=session.stop)
         require_not_stopped(session.stop)
         if run is not None:
-            if run.outcome is not Outcome.SUCCEEDED:
+            if run.outcome is not RunOutcome.SUCCEEDED:
                 raise ReplayError(f"{run.claim.kind} {run.outcome}: {run.message}")
             continue
         live = (JobStatus.QUEUED.value, JobStatus.RUNNING.value)

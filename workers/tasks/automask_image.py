@@ -1,4 +1,4 @@
-"""`automask_image {image, stage}`: every mask the serving model is sure of, on a whole photo."""
+"""`automask_image {image, stage}`: every confident mask of the serving model on a whole image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.services.images import embeddings
 from engine.services.masks import masks
 from workers.execution.context import Effects, JobContext
 from workers.inference.automask import propose, settings_for
-from workers.inference.embed import features_of, load_photo
+from workers.inference.embed import features_of, read_image_rgb
 from workers.inference.registry import sam_of, serving
 
 
@@ -28,7 +28,7 @@ def run(context: JobContext) -> Effects:
     features, new_embedding = features_of(image, version=version)
     proposals = propose(
         sam_of(version),
-        load_photo(image),
+        read_image_rgb(image),
         features=features,
         settings=settings,
         on_progress=context.checkpoint,

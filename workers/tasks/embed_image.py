@@ -1,4 +1,4 @@
-"""`embed_image {image, model_version, crop?}`: what one encoder sees in one photo.
+"""`embed_image {image, model_version, crop?}`: the features of an image, or of a crop of it.
 
 Or in a crop of it. It is kept as a file.
 """

@@ -1,4 +1,4 @@
-"""`embed_project {model_version}`: queue what the new serving model has not seen; waits for it."""
+"""`embed_project {model_version}`: queue the images without an embedding, and wait for them."""
 
 from __future__ import annotations
 

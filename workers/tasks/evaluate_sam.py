@@ -1,6 +1,6 @@
 """`evaluate_sam {model_version, snapshot?}`: candidate and serving model on held-out images.
 
-It serves from now on when the gate (engine/domain/gate.py) has no objection. Else it is rejected,
+The candidate serves when it passes the promotion gate (engine/domain/gate.py). Else it is rejected,
 with the reasons.
 """
 
@@ -37,7 +37,7 @@ from workers.inference.registry import detector_of, sam_of
 from workers.inference.thresholds import fit_automatic, fit_prefill
 from workers.model_tasks.candidates import promote_or_reject, snapshot_of
 
-CLOSE_UPS_PER_IMAGE = TrainConfig().crops_per_image  # measured as they are learned
+CROPS_PER_IMAGE = TrainConfig().crops_per_image  # as many as in training
 SCORES_KIND = "scores"
 SCORES_KEY = "crop_scores_key"
 """Where an evaluation's metrics name the stored file with the figures of every mask."""
@@ -50,10 +50,10 @@ def run(context: JobContext) -> Effects:
     snapshot = _measured_on(context, candidate)
     manifest = storage.local_copy(snapshot.manifest_key)
     images = open_dataset(manifest).require_split("holdout")
-    close = add_crops(images, max_per_image=CLOSE_UPS_PER_IMAGE)
+    crops = add_crops(images, max_per_image=CROPS_PER_IMAGE)
     serving = serving_version(context.project, family=ModelFamily.SAM)
     before: Metrics | None = None
-    remembered: dict[Key, float] = {}
+    memory_before: dict[Key, float] = {}
     against: dict[str, Any] = {"against": None}
     if serving is not None and serving.pk != candidate.pk:
         other = _model(serving)
@@ -61,15 +61,15 @@ def run(context: JobContext) -> Effects:
             context, serving, other, manifest=manifest, share=(0.0, 0.4)
         )
         against = {"against": str(serving.pk), "against_probe": probe(other, images).to_json()}
-        remembered = replay_memory(other, close)
+        memory_before = replay_memory(other, crops)
         del other  # two may not fit into memory
     model = _model(candidate)
     after = _measure(context, candidate, model, manifest=manifest, share=(0.4, 0.8))
-    report = {**_seen(candidate, model, images), **against}
+    report = {**_trials(candidate, model, images), **against}
     if before is not None:
         report |= compare(before, after, images=images).to_json()
-    if remembered:
-        memory = compare_memory(remembered, replay_memory(model, close))
+    if memory_before:
+        memory = compare_memory(memory_before, replay_memory(model, crops))
         report["memory"] = memory.to_json()
     thresholds = _fit_thresholds(context, candidate, model, images)
 
@@ -124,8 +124,8 @@ def _model(version: ModelVersion) -> Sam:
     return model
 
 
-def _seen(candidate: ModelVersion, model: Sam, images: Sequence[ImageRecord]) -> dict[str, Any]:
-    """Put the candidate, and the file that browsers will get, to a few trials."""
+def _trials(candidate: ModelVersion, model: Sam, images: Sequence[ImageRecord]) -> dict[str, Any]:
+    """Run checks of the candidate and of the decoder file that browsers will get."""
     error = ""
     if candidate.decoder_key:
         try:
@@ -170,4 +170,4 @@ def _measure(
         context.checkpoint(first + (last - first) * fraction, f"v{version.number}: {message}")
 
     on_progress(0.0, "measuring")
-    return evaluate(model, manifest, crops_per_image=CLOSE_UPS_PER_IMAGE, on_progress=on_progress)
+    return evaluate(model, manifest, crops_per_image=CROPS_PER_IMAGE, on_progress=on_progress)

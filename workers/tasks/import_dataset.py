@@ -1,4 +1,4 @@
-"""`import {import}`: take in the images and masks of a folder or an archive."""
+"""`import {import}`: add the images and masks of a folder or an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`prelabel_image {image, stage}`: prefill a photo with the detector's objects."""
+"""`prelabel_image {image, stage}`: propose masks of the objects that the detector finds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.selectors.fitted_thresholds import prefill_policy
 from engine.services.images import embeddings
 from engine.services.masks import masks
 from workers.execution.context import Effects, JobContext
-from workers.inference.embed import features_of, load_photo
+from workers.inference.embed import features_of, read_image_rgb
 from workers.inference.prelabel import propose
 from workers.inference.registry import detector_of, sam_of, serving
 
@@ -26,16 +26,16 @@ def run(context: JobContext) -> Effects:
     features, new_embedding = features_of(image, version=version)
     context.checkpoint(0.4, "detecting objects")
 
-    def on_crop(looked_at: int) -> None:
-        if looked_at > 1:  # a large encoder takes minutes for all of them
-            context.checkpoint(0.4, f"detecting objects, {looked_at} parts of the photo seen")
+    def on_crop(num_crops: int) -> None:
+        if num_crops > 1:  # a large encoder takes minutes for all of them
+            context.checkpoint(0.4, f"detecting objects, {num_crops} parts of the image processed")
 
     proposals = propose(
         sam_of(version),
         detector_of(detector),
         features=features,
         image_hw=(image.height_px, image.width_px),
-        load_photo=lambda: load_photo(image),
+        load_image=lambda: read_image_rgb(image),
         on_crop=on_crop,
     )
     stage = EngineStage.objects.get(pk=context.args["stage"])

@@ -1,4 +1,4 @@
-"""`suggest_masks {image, stage}`: what the serving model sees on a photo, published band by band.
+"""`suggest_masks {image, stage}`: masks that the serving model finds, published band by band.
 
 An annotator waits for the first suggestions, not for the last: each band of the grid is stored as
 soon as it is computed. A second attempt computes the same bands and stores nothing twice.
@@ -17,7 +17,7 @@ from engine.services.images import embeddings
 from engine.services.masks import masks
 from workers.execution.context import Effects, JobContext
 from workers.inference.automask import propose, settings_for
-from workers.inference.embed import features_of, load_photo
+from workers.inference.embed import features_of, read_image_rgb
 from workers.inference.registry import sam_of, serving
 
 NUM_BANDS = 8
@@ -34,9 +34,9 @@ def run(context: JobContext) -> Effects:
         policy=Policy.from_json(stage.policy),
         image_hw=(image.height_px, image.width_px),
     )
-    side = min(settings.points_per_side, MAX_POINTS_PER_SIDE)
+    points_per_side = min(settings.points_per_side, MAX_POINTS_PER_SIDE)
     features, new_embedding = features_of(image, version=version)
-    photo = load_photo(image)
+    pixels = read_image_rgb(image)
     num_masks = 0
 
     def report(band: int, fraction: float, text: str) -> None:
@@ -45,9 +45,9 @@ def run(context: JobContext) -> Effects:
     for band in range(NUM_BANDS):
         proposals = propose(
             sam_of(version),
-            photo,
+            pixels,
             features=features,
-            settings=replace(settings, points_per_side=side, band=(band, NUM_BANDS)),
+            settings=replace(settings, points_per_side=points_per_side, band=(band, NUM_BANDS)),
             on_progress=partial(report, band),
         )
         num_masks += len(proposals)

@@ -26,7 +26,7 @@ from workers.execution.context import Effects, JobContext, JobStopped
 from workers.inference.registry import sam_of, serving
 from workers.inference.thresholds import fit_prefill
 from workers.model_tasks.candidates import promote_or_reject, snapshot_of
-from workers.model_tasks.training_curve import Curve
+from workers.model_tasks.training_curve import TrainingCurve
 from workers.work_dir import work_dir
 
 START = "start_"  # how training names the figures of the detector it began with
@@ -42,7 +42,7 @@ def run(context: JobContext) -> Effects:
     model_versions.mark_training(version)
     # Another serving SAM makes another run: features of two encoders do not mix.
     folder = work_dir(f"{version.pk}-{sam.checkpoint_sha256[:12]}")
-    curve = Curve(context, version)
+    curve = TrainingCurve(context, version)
     try:
         result = train_detector(
             DetectorTrainConfig(),
@@ -72,7 +72,7 @@ def run(context: JobContext) -> Effects:
 def _fit_prefill(
     context: JobContext, version: ModelVersion, *, sam: ModelVersion, checkpoint: Path
 ) -> dict[str, Any]:
-    """Fit what masks of its boxes must score; empty when held-out images say too little."""
+    """Fit what masks of its boxes must score; empty when held-out images have too few masks."""
 
     def on_image(done: int, total: int) -> None:
         context.checkpoint(0.99, f"fitting thresholds, image {done} of {total}")

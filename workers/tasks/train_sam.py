@@ -23,7 +23,7 @@ from training.loop.config import Trainable, TrainConfig
 from training.loop.optimisation import TrainStopped
 from workers.execution.context import Effects, JobContext, JobStopped
 from workers.model_tasks.candidates import snapshot_of
-from workers.model_tasks.training_curve import Curve
+from workers.model_tasks.training_curve import TrainingCurve
 from workers.work_dir import work_dir
 
 
@@ -36,7 +36,7 @@ def run(context: JobContext) -> Effects:
         raise InvalidInput("this model version has no parent to start from")
     model_versions.mark_training(version)
     folder = work_dir(version.pk)
-    curve = Curve(context, version)
+    curve = TrainingCurve(context, version)
     try:
         result = train(
             TrainConfig(trainable=cast("Trainable", version.trains)),

@@ -66,7 +66,7 @@ def test_lost_notifications_wait_for_the_next_sweep_and_a_killed_worker_is_start
 def test_celery_workers_start_a_due_training_by_themselves_and_only_one(
     platform: Platform,
 ) -> None:
-    """Four sweepers look for what is due; one starts it, a worker of the gpu queue runs it."""
+    """Four sweepers check what is due; one starts it, a worker of the gpu queue runs it."""
     platform.step("seed", "3", "7")
 
     for queue in ("cpu", "cpu", "gpu", "gpu"):

@@ -29,7 +29,7 @@ print(json.dumps([first, middle - start, end - middle, heavy]))
 """
 
 
-@pytest.mark.parametrize("is_silent", [False, True], ids=["refuses", "accepts and says nothing"])
+@pytest.mark.parametrize("is_silent", [False, True], ids=["refuses", "accepts and never answers"])
 def test_a_dead_redis_costs_a_moment_once_and_no_model_code_is_loaded(
     tmp_path: Path, is_silent: bool
 ) -> None:

@@ -29,8 +29,8 @@ def platform(tmp_path: Path, tiny_starter_dir: Path) -> Iterator[Platform]:
 def test_what_an_import_brings_is_embedded_while_the_rest_still_comes_in(
     platform: Platform, tmp_path: Path
 ) -> None:
-    photos = {f"{number:03d}.png": archives.photo(number) for number in range(NUM_IMAGES)}
-    folder = archives.write_folder(tmp_path / "dataset", photos)
+    images = {f"{number:03d}.png": archives.photo(number) for number in range(NUM_IMAGES)}
+    folder = archives.write_folder(tmp_path / "dataset", images)
     queued = ["manage.py", "import", str(folder), "--project", "discs", "--queue"]
     assert platform.start(*queued).process.wait(timeout=120) == 0
 

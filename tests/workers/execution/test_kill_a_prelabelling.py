@@ -42,7 +42,7 @@ def trains_a_detector(state: dict[str, Any]) -> bool:
     )
 
 
-def is_between_two_photos(state: dict[str, Any]) -> bool:
+def is_between_two_images(state: dict[str, Any]) -> bool:
     statuses = [job["status"] for job in of_kind(state, "prelabel_image")]
     return "succeeded" in statuses and bool({"queued", "running"} & set(statuses))
 
@@ -54,7 +54,7 @@ def is_prefilled(state: dict[str, Any]) -> bool:
 
 
 def check_prefilled_masks(state: dict[str, Any]) -> None:
-    """Each photo is prefilled, each mask is there once, as often as its job said."""
+    """Each image is prefilled, each mask is there once, as many as its job reported."""
     done = [job for job in of_kind(state, "prelabel_image") if job["status"] == "succeeded"]
     assert len(done) >= NUM_FRESH
     masks = [mask for mask in state["masks"] if mask[1] == "prefilled"]
@@ -77,11 +77,11 @@ def survive_kills(platform: Platform) -> None:
     platform.step("advance", "test")
     workers = start_workers(platform)
 
-    platform.wait_until(is_between_two_photos, what="some photos are prefilled", timeout_s=WAIT_S)
+    platform.wait_until(is_between_two_images, what="some images are prefilled", timeout_s=WAIT_S)
     workers = kill_and_start_again(platform, workers)
     platform.wait_until(is_prefilled, what="all are prefilled", timeout_s=WAIT_S)
     for worker in workers:
-        # So that nothing moves while it is looked at. Asked, not killed: a third kill of the same
+        # So that nothing moves while it is checked. Asked, not killed: a third kill of the same
         # training would rightly end it as dead.
         worker.terminate()
     check_prefilled_masks(platform.step("state"))

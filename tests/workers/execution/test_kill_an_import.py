@@ -33,8 +33,8 @@ def dataset(root: Path) -> Path:
         [archives.image_entry(number, name) for number, name in enumerate(names)],
         [archives.entry(number, number, polygon) for number in range(NUM_IMAGES)],
     )
-    photos = {name: archives.photo(number) for number, name in enumerate(names)}
-    return archives.write_folder(root, {"coco.json": coco, **photos})
+    images = {name: archives.photo(number) for number, name in enumerate(names)}
+    return archives.write_folder(root, {"coco.json": coco, **images})
 
 
 def is_in_the_middle(state: dict[str, Any]) -> bool:

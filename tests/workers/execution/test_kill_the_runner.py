@@ -102,7 +102,7 @@ def test_a_long_job_holds_up_no_embedding_and_lanes_outlive_a_kill_but_not_their
         lambda state: (
             [job["status"] for job in of_kind(state, "embed_image")] == ["succeeded", "succeeded"]
         ),
-        what="the new photo has its embedding",
+        what="the new image has its embedding",
     )
     assert is_under_way(state, "automask_image")
 

@@ -1,4 +1,4 @@
-"""What becomes of a job when its task succeeds, fails, hangs, is cancelled or told to stop."""
+"""What becomes of a job when its task succeeds, fails, hangs, is cancelled or must stop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.stop_flag import StopFlag
 from tests.factories import make_lead, make_project
 from workers.execution import heartbeat, run_job
 from workers.execution.context import Effects, JobContext
-from workers.execution.run_job import Outcome, Run, run_next
+from workers.execution.run_job import Run, RunOutcome, run_next
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -76,7 +76,7 @@ def test_effects_and_success_are_written_together(run_as: RunAs, project: Projec
 
     run = run_as(task)
 
-    assert run.outcome is Outcome.SUCCEEDED
+    assert run.outcome is RunOutcome.SUCCEEDED
     assert the_job().status == JobStatus.SUCCEEDED
     assert the_job().result == {"answer": 42}
     assert Project.objects.get().name == "changed"
@@ -92,7 +92,7 @@ def test_effects_that_fail_leave_nothing_behind(run_as: RunAs, project: Project)
 
     run = run_as(task)
 
-    assert run.outcome is Outcome.FAILED
+    assert run.outcome is RunOutcome.FAILED
     assert the_job().error == "RuntimeError: disk full"
     assert Project.objects.get().name != "changed"
 
@@ -127,11 +127,11 @@ def test_a_cancelled_job_stops_and_writes_nothing(run_as: RunAs, lead: User) -> 
         for _ in range(100):
             context.checkpoint(0.5, "working")
             time.sleep(0.05)
-        raise AssertionError("the task was never told to stop")
+        raise AssertionError("the task was never asked to stop")
 
     run = run_as(task, lease_s=0.6)
 
-    assert run.outcome is Outcome.LOST
+    assert run.outcome is RunOutcome.LOST
     assert the_job().status == JobStatus.CANCELLED
 
 
@@ -149,7 +149,7 @@ def test_a_task_without_progress_loses_its_lease_and_its_effects(
 
     run = run_as(task, lease_s=0.6)
 
-    assert run.outcome is Outcome.LOST
+    assert run.outcome is RunOutcome.LOST
     assert Project.objects.get().name != "changed"
     assert the_job().status == JobStatus.QUEUED
     assert the_job().error == "no progress for 0.5 s"
@@ -168,11 +168,11 @@ def test_a_task_past_its_deadline_is_stopped_though_it_makes_progress(
         for step in range(100):
             context.checkpoint(step / 100, f"step {step}")
             time.sleep(0.05)
-        raise AssertionError("the task was never told to stop")
+        raise AssertionError("the task was never asked to stop")
 
     run = run_as(task, lease_s=0.6)
 
-    assert run.outcome is Outcome.LOST
+    assert run.outcome is RunOutcome.LOST
     assert the_job().status == JobStatus.QUEUED
     assert the_job().error == "not done after 0.8 s"
     assert JobAttempt.objects.get().outcome == "timed out"
@@ -190,7 +190,7 @@ def test_effects_are_withheld_when_no_heartbeat_got_through_for_a_lease(
 
     run = run_as(task, lease_s=0.6)
 
-    assert run.outcome is Outcome.LOST
+    assert run.outcome is RunOutcome.LOST
     assert Project.objects.get().name != "changed"
 
 
@@ -212,7 +212,7 @@ def test_a_task_that_only_lost_its_lease_is_not_killed_for_it(
 
     run = run_as(task, lease_s=1.0)
 
-    assert (run.outcome, run.message) == (Outcome.LOST, "its lease was lost")
+    assert (run.outcome, run.message) == (RunOutcome.LOST, "its lease was lost")
     assert sent == []
 
 
@@ -228,12 +228,12 @@ def test_a_task_that_does_not_listen_gets_its_process_terminated_then_killed(
 
     def task(_context: JobContext) -> Effects:
         jobs.cancel(the_job(), actor=lead)
-        time.sleep(2.5)  # hears nothing
+        time.sleep(2.5)  # ignores the request
         return lambda: None
 
     run = run_as(task, lease_s=1.0)
 
-    assert run.outcome is Outcome.LOST
+    assert run.outcome is RunOutcome.LOST
     assert sent == [signal.SIGTERM, signal.SIGKILL]
     assert the_job().status == JobStatus.CANCELLED
 
@@ -248,11 +248,11 @@ def test_a_task_with_progress_outlives_its_lease_many_times(run_as: RunAs) -> No
 
     run = run_as(task, lease_s=0.5)
 
-    assert run.outcome is Outcome.SUCCEEDED
+    assert run.outcome is RunOutcome.SUCCEEDED
     assert JobAttempt.objects.count() == 1
 
 
-def test_a_stopping_worker_gives_its_job_back_without_counting_the_attempt(run_as: RunAs) -> None:
+def test_a_stopping_worker_releases_its_job_without_counting_the_attempt(run_as: RunAs) -> None:
     stop = StopFlag()
 
     def task(context: JobContext) -> Effects:
@@ -262,7 +262,7 @@ def test_a_stopping_worker_gives_its_job_back_without_counting_the_attempt(run_a
 
     run = run_as(task, stop=stop)
 
-    assert run.outcome is Outcome.RELEASED
+    assert run.outcome is RunOutcome.RELEASED
     assert the_job().status == JobStatus.QUEUED
     assert the_job().attempts == 0
 
@@ -279,5 +279,5 @@ def test_a_worker_that_slept_through_its_lease_writes_nothing(
 
     run = run_as(task)
 
-    assert run.outcome is Outcome.LOST
+    assert run.outcome is RunOutcome.LOST
     assert Project.objects.get().name != "changed"

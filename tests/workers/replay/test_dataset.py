@@ -60,12 +60,12 @@ def test_the_draw_follows_the_seed(dataset: Path) -> None:
     assert len(set(names(1))) == 12
 
 
-def test_too_few_photos_are_an_error(dataset: Path) -> None:
+def test_too_few_images_are_an_error(dataset: Path) -> None:
     with pytest.raises(ReplayError, match="32 images with masks, 33 are requested"):
         choose_images(dataset, num_images=33, masks_per_image=3, seed=0)
 
 
-def test_photos_of_one_source_are_drawn_alone(dataset: Path) -> None:
+def test_images_of_one_source_are_drawn_alone(dataset: Path) -> None:
     drawn = choose_images(dataset, num_images=8, masks_per_image=3, seed=0, sources=("red",))
 
     assert {image.source for image in drawn} == {"red"}

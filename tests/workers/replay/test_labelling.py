@@ -22,7 +22,7 @@ from engine.services.projects import projects
 from engine.stop_flag import StopFlag
 from masks.rle import Rle
 from tests.workers.disc_images import disc
-from workers.execution.run_job import Outcome, run_next
+from workers.execution.run_job import RunOutcome, run_next
 from workers.replay.dataset import DatasetImage
 from workers.replay.first_model import FirstModel
 from workers.replay.labelling import drawn_objects, label_image
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def run_all() -> None:
     while run := run_next(QUEUES, worker="test", lease_s=None, stopping=StopFlag()):
-        assert run.outcome is Outcome.SUCCEEDED, f"{run.claim.kind}: {run.message}"
+        assert run.outcome is RunOutcome.SUCCEEDED, f"{run.claim.kind}: {run.message}"
 
 
 def test_small_objects_are_drawn_in_their_crops(
@@ -72,8 +72,8 @@ def test_small_objects_are_drawn_in_their_crops(
     labelled = label()
 
     assert (labelled.tally.num_drawn, labelled.tally.num_crops) == (3, 2)
-    squares = [job.args.get("crop") for job in Job.objects.filter(kind="embed_image")]
-    assert squares == [None, "1-2-2"]
+    crops = [job.args.get("crop") for job in Job.objects.filter(kind="embed_image")]
+    assert crops == [None, "1-2-2"]
     for mask in image.masks.all():
         drawn = Rle(256, 256, mask.head.rle_counts).decode()
         (truth,) = (one for one in truths if _iou(drawn, one) > 0.5)

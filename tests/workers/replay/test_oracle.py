@@ -19,15 +19,15 @@ def square(*, x0: int, y0: int, side: int, size: int = 40) -> oracle.Mask:
 
 def test_the_first_click_is_the_middle_of_the_object() -> None:
     truth = square(x0=10, y0=20, side=9)
-    seen: list[Sequence[Click]] = []
+    received: list[Sequence[Click]] = []
 
     def decode(clicks: Sequence[Click]) -> oracle.Mask:
-        seen.append(tuple(clicks))
+        received.append(tuple(clicks))
         return truth
 
     oracle.draw(truth, decode)
 
-    assert seen == [(Click(14, 24, 1),)]
+    assert received == [(Click(14, 24, 1),)]
 
 
 def test_a_good_mask_at_the_first_click_costs_two_and_a_half_seconds() -> None:
@@ -73,23 +73,23 @@ def test_small_objects_are_looked_at_closer() -> None:
     assert crop is not None
     assert crop.level == 1
     assert oracle.crop_of_object(large) is None
-    assert oracle.crop_of_object(square(x0=3, y0=3, side=2)) is None  # a image without close-ups
+    assert oracle.crop_of_object(square(x0=3, y0=3, side=2)) is None  # an image without crops
 
 
-def test_a_small_object_is_clicked_in_its_close_up_and_told_in_pixels_of_the_photo() -> None:
+def test_a_small_object_is_clicked_in_its_crop_and_returned_in_pixels_of_the_image() -> None:
     truth = square(x0=20, y0=25, side=9)
-    seen: list[Sequence[Click]] = []
+    received: list[Sequence[Click]] = []
 
     def decode(clicks: Sequence[Click]) -> oracle.Mask:
-        seen.append(tuple(clicks))
+        received.append(tuple(clicks))
         return square(x0=5, y0=15, side=9, size=30)[:, :20]
 
     drawn = oracle.draw_in_crop(truth, decode, xywh_px=(15, 10, 20, 30))
 
-    assert seen == [(Click(9, 19, 1),)]
+    assert received == [(Click(9, 19, 1),)]
     assert drawn.clicks == (Click(24, 29, 1),)
     assert np.array_equal(drawn.mask_hw, truth)
-    assert drawn.seconds == 1.0 + 1.0 + 1.5  # find it, open_region closer, click once
+    assert drawn.seconds == 1.0 + 1.0 + 1.5  # find it, zoom in, click once
 
 
 def test_each_true_mask_is_matched_once_by_its_best_proposal() -> None:

@@ -59,35 +59,35 @@ def test_photos_dev_goes_in_and_comes_out_pixel_for_pixel(
         missing(f"{dataset} is not there")
     source = json.loads((dataset / "instances.json").read_text())
 
-    said = call("import", str(dataset), "--project", "pets")
+    output = call("import", str(dataset), "--project", "pets")
     archive = tmp_path / "out.zip"
     call("export", "--project", "pets", "--format", "coco", "--output", str(archive))
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(tmp_path / "out")
 
     num_masks = len(source["annotations"])
-    assert f"{len(source['images'])} images new" in said
-    assert f"{num_masks} masks new" in said
+    assert f"{len(source['images'])} images new" in output
+    assert f"{num_masks} masks new" in output
     coco = COCO(str(tmp_path / "out" / "annotations.json"))
     assert len(coco.getAnnIds()) == num_masks
     lines = (tmp_path / "out" / "provenance.jsonl").read_text().splitlines()
     origins = {line["annotation_id"]: line["origin"] for line in map(json.loads, lines)}
     truths = {str(one["id"]): one for one in source["annotations"]}
     names = {one["id"]: one["name"] for one in source["categories"]}
-    seen = set()
+    found = set()
     for annotation in coco.loadAnns(coco.getAnnIds()):
         key = origins[annotation["id"]]["annotation_id"]
         truth = truths[key]
-        seen.add(key)
+        found.add(key)
         expected = coco_mask.decode(truth["segmentation"]).astype(bool)
         assert np.array_equal(coco.annToMask(annotation).astype(bool), expected), key
         assert annotation["iscrowd"] == truth["iscrowd"]
         category = coco.loadCats(annotation["category_id"])[0]["name"]
         assert category == names[truth["category_id"]]
-    assert len(seen) == num_masks
+    assert len(found) == num_masks
 
 
-def test_the_command_says_what_it_refused_and_repeats_harmlessly(
+def test_the_command_reports_what_it_refused_and_repeats_harmlessly(
     project: Project, tmp_path: Path
 ) -> None:
     folder = pets(tmp_path)
@@ -143,9 +143,9 @@ def test_a_cancelled_import_stops_and_keeps_what_is_in(
         if not cancelled:
             cancelled.append(jobs.cancel(Job.objects.get(kind="import"), actor=project.created_by))
 
-    monkeypatch.setattr(foreground, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(foreground, "POLL_S", 0.05)
     monkeypatch.setattr(
-        "workers.management.commands.import.Command._tell", lambda _, x: cancel_once(x)
+        "workers.management.commands.import.Command._write_line", lambda _, x: cancel_once(x)
     )
     monkeypatch.setenv("SEGLOOP_LEASE_S", "1")
 

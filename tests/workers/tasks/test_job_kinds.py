@@ -27,9 +27,9 @@ from engine.services.projects import projects, stages
 from engine.stop_flag import StopFlag
 from masks.rle import Rle
 from sam.checkpoints import embedding_files as embeddings_file
-from tests.workers.disc_images import disc_photo
-from workers.execution.run_job import Outcome, run_next
-from workers.inference.embed import load_photo
+from tests.workers.disc_images import disc_image
+from workers.execution.run_job import RunOutcome, run_next
+from workers.inference.embed import read_image_rgb
 from workers.inference.registry import sam_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,16 +50,16 @@ def run_all() -> list[str]:
     """Run every claimable job; return their kinds. Fails when one does not succeed."""
     kinds = []
     while run := run_next(QUEUES, worker="test", lease_s=None, stopping=StopFlag()):
-        assert run.outcome is Outcome.SUCCEEDED, f"{run.claim.kind}: {run.message}"
+        assert run.outcome is RunOutcome.SUCCEEDED, f"{run.claim.kind}: {run.message}"
         kinds.append(run.claim.kind)
     return kinds
 
 
 def label(project: Project, lead: User, *, num_images: int) -> list[Image]:
-    """Ingest photos of discs and label all of them."""
+    """Ingest images of discs and label all of them."""
     labelled = []
     for seed in range(num_images):
-        data, truths = disc_photo(seed)
+        data, truths = disc_image(seed)
         image, _ = images.ingest_image(project, data=data, file_name=f"{seed}.png", actor=lead)
         assignment = assignments.lease_image(image, annotator=lead)
         for truth in truths:
@@ -77,10 +77,10 @@ def label(project: Project, lead: User, *, num_images: int) -> list[Image]:
     return labelled
 
 
-def test_a_new_photo_gets_its_embedding_and_the_starter_its_decoder(
+def test_a_new_image_gets_its_embedding_and_the_starter_its_decoder(
     project: Project, lead: User
 ) -> None:
-    data, _ = disc_photo(0)
+    data, _ = disc_image(0)
     image, _ = images.ingest_image(project, data=data, file_name="a.png", actor=lead)
 
     kinds = run_all()
@@ -97,8 +97,8 @@ def test_a_new_photo_gets_its_embedding_and_the_starter_its_decoder(
     assert {tensor.dtype for tensor in safetensors.torch.load(data).values()} == {torch.float16}
 
 
-def test_a_crop_is_encoded_alone_as_a_photo_of_its_own(project: Project, lead: User) -> None:
-    data, _ = disc_photo(0, size_px=240)
+def test_a_crop_is_encoded_alone_as_an_image_of_its_own(project: Project, lead: User) -> None:
+    data, _ = disc_image(0, size_px=240)
     image, _ = images.ingest_image(project, data=data, file_name="a.png", actor=lead)
     run_all()
     with pytest.raises(NotReady):
@@ -110,8 +110,8 @@ def test_a_crop_is_encoded_alone_as_a_photo_of_its_own(project: Project, lead: U
     stored = storage.read_bytes(embeddings.embedding_for(image, crop="1-1-2").storage_key)
     model = sam_of(serving_version(project, family=ModelFamily.SAM))
     with torch.inference_mode():
-        seen = load_photo(image)[y_px : y_px + side_px, x_px : x_px + side_px]
-        alone = model.encode(model.preprocess(seen))
+        pixels = read_image_rgb(image)[y_px : y_px + side_px, x_px : x_px + side_px]
+        alone = model.encode(model.preprocess(pixels))
     expected = embeddings_file.to_bytes(alone, encoder_sha256="e")
     assert embeddings_file.image_hw_of(stored) == (120, 120)
     found, wanted = safetensors.torch.load(stored), safetensors.torch.load(expected)
@@ -120,11 +120,11 @@ def test_a_crop_is_encoded_alone_as_a_photo_of_its_own(project: Project, lead: U
     assert image.embeddings.count() == 2
 
 
-def test_another_encoder_embeds_every_photo_anew_as_parts_of_one_job(
+def test_another_encoder_embeds_every_image_anew_as_parts_of_one_job(
     project: Project, lead: User
 ) -> None:
-    photos = [
-        images.ingest_image(project, data=disc_photo(seed)[0], file_name="a.png", actor=lead)[0]
+    made = [
+        images.ingest_image(project, data=disc_image(seed)[0], file_name="a.png", actor=lead)[0]
         for seed in range(3)
     ]
     run_all()
@@ -137,10 +137,10 @@ def test_another_encoder_embeds_every_photo_anew_as_parts_of_one_job(
     parent = Job.objects.get(kind=JobKind.EMBED_PROJECT)
     assert kinds == ["embed_project", "embed_image", "embed_image"]
     assert (parent.status, parent.result) == ("succeeded", {"num_images": 2})
-    assert all(photo.embeddings.count() == 1 for photo in photos)
+    assert all(image.embeddings.count() == 1 for image in made)
 
 
-def test_a_retrained_model_is_measured_beside_the_serving_one_and_judged(
+def test_a_retrained_model_is_measured_beside_the_serving_one_and_promoted_or_rejected(
     project: Project, lead: User
 ) -> None:
     label(project, lead, num_images=3)
@@ -171,7 +171,7 @@ def test_the_second_stage_trains_a_detector_and_prefills_what_is_unlabelled(
     project: Project, lead: User
 ) -> None:
     label(project, lead, num_images=3)
-    data, _ = disc_photo(99)
+    data, _ = disc_image(99)
     fresh, _ = images.ingest_image(project, data=data, file_name="new.png", actor=lead)
     run_all()
     stages.advance_stage(project, actor=lead, reason="test")
@@ -187,7 +187,7 @@ def test_the_second_stage_trains_a_detector_and_prefills_what_is_unlabelled(
     assert not Mask.objects.filter(source="prefilled").exclude(image=fresh).exists()
 
 
-def test_the_third_stage_masks_every_photo_and_records_with_which_settings(
+def test_the_third_stage_masks_every_image_and_records_with_which_settings(
     project: Project, lead: User
 ) -> None:
     label(project, lead, num_images=2)
@@ -201,7 +201,7 @@ def test_the_third_stage_masks_every_photo_and_records_with_which_settings(
     jobs_run = list(Job.objects.filter(kind=JobKind.AUTOMASK_IMAGE))
     assert kinds.count("automask_image") == 2
     assert all(job.result["settings"]["points_per_side"] == 6 for job in jobs_run)
-    assert not Mask.objects.filter(source="automatic").exists()  # packed until somebody looks
+    assert not Mask.objects.filter(source="automatic").exists()  # still packed
     num_made = sum(packed_masks.unpack(image) for image in project.images.all())
     assert num_made == sum(job.result["num_masks"] for job in jobs_run) > 0
     assert Mask.objects.filter(source="automatic").count() == num_made

@@ -19,10 +19,10 @@ from engine.services.people import users
 from engine.services.projects import projects, stages
 from engine.stop_flag import StopFlag
 from sam.checkpoints import embedding_files as embeddings_file
-from tests.workers.disc_images import disc_photo
+from tests.workers.disc_images import disc_image
 from tests.workers.tasks.test_job_kinds import label, run_all
 from tests.workers.tiny_models import with_another_encoder
-from workers.execution.run_job import Outcome, run_next
+from workers.execution.run_job import RunOutcome, run_next
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SAM, DETECTOR = ModelFamily
@@ -57,7 +57,7 @@ def serving(project: Project) -> list[tuple[str, int]]:
 
 
 def encoders_of(project: Project) -> list[set[str]]:
-    """Which encoders each photo has an embedding of, read from the files themselves."""
+    """Which encoders each image has an embedding of, read from the files themselves."""
     return [
         {
             embeddings_file.encoder_sha256_of(storage.read_bytes(one.storage_key))
@@ -67,7 +67,7 @@ def encoders_of(project: Project) -> list[set[str]]:
     ]
 
 
-def test_a_better_starter_is_measured_serves_and_every_photo_is_embedded_anew(
+def test_a_better_starter_is_measured_serves_and_every_image_is_embedded_anew(
     settings: Any, lead: User, poor_starter_dir: Path, good_starter_dir: Path
 ) -> None:
     project = made_with(poor_starter_dir, settings, lead)
@@ -127,7 +127,7 @@ def test_without_labels_it_serves_at_once_and_prefills_by_its_own_detector(
     settings: Any, lead: User, poor_starter_dir: Path, good_starter_dir: Path
 ) -> None:
     project = made_with(poor_starter_dir, settings, lead)
-    data, _ = disc_photo(0)
+    data, _ = disc_image(0)
     image, _ = images.ingest_image(project, data=data, file_name="a.png", actor=lead)
     run_all()
     stages.advance_stage(project, actor=lead, reason="a test")
@@ -140,7 +140,7 @@ def test_without_labels_it_serves_at_once_and_prefills_by_its_own_detector(
     assert taken.job is None
     assert serving(project) == [("object_detector", 2), ("sam", 2)]
     assert first is not None
-    assert (first.claim.kind, first.outcome) == ("embed_project", Outcome.SUCCEEDED)
+    assert (first.claim.kind, first.outcome) == ("embed_project", RunOutcome.SUCCEEDED)
     assert project.jobs.filter(kind="prelabel_image", status="cancelled").count() == 1
     assert project.jobs.filter(kind="prelabel_image", status="succeeded").count() == 1
     made_by = set(image.masks.values_list("head__model_version__number", flat=True))

@@ -23,13 +23,13 @@ from engine.services.people import users
 from engine.services.projects import policies, projects, stages
 from engine.stop_flag import StopFlag
 from tests import factories
-from tests.workers.disc_images import disc_photo
+from tests.workers.disc_images import disc_image
 from tests.workers.tasks.test_job_kinds import label, run_all
 from workers.execution.heartbeat import Progress
-from workers.execution.run_job import Outcome, run_next
+from workers.execution.run_job import RunOutcome, run_next
 from workers.execution.sweeper import Sweeper
 from workers.inference import registry
-from workers.model_tasks.training_curve import MAX_POINTS, Curve
+from workers.model_tasks.training_curve import MAX_POINTS, TrainingCurve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SAM, DETECTOR = ModelFamily
@@ -97,7 +97,7 @@ def test_a_low_rank_round_makes_another_encoder_and_embeds_in_the_background(
 def test_a_detector_that_finds_nothing_leaves_the_image_to_people(
     project: Project, lead: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Large enough to be cut: closer looks find nothing either.
+    # Large enough to be cut: detection in crops finds nothing either.
     image, _ = images.ingest_image(
         project,
         data=factories.photo_bytes(width_px=400, height_px=400),
@@ -110,14 +110,14 @@ def test_a_detector_that_finds_nothing_leaves_the_image_to_people(
     with torch.no_grad():
         bias = blind.score_head.bias.clone()
         blind.score_head.bias.fill_(-50.0)  # certain that there is no object anywhere
-    told: list[str] = []
+    reported: list[str] = []
     report = Progress.report
 
-    def heard(progress: Progress, fraction: float, text: str) -> None:
-        told.append(text)
+    def record(progress: Progress, fraction: float, text: str) -> None:
+        reported.append(text)
         report(progress, fraction, text)
 
-    monkeypatch.setattr(Progress, "report", heard)
+    monkeypatch.setattr(Progress, "report", record)
     try:
         stages.advance_stage(project, actor=lead, reason="a test")
         kinds = run_all()
@@ -128,8 +128,8 @@ def test_a_detector_that_finds_nothing_leaves_the_image_to_people(
     assert "prelabel_image" in kinds
     job = project.jobs.get(kind="prelabel_image")
     assert (job.status, job.result["num_proposals"]) == ("succeeded", 0)
-    looked = [text for text in told if text.endswith("parts of the photo seen")]
-    assert len(looked) >= 4, "it is alive while it looks at crops, however slow the encoder"
+    processed = [text for text in reported if text.endswith("parts of the image processed")]
+    assert len(processed) >= 4, "progress is reported for every crop, however slow the encoder"
     assert not image.masks.exists()
     held = assignments.lease_next(project, annotator=lead)
     assert held is not None
@@ -140,7 +140,7 @@ def test_an_image_that_fails_is_told_and_keeps_no_other_waiting(
     project: Project, lead: User
 ) -> None:
     torn, sound = [
-        images.ingest_image(project, data=disc_photo(seed)[0], file_name=f"{seed}.png", actor=lead)[
+        images.ingest_image(project, data=disc_image(seed)[0], file_name=f"{seed}.png", actor=lead)[
             0
         ]
         for seed in range(2)
@@ -153,8 +153,8 @@ def test_an_image_that_fails_is_told_and_keeps_no_other_waiting(
     while run := run_next(QUEUES, worker="test", lease_s=None, stopping=StopFlag()):
         outcomes[run.claim.args.get("image", "")] = run
 
-    assert outcomes[str(sound.pk)].outcome is Outcome.SUCCEEDED
-    assert outcomes[str(torn.pk)].outcome is Outcome.FAILED
+    assert outcomes[str(sound.pk)].outcome is RunOutcome.SUCCEEDED
+    assert outcomes[str(torn.pk)].outcome is RunOutcome.FAILED
     job = project.jobs.get(kind="embed_image", args__image=str(torn.pk))
     assert job.error
     assert sound.embeddings.exists()
@@ -179,7 +179,7 @@ def test_a_round_that_breaks_says_so_and_the_serving_model_goes_on(
     run = run_next(("gpu",), worker="test", lease_s=None, stopping=StopFlag())
 
     assert run is not None
-    assert run.outcome is Outcome.FAILED
+    assert run.outcome is RunOutcome.FAILED
     version.refresh_from_db()
     assert version.status == "failed"
     assert version.error
@@ -196,7 +196,7 @@ class _Context:
 
 def curve_after(version: Any, steps: list[int]) -> list[dict[str, float]]:
     context: Any = _Context()
-    curve = Curve(context, version)
+    curve = TrainingCurve(context, version)
     for step in steps:
         curve(step / 1000, "training", step=step, loss=1.0 / step, first_iou=float("nan"))
     curve.keep()

@@ -16,7 +16,7 @@ from engine.selectors.named import project_named, user_named
 from engine.services.datasets import exports
 from engine.stop_flag import stop_on_signals
 from workers.execution.foreground import queue_and_run
-from workers.execution.run_job import Outcome
+from workers.execution.run_job import RunOutcome
 
 
 class Command(BaseCommand):
@@ -50,10 +50,10 @@ class Command(BaseCommand):
             queued.append(export)
             return export.job_id
 
-        ran = queue_and_run(queue, stopping=stop_on_signals(), emit=self._tell)
-        if ran.outcome is Outcome.RELEASED:
+        ran = queue_and_run(queue, stopping=stop_on_signals(), emit=self._write_line)
+        if ran.outcome is RunOutcome.RELEASED:
             raise CommandError("stopped; a runner goes on with it, or cancel it on the page")
-        if ran.outcome is not Outcome.SUCCEEDED:
+        if ran.outcome is not RunOutcome.SUCCEEDED:
             raise CommandError(ran.message or "the export was cancelled")
         export = queued[0]
         export.refresh_from_db()
@@ -66,6 +66,6 @@ class Command(BaseCommand):
             raise CommandError(f"{output}: cannot be written: {error.strerror}") from None
         self.stdout.write(f"{output}: {export.num_masks} masks, SHA-256 {export.sha256}")
 
-    def _tell(self, line: str) -> None:
+    def _write_line(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()

@@ -1,4 +1,4 @@
-"""`manage.py import PATH --project SLUG`: take in a folder or a zip of images or a dataset."""
+"""`manage.py import PATH --project SLUG`: import a folder or a zip of images or a dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.selectors.named import project_named, user_named
 from engine.services.datasets import imports
 from engine.stop_flag import stop_on_signals
 from workers.execution.foreground import queue_and_run
-from workers.execution.run_job import Outcome
+from workers.execution.run_job import RunOutcome
 
 MAX_PRINTED = 50
 
@@ -55,10 +55,10 @@ class Command(BaseCommand):
         if options["queue"]:
             self.stdout.write(f"queued as job {queue()}")
             return
-        ran = queue_and_run(queue, stopping=stop_on_signals(), emit=self._tell)
-        if ran.outcome is Outcome.RELEASED:
+        ran = queue_and_run(queue, stopping=stop_on_signals(), emit=self._write_line)
+        if ran.outcome is RunOutcome.RELEASED:
             raise CommandError("stopped; a runner goes on with it, or cancel it on the page")
-        if ran.outcome is not Outcome.SUCCEEDED:
+        if ran.outcome is not RunOutcome.SUCCEEDED:
             raise CommandError(ran.message or "the import was cancelled; what came in stays in")
         run = queued[0]
         run.refresh_from_db()
@@ -80,6 +80,6 @@ class Command(BaseCommand):
             except OSError as error:
                 raise CommandError(f"{path}: cannot be written: {error.strerror}") from None
 
-    def _tell(self, line: str) -> None:
+    def _write_line(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()

@@ -1,4 +1,4 @@
-"""People who go on working whatever dies: each sends until the acknowledgement arrives."""
+"""Simulated annotators that retry each request until it is acknowledged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from masks.rle import Rle
 from tests.faults.client import API, Client, NoAnswerError
 from tests.faults.history import History, Save
 from tests.faults.site import Site
-from tests.workers.disc_images import disc_photo
+from tests.workers.disc_images import disc_image
 
 
 class Annotator(threading.Thread):
@@ -35,7 +35,7 @@ class Annotator(threading.Thread):
         try:
             session = self._until_answered("POST", f"{API}/projects/faults/assignments/next", {})
             self._draw(session)
-        except BaseException as error:  # told by the main thread
+        except BaseException as error:  # reported by the main thread
             self.error = error
         finally:
             self.client.close()
@@ -107,11 +107,11 @@ def unique_shape(number: int, *, height_px: int, width_px: int) -> Rle:
     return Rle.encode(mask_hw)
 
 
-def upload(site: Site, history: History, *, session: str, num_photos: int) -> None:
-    """Upload photos one by one, each until it is acknowledged: each is also a job."""
+def upload(site: Site, history: History, *, session: str, num_images: int) -> None:
+    """Upload images one by one, each until it is acknowledged: each is also a job."""
     client = Client(site.base_url, session, timeout_s=10)
-    for place in range(num_photos):
-        data, _ = disc_photo(1_000 + place)
+    for place in range(num_images):
+        data, _ = disc_image(1_000 + place)
         while True:
             try:
                 answer = client.upload(
