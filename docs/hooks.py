@@ -112,8 +112,9 @@ def policy() -> str:
             if field.group != group:
                 continue
             own = [f"{spec.own[name]:g} {spec.title}" for spec in specs if name in spec.own]
-            default = "; ".join([f"{getattr(DEFAULT_POLICY, name):g}", *own])
-            bounds = f"{field.low:g} to {field.high:g}" + (", fixed" if field.is_fixed else "")
+            default = "; ".join([f"{getattr(DEFAULT_POLICY, name):,.10g}", *own])
+            fixed = ", fixed" if field.is_fixed else ""
+            bounds = f"{field.low:,.10g} to {field.high:,.10g}{fixed}"
             rows.append([f"`{name}`", field.title, default, bounds, reasons.get(name, "")])
         head = ["number", "meaning", "default; by stage", "bounds", "reason"]
         parts.append(f"### {title}\n\n{table(head, rows)}")
