@@ -181,18 +181,18 @@ def _settings(
 ) -> tuple[AutomaticSettings, dict[str, Any]]:
     """Return the settings, and which of them the checkpoint decided: given ones win over advice."""
     from sam.automatic.automatic_settings import PAPER_ENGINE, RELEASED, at_quality
-    from sam.automatic.recommended_settings import advice_of, advised
+    from sam.automatic.recommended_settings import recommended_by, with_recommended
 
     preset = PAPER_ENGINE if options.preset == "paper" else RELEASED
     names = (*_SETTING_OPTIONS, "drop_tiny_masks", "adaptive_grid")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
-    advice = {name: v for name, v in advice_of(checkpoint).items() if name not in given}
+    advice = {name: v for name, v in recommended_by(checkpoint).items() if name not in given}
     if given.get("adaptive_grid") is False:  # votes are counted with it only
         advice.pop("full_votes", None)
-    base = advised(preset, advice)
+    base = with_recommended(preset, advice)
     if options.quality is not None:
         base = at_quality(base, options.quality)
-    return advised(base, given), advice
+    return with_recommended(base, given), advice
 
 
 def _quality(text: str) -> float:

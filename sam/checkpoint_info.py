@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from sam.automatic.recommended_settings import ADVICE_KEY
+from sam.automatic.recommended_settings import RECOMMENDED_KEY
 from sam.checkpoints.checkpoint_files import configuration, find, opened_model, read_header
 from sam.checkpoints.official import OFFICIAL_FILES
 from sam.tensor_files import is_safetensors
@@ -40,7 +40,7 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
             lines.append(("unwrapped", file.wrapper))
         lines.append(("stored as", ", ".join(sorted(set(file.dtypes.values())))))
     metadata = _notes(path)
-    automatic = metadata.pop(ADVICE_KEY, None)
+    automatic = metadata.pop(RECOMMENDED_KEY, None)
     for key in ("licence", "trained_on"):
         lines.append((_label(key), _value(metadata.pop(key, _ABSENT))))
     lines.append(("recommended", _value(automatic) if automatic else "the preset's settings"))

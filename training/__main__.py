@@ -187,7 +187,7 @@ def _run_evaluate(options: argparse.Namespace) -> None:
     print(table(metrics))
     if earlier is not None:
         print(comparison(earlier, metrics))
-    _tell_problems(metrics.problems)
+    _report_problems(metrics.problems)
     if options.json is not None:
         document = json.dumps(metrics.to_json(with_masks=True))
         write_atomically(options.json, document.encode())
@@ -218,7 +218,7 @@ def _run_train(options: argparse.Namespace) -> None:
                 should_stop=stop,
             )
     if processes.is_first:
-        _tell_problems(result.problems, where=options.out / PROBLEMS_NAME)
+        _report_problems(result.problems, where=options.out / PROBLEMS_NAME)
         print(
             f"{result.checkpoint_path}\n{result.decoder_path}\n{json.dumps(dict(result.metrics))}"
         )
@@ -269,10 +269,10 @@ def _shorten(options: argparse.Namespace, manifest: Path) -> None:
     write_manifest(manifest, images=[images[i * len(images) // num] for i in range(num)])
 
 
-def _tell_problems(problems: Sequence[str], *, where: Path | None = None) -> None:
+def _report_problems(problems: Sequence[str], *, where: Path | None = None) -> None:
     if problems:
-        told = f"left out {len(problems)}: {shortened(problems)}"
-        print(told if where is None else f"{told} (all in {where})", file=sys.stderr)
+        message = f"left out {len(problems)}: {shortened(problems)}"
+        print(message if where is None else f"{message} (all in {where})", file=sys.stderr)
 
 
 def _run_train_detector(options: argparse.Namespace) -> None:
@@ -293,7 +293,7 @@ def _run_train_detector(options: argparse.Namespace) -> None:
             on_progress=bar.show,
             should_stop=stop,
         )
-    _tell_problems([problem for part in parts for problem in part.problems])
+    _report_problems([problem for part in parts for problem in part.problems])
     print(f"{result.checkpoint_path}\n{json.dumps(dict(result.metrics))}")
 
 

@@ -10,7 +10,12 @@ from pathlib import Path
 
 from sam.automatic.automatic_settings import at_quality
 from sam.automatic.mask_generator import RELEASED, AutomaticSettings
-from sam.automatic.recommended_settings import AdviceError, advice_of, advised, write_advice
+from sam.automatic.recommended_settings import (
+    RecommendedSettingsError,
+    recommended_by,
+    with_recommended,
+    write_recommended,
+)
 from sam.checkpoints import checkpoint_files
 from sam.checkpoints.checkpoint_files import write_atomically
 from training.command_line import ProgressBar
@@ -76,10 +81,10 @@ def _chosen(options: argparse.Namespace) -> list[ImageRecord]:
 
 def _settings(options: argparse.Namespace) -> AutomaticSettings:
     changes = load_settings(RELEASED, options.settings)
-    advice = advice_of(options.checkpoint)
+    recommended = recommended_by(options.checkpoint)
     if changes.get("adaptive_grid") is False:  # votes are counted with it only
-        advice.pop("full_votes", None)
-    return advised(RELEASED, advice, changes)
+        recommended.pop("full_votes", None)
+    return with_recommended(RELEASED, recommended, changes)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -88,13 +93,13 @@ def _evaluate(options: argparse.Namespace) -> None:
         try:
             settings = at_quality(settings, options.quality)
         except ValueError as error:
-            raise AdviceError(str(error)) from None
+            raise RecommendedSettingsError(str(error)) from None
     model = checkpoint_files.load(options.checkpoint)
     with ProgressBar() as bar:
         quality = measure_automatic(
             model, images, settings, with_blank=not options.no_blank, on_progress=bar.show
         )
-    _say(quality_table(quality))
+    _print_line(quality_table(quality))
     _tell(quality.problems)
     if options.json is not None:
         document = {"settings": asdict(settings), **quality.to_json()}
@@ -110,15 +115,18 @@ def _fit(options: argparse.Namespace) -> None:
     fitted = fit_automatic(candidates, settings, min_precision=options.min_precision)
     if fitted is None:
         raise TrainError("the images hold too few objects, or the model finds none of them")
-    advice = write_advice(options.checkpoint, options.out, fitted.settings)
+    recommended = write_recommended(options.checkpoint, options.out, fitted.settings)
     fell_short = fitted.precision < options.min_precision
-    _say(f"{options.out}: {', '.join(f'{name} {value}' for name, value in advice.items())}")
-    _say(
+    listed = ", ".join(f"{name} {value}" for name, value in recommended.items())
+    _print_line(f"{options.out}: {listed}")
+    _print_line(
         f"on {fitted.num_images} images with {fitted.num_truths} objects, means over sources at "
         f"IoU 0.5: recall {fitted.recall:.3f}, precision {fitted.precision:.3f}"
         + (f"; no settings reach {options.min_precision:g}" if fell_short else "")
     )
-    _say(f"measure it: python -m training evaluate-automatic --checkpoint {options.out} --data ...")
+    _print_line(
+        f"measure it: python -m training evaluate-automatic --checkpoint {options.out} --data ..."
+    )
 
 
 def _tell(problems: list[str] | tuple[str, ...]) -> None:
@@ -126,5 +134,5 @@ def _tell(problems: list[str] | tuple[str, ...]) -> None:
         sys.stderr.write(f"left out {len(problems)}: {shortened(problems)}\n")
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     sys.stdout.write(f"{text}\n")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
-from sam.automatic.recommended_settings import AdviceError
+from sam.automatic.recommended_settings import RecommendedSettingsError
 from sam.checkpoints.checkpoint_files import CheckpointError
 from sam.export.onnx_decoder import ParityError
 from training.data.manifest import ManifestError
@@ -26,7 +26,13 @@ def exit_code_of(run: Callable[[], object]) -> int:
         run()
     except TrainStopped as stopped:
         return _complain(f"{stopped}; the same command goes on from there", code=STOPPED)
-    except (ManifestError, CheckpointError, AdviceError, ParityError, TrainError) as error:
+    except (
+        ManifestError,
+        CheckpointError,
+        RecommendedSettingsError,
+        ParityError,
+        TrainError,
+    ) as error:
         return _complain(error)
     except (BaselineError, PlotError) as error:
         return _complain(error)

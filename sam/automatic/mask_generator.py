@@ -162,7 +162,7 @@ def _candidates_of_crop(
         features = model.encode(model.preprocess(pixels))
     else:
         features = features.to(device=model.device, dtype=torch.float32)
-    look = _Look(model, features, crop, image_hw_of(image_hwc_u8), settings, pixels)
+    generator = _CropGenerator(model, features, crop, image_hw_of(image_hwc_u8), settings, pixels)
     side = settings.points_in_layer(crop.layer)
     grid = grid_points(side)
     band, num_bands = settings.band
@@ -172,19 +172,19 @@ def _candidates_of_crop(
     if not settings.adaptive_grid:
         for start in range(0, len(points), step):
             batch = points[start : start + step]
-            yield start + len(batch), look.candidates_at(batch)
+            yield start + len(batch), generator.candidates_at(batch)
         return
-    survey = look.survey()
+    survey = generator.survey()
     is_first = every_second(side).ravel()[in_band]
     for done in survey.ask(points, is_first, (crop.width_px, crop.height_px)):
         yield done, []
     pick = survey.pick()
     for start in range(0, len(pick.points_xy), step):
         part = pick.rows(slice(start, start + step))
-        yield len(points), look.candidates_at(part.points_xy, part.votes)
+        yield len(points), generator.candidates_at(part.points_xy, part.votes)
 
 
-class _Look:
+class _CropGenerator:
     """One encoded crop and what to keep from it."""
 
     def __init__(

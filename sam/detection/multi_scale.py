@@ -32,7 +32,7 @@ INNER_EDGE_MARGIN_PX = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CropDetections:
     """What was found in one crop. boxes_xyxy_px (N, 4) are in the crop's own pixels."""
 
     crop: CropBox
@@ -59,7 +59,7 @@ def detect_multi_scale(
     max_boxes: int = 100,
     nms_iou: float = 0.6,
     on_crop: Callable[[int], object] = lambda looked_at: None,
-) -> list[Seen]:
+) -> list[CropDetections]:
     """Return the best boxes of an image, each in the crop where it scores best.
 
     features: of the whole image. load_image: returns its (H, W, 3) RGB pixels; called when crops
@@ -70,29 +70,31 @@ def detect_multi_scale(
     on_crop: hears after each crop, the whole image first, how many were looked at.
     """
     load_once = cache(load_image)
-    seen: list[Seen] = []
+    detections: list[CropDetections] = []
     for layer in range(MAX_LAYERS_OF_KNOWN_SIZE + 1):
         views = _views(model, features, layer=layer, image_hw=image_hw, load_image=load_once)
         found = []
         for crop, part in views:
             found.append(
-                _look(detector, crop, image_hw, part, score_thresh=score_thresh, nms_iou=nms_iou)
+                _detect_in_crop(
+                    detector, crop, image_hw, part, score_thresh=score_thresh, nms_iou=nms_iou
+                )
             )
-            on_crop(len(seen) + len(found))
-        seen += found
+            on_crop(len(detections) + len(found))
+        detections += found
         if not found:
             break
         if _would_be_small(found, detector.config.object_side_px):
             continue
         if layer == MAX_LAYERS or not _is_small(found, detector.config.score_thresh):
             break
-    return _best(seen, max_boxes=max_boxes, nms_iou=nms_iou)
+    return _best(detections, max_boxes=max_boxes, nms_iou=nms_iou)
 
 
-def all_detections(seen: list[Seen]) -> Detections:
+def all_detections(detections: list[CropDetections]) -> Detections:
     """Return the boxes of all crops in the image's pixels, best first."""
-    boxes = np.concatenate([np.zeros((0, 4)), *(one.boxes_in_image for one in seen)])
-    scores = np.concatenate([np.zeros(0), *(one.scores for one in seen)])
+    boxes = np.concatenate([np.zeros((0, 4)), *(one.boxes_in_image for one in detections)])
+    scores = np.concatenate([np.zeros(0), *(one.scores for one in detections)])
     order = np.argsort(-scores, kind="stable")
     return Detections(boxes[order], scores[order])
 
@@ -115,7 +117,7 @@ def _views(
             yield crop, model.encode(model.preprocess(pixels))
 
 
-def _look(
+def _detect_in_crop(
     detector: ObjectDetector,
     crop: CropBox,
     image_hw: tuple[int, int],
@@ -123,7 +125,7 @@ def _look(
     *,
     score_thresh: float | None,
     nms_iou: float,
-) -> Seen:
+) -> CropDetections:
     frame = Frame((crop.height_px, crop.width_px), detector.config.image_size_px)
     found = detector.detect(features, frame, score_thresh=score_thresh, nms_iou=nms_iou)
     x, y = crop.x_px, crop.y_px
@@ -137,10 +139,10 @@ def _look(
         for x0, y0, x1, y1 in found.boxes_xyxy_px
     ]
     kept = np.array(is_whole, dtype=bool)
-    return Seen(crop, features, found.boxes_xyxy_px[kept], found.scores[kept])
+    return CropDetections(crop, features, found.boxes_xyxy_px[kept], found.scores[kept])
 
 
-def _is_small(found: list[Seen], least_score: float) -> bool:
+def _is_small(found: list[CropDetections], least_score: float) -> bool:
     shares = [
         float(max(x1 - x0, y1 - y0)) / one.crop.long_side_px
         for one in found
@@ -149,20 +151,24 @@ def _is_small(found: list[Seen], least_score: float) -> bool:
     return not shares or float(np.median(shares)) < MIN_OBJECT_SHARE
 
 
-def _would_be_small(found: list[Seen], object_side_px: float | None) -> bool:
+def _would_be_small(found: list[CropDetections], object_side_px: float | None) -> bool:
     limit_px = MIN_OBJECT_SHARE * found[0].crop.long_side_px  # no crop of a layer is larger
     return object_side_px is not None and object_side_px < limit_px
 
 
-def _best(seen: list[Seen], *, max_boxes: int, nms_iou: float) -> list[Seen]:
-    boxes = np.concatenate([one.boxes_in_image for one in seen])
-    scores = np.concatenate([one.scores for one in seen])
-    owners = np.repeat(np.arange(len(seen)), [len(one.scores) for one in seen])
-    places = np.concatenate([np.arange(len(one.scores)) for one in seen])
+def _best(
+    detections: list[CropDetections], *, max_boxes: int, nms_iou: float
+) -> list[CropDetections]:
+    boxes = np.concatenate([one.boxes_in_image for one in detections])
+    scores = np.concatenate([one.scores for one in detections])
+    owners = np.repeat(np.arange(len(detections)), [len(one.scores) for one in detections])
+    places = np.concatenate([np.arange(len(one.scores)) for one in detections])
     kept = np.asarray(box_nms(boxes, scores, nms_iou), dtype=int)[:max_boxes]
     best = []
-    for number, one in enumerate(seen):
+    for number, one in enumerate(detections):
         rows = places[kept[owners[kept] == number]]
         if len(rows):
-            best.append(Seen(one.crop, one.features, one.boxes_xyxy_px[rows], one.scores[rows]))
+            best.append(
+                CropDetections(one.crop, one.features, one.boxes_xyxy_px[rows], one.scores[rows])
+            )
     return best

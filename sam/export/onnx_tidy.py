@@ -58,7 +58,9 @@ def _fold(model: Any, probes: Sequence[Feeds]) -> None:
     graph = model.graph
     constants = {
         name: first
-        for name, (first, *others) in _seen(model, _of_shapes_alone(graph), probes).items()
+        for name, (first, *others) in _observed_values(
+            model, _of_shapes_alone(graph), probes
+        ).items()
         if first.size <= MAX_VALUES and all(_is_same(first, other) for other in others)
     }
     _replace(graph.node, [node for node in graph.node if not set(node.output) & set(constants)])
@@ -81,8 +83,8 @@ def _shorten_reshapes(model: Any, probes: Sequence[Feeds]) -> None:
         and node.input[1] not in fixed
         and not any(item.name == "allowzero" and item.i for item in node.attribute)
     ]
-    sizes = _seen(model, [node.input[1] for node in reshapes], probes)
-    shapes = _shapes_seen(model, [node.input[0] for node in reshapes], probes)
+    sizes = _observed_values(model, [node.input[1] for node in reshapes], probes)
+    shapes = _observed_shapes(model, [node.input[0] for node in reshapes], probes)
     for node in reshapes:
         short = _short_sizes(shapes[node.input[0]], sizes[node.input[1]])
         if short is not None:
@@ -107,7 +109,7 @@ def _short_sizes(
 
 def _join_equal_sizes(model: Any, probes: Sequence[Feeds]) -> None:
     """Work each size out once, from the first tensor that has it."""
-    found = _seen(model, _of_shapes_alone(model.graph), probes)
+    found = _observed_values(model, _of_shapes_alone(model.graph), probes)
     stored = {tensor.name for tensor in model.graph.initializer}
     instead: dict[str, str] = {}
     known: dict[Any, str] = {}
@@ -120,7 +122,7 @@ def _join_equal_sizes(model: Any, probes: Sequence[Feeds]) -> None:
             node.input[i] = instead.get(name, name)
 
 
-def _shapes_seen(
+def _observed_shapes(
     model: Any, names: Sequence[str], probes: Sequence[Feeds]
 ) -> dict[str, list[NDArray[Any]]]:
     """Return the shapes of the named tensors, for every probe."""
@@ -130,11 +132,11 @@ def _shapes_seen(
     watched.CopyFrom(model)
     shape_of = {name: f"{name}.shape" for name in names}
     watched.graph.node.extend(helper.make_node("Shape", [a], [b]) for a, b in shape_of.items())
-    seen = _seen(watched, list(shape_of.values()), probes)
-    return {name: seen[shape] for name, shape in shape_of.items()}
+    observed = _observed_values(watched, list(shape_of.values()), probes)
+    return {name: observed[shape] for name, shape in shape_of.items()}
 
 
-def _seen(
+def _observed_values(
     model: Any, names: Sequence[str], probes: Sequence[Feeds]
 ) -> dict[str, list[NDArray[Any]]]:
     """Work the named tensors out for every probe."""

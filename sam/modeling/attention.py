@@ -51,7 +51,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSide:
+class ImageTokens:
     """The image as N prompt sets find it; a batch of 1 serves them all.
 
     cells: (N or 1, HW, C). positioned: the same with positions added.
@@ -72,7 +72,7 @@ class TokenImageAttention(Attention):
     Projecting the cells costs HW x C x D for each prompt set. Two exact forms avoid that.
     *Absorbed*: the projection moves to the token side of the product, (W x) . t = x . (W' t), once
     for each of heads x T rows; cheaper while heads x T <= D. *Shared*: an image that is the same
-    for many prompt sets is projected once for all of them (`ImageSide.keys` and so on).
+    for many prompt sets is projected once for all of them (`ImageTokens.keys` and so on).
     """
 
     def is_absorbed(self, num_tokens: int) -> bool:
@@ -92,7 +92,7 @@ class TokenImageAttention(Attention):
 class TokensReadImage(TokenImageAttention):
     """Tokens ask, image cells answer."""
 
-    def read(self, tokens: Tensor, image: ImageSide) -> Tensor:
+    def read(self, tokens: Tensor, image: ImageTokens) -> Tensor:
         """Return what tokens (N, T, C) read: (N, T, C)."""
         query = self.heads(self.q_proj(tokens))
         if image.keys is not None and image.values is not None:
@@ -102,18 +102,18 @@ class TokensReadImage(TokenImageAttention):
         key, value = self.k_proj(image.positioned), self.v_proj(image.cells)
         return self.answer(_attend(query, self.heads(key), self.heads(value)))
 
-    def share(self, image: ImageSide) -> tuple[Tensor, Tensor]:
+    def share(self, image: ImageTokens) -> tuple[Tensor, Tensor]:
         """Project the cells of one image: keys and values (heads, HW, d)."""
         key, value = self.k_proj(image.positioned), self.v_proj(image.cells)
         return self.heads(key)[0].contiguous(), self.heads(value)[0].contiguous()
 
-    def _attend_absorbed(self, query: Tensor, image: ImageSide) -> Tensor:
+    def _attend_absorbed(self, query: Tensor, image: ImageTokens) -> Tensor:
         N, heads, T, d = query.shape
         # The keys' bias adds the same to every score of a row: softmax does not see it.
         asked = self.absorb(query * d**-0.5, self.k_proj.weight)
         weights = (asked @ image.positioned.transpose(1, 2)).softmax(dim=-1)
-        seen = (weights.to(image.cells.dtype) @ image.cells).reshape(N, heads, T, -1)
-        by_head = seen.transpose(0, 1).reshape(heads, N * T, -1)
+        attended_cells = (weights.to(image.cells.dtype) @ image.cells).reshape(N, heads, T, -1)
+        by_head = attended_cells.transpose(0, 1).reshape(heads, N * T, -1)
         weight = self.v_proj.weight.reshape(heads, d, -1)
         mixed = (by_head @ weight.transpose(1, 2)).reshape(heads, N, T, d).transpose(0, 1)
         return mixed + self.v_proj.bias.reshape(heads, 1, d)  # a row's weights add up to 1
@@ -129,25 +129,25 @@ def _attend_shared(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 class ImageReadsTokens(TokenImageAttention):
     """Image cells ask, tokens answer: this writes a prompt into the image."""
 
-    def write(self, image: ImageSide, keys: Tensor, values: Tensor) -> Tensor:
+    def write(self, image: ImageTokens, keys: Tensor, values: Tensor) -> Tensor:
         """Return the cells plus what they read of keys and values (N, T, C): (N, HW, C)."""
         N, T, _ = keys.shape
         if not self.is_absorbed(T):
             read: Tensor = self(image.positioned.expand(N, -1, -1), keys, values)
             return image.cells + read
         weights = self._scores(image, self.heads(self.k_proj(keys))).softmax(dim=2).flatten(1, 2)
-        told = self.absorb(self.heads(self.v_proj(values)), self.out_proj.weight.t())
-        told = told + self.out_proj.bias / self.num_heads  # a head's weights add up to 1
-        by_cell = weights.to(told.dtype).transpose(1, 2)
+        attended = self.absorb(self.heads(self.v_proj(values)), self.out_proj.weight.t())
+        attended = attended + self.out_proj.bias / self.num_heads  # a head's weights add up to 1
+        by_cell = weights.to(attended.dtype).transpose(1, 2)
         if is_tracing():  # exported, baddbmm would become more nodes than it saves
-            return image.cells + by_cell @ told
-        return torch.baddbmm(image.cells.to(told.dtype), by_cell, told)
+            return image.cells + by_cell @ attended
+        return torch.baddbmm(image.cells.to(attended.dtype), by_cell, attended)
 
-    def share(self, image: ImageSide) -> Tensor:
+    def share(self, image: ImageTokens) -> Tensor:
         """Project the cells of one image: queries (heads, HW, d)."""
         return self.heads(self.q_proj(image.positioned))[0].contiguous()
 
-    def _scores(self, image: ImageSide, key: Tensor) -> Tensor:
+    def _scores(self, image: ImageTokens, key: Tensor) -> Tensor:
         """Return (N, heads, T, HW)."""
         N, heads, T, d = key.shape
         key = key * d**-0.5

@@ -49,7 +49,7 @@ def box_bounds(prompts: Prompts, *, size: int, image_size_px: int) -> Tensor:
     return torch.where(is_bounded[:, None, None], EDGE_SLOPE * depth, free)
 
 
-def narrow_ovals(prompts: Prompts, *, size: int, image_size_px: int) -> tuple[Tensor, Tensor]:
+def narrow_ellipses(prompts: Prompts, *, size: int, image_size_px: int) -> tuple[Tensor, Tensor]:
     """Return the logits of the ellipse in each box (N, S/4, S/4), and its share (N,).
 
     Logits are the distance to the ellipse in cells, measured along its narrower axis, times

@@ -133,13 +133,13 @@ def _compare(query: Tensor, middle: Tensor, keys: Tensor, places: Tensor) -> Ten
 
     The last four of a query: bias, log sharpness of the place term, shift of the middle.
     """
-    look, bias = query[..., :-4], query[..., -4:-3]
+    appearance, bias = query[..., :-4], query[..., -4:-3]
     sharpness = query[..., -3:-2].clamp(max=_MAX_LOG_SHARPNESS).exp()
     centre = middle + query[..., -2:]
     # -s |place - centre|^2 opened up, so that all of it is one matrix product over the cells
     weights = torch.cat(
         [
-            look * keys.shape[1] ** -0.5,
+            appearance * keys.shape[1] ** -0.5,
             2.0 * sharpness * centre,
             -sharpness,
             bias - sharpness * centre.square().sum(-1, keepdim=True),

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam.modeling.attention import ImageSide
+from sam.modeling.attention import ImageTokens
 from sam.modeling.click_maps import NUM_HYPOTHESES
 from sam.modeling.config import SamConfig
 from sam.modeling.layers import MLP, LayerNorm2d, gelu
@@ -78,17 +78,17 @@ class MaskDecoder(nn.Module):
                 last.bias[first_channel + index - 1] = CANDIDATE_GAIN
             last.bias[first_channel + 2 * NUM_HYPOTHESES] = CANDIDATE_GAIN
 
-    def look(self, image: Tensor, image_pe: Tensor, *, is_shared: bool) -> ImageSide:
+    def prepare_image(self, image: Tensor, image_pe: Tensor, *, is_shared: bool) -> ImageTokens:
         """Prepare an image (N or 1, C, h, w), dense prompt already added, for `forward`.
 
         is_shared: several prompt sets will use this one image.
         """
         cells = image.flatten(2).transpose(1, 2).contiguous()
-        return self.transformer.look(cells, image_pe, is_shared=is_shared)
+        return self.transformer.prepare_image(cells, image_pe, is_shared=is_shared)
 
     def forward(
         self,
-        image: ImageSide,
+        image: ImageTokens,
         image_pe: Tensor,
         prompt_tokens: Tensor,
         *,
@@ -108,7 +108,7 @@ class MaskDecoder(nn.Module):
         tokens = torch.cat([own.expand(num_prompts, -1, -1), prompt_tokens], dim=1)
         tokens, cells = self.transformer(image, image_pe, tokens, num_read=1 + NUM_MASKS)
         iou: Tensor = self.iou_prediction_head(tokens[:, 0])
-        iou = iou if rules is None else rules.judge(iou)
+        iou = iou if rules is None else rules.adjust_iou(iou)
         rows: Tensor | None = None
         if min_iou is not None and self.iou_from_masks is None:  # painting is half of the work
             rows = (iou[:, 1:] > min_iou).any(1).nonzero().flatten()
@@ -123,7 +123,7 @@ class MaskDecoder(nn.Module):
             logits = rules.apply(logits)
         if self.iou_from_masks is not None:
             correction: Tensor = self.iou_from_masks(tokens, logits, fine)
-            iou = iou + (correction if rules is None else rules.judge(correction))
+            iou = iou + (correction if rules is None else rules.adjust_iou(correction))
             if min_iou is not None:
                 rows = (iou[:, 1:] > min_iou).any(1).nonzero().flatten()
                 logits, iou = logits[rows], iou[rows]
@@ -206,7 +206,7 @@ class IouFromMasks(nn.Module):
     """Correct the predicted IoU by looking at each mask: its size, its doubt, what it covers.
 
     The official head sees one token for all four masks; from scratch it hardly tells them apart.
-    Masks and features come detached: quality is judged here, not bought.
+    Masks and features are detached so the IoU loss cannot change the masks.
     """
 
     def __init__(self, dim: int, fine_channels: int, *, hidden_dim: int) -> None:
@@ -218,10 +218,10 @@ class IouFromMasks(nn.Module):
 
         tokens: (N, 5, C), IoU token first. logits: (N, 4, h, w).
         """
-        out: Tensor = self.mlp(self.seen(tokens, logits, fine))
+        out: Tensor = self.mlp(self.inputs_of(tokens, logits, fine))
         return out.squeeze(-1)
 
-    def seen(self, tokens: Tensor, logits: Tensor, fine: Readout | ConvReadout) -> Tensor:
+    def inputs_of(self, tokens: Tensor, logits: Tensor, fine: Readout | ConvReadout) -> Tensor:
         """Return what each mask is judged by (N, 4, D), the IoU token first."""
         with torch.autocast(device_type=logits.device.type, enabled=False):
             masks = logits.detach().float().flatten(2).clamp(-20.0, 20.0)

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sam.coordinates import Frame
-from sam.modeling.attention import ImageSide
+from sam.modeling.attention import ImageTokens
 from sam.modeling.click_maps import ClickMaps
 from sam.modeling.config import PRESETS, EfficientNetConfig, SamConfig, VitConfig
 from sam.modeling.features import ImageFeatures
@@ -177,16 +177,16 @@ class Sam(nn.Module):
         shared = None
         if is_one_image and num >= _MIN_TO_SHARE and prompts.low_res_logits is None:
             image = embeddings + self.prompt_encoder.no_mask()
-            shared = self.mask_decoder.look(image, image_pe, is_shared=True)
+            shared = self.mask_decoder.prepare_image(image, image_pe, is_shared=True)
         if num <= step:
             return self._decode(features, prompts, image_pe, shared, min_iou, is_learning)
         starts = range(0, num, step)
         parts: list[Decoded] = []
         for start in starts:
             rows = slice(start, start + step)
-            seen = features if is_one_image else features.images(rows)
+            image_features = features if is_one_image else features.images(rows)
             part = prompts.rows(rows)
-            parts.append(self._decode(seen, part, image_pe, shared, min_iou, is_learning))
+            parts.append(self._decode(image_features, part, image_pe, shared, min_iou, is_learning))
         return Decoded.concat(parts, starts)
 
     def _decode(
@@ -194,7 +194,7 @@ class Sam(nn.Module):
         features: ImageFeatures,
         prompts: Prompts,
         image_pe: Tensor,
-        shared: ImageSide | None,
+        shared: ImageTokens | None,
         min_iou: float | None,
         is_learning: bool,
     ) -> Decoded:
@@ -204,7 +204,7 @@ class Sam(nn.Module):
             prompts = prompts.with_a_point()
             tokens, dense = self.prompt_encoder(prompts, features)
             tokens = tokens[:, :num_points]
-            side = shared or self.mask_decoder.look(
+            side = shared or self.mask_decoder.prepare_image(
                 features.image_embeddings + dense, image_pe, is_shared=False
             )
             maps = None

@@ -68,7 +68,7 @@ def prompt_maps(
                 raise ValueError("candidate maps need the click maps' weights")
             maps.append(click_maps(prompts, features))
         elif name == "oval":
-            maps.append(_oval_in_box(prompts, size, image_size_px / size))
+            maps.append(_ellipse_in_box(prompts, size, image_size_px / size))
         elif name == "mask":
             maps.append(_input_mask(prompts, size))
         else:
@@ -97,7 +97,7 @@ def _inside_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
     return (in_y.unsqueeze(2) * in_x.unsqueeze(1)).unsqueeze(1)
 
 
-def _oval_in_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
+def _ellipse_in_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
     """Fall from 1 in the middle of the box over 0 on the ellipse that touches its sides to -1.
 
     Boxes are drawn tight around objects, and an ellipse is the shape to expect in one: measured on
@@ -106,9 +106,9 @@ def _oval_in_box(prompts: Prompts, size: int, cell_px: float) -> Tensor:
     centres = cell_centres(size, cell_px, prompts.point_coords)
     x0, y0, x1, y1 = boxes_of(prompts.point_coords, prompts.point_labels).unbind(-1)
     in_x, in_y = (_squared_off(centres, *side, cell_px) for side in ((x0, x1), (y0, y1)))
-    oval = (1.0 - in_y.unsqueeze(2) - in_x.unsqueeze(1)).clamp(min=-1.0)
+    ellipse = (1.0 - in_y.unsqueeze(2) - in_x.unsqueeze(1)).clamp(min=-1.0)
     has_box = (prompts.point_labels == BOX_LABELS[0]).any(1)
-    return (oval * has_box[:, None, None]).unsqueeze(1)
+    return (ellipse * has_box[:, None, None]).unsqueeze(1)
 
 
 def _input_mask(prompts: Prompts, size: int) -> Tensor:
@@ -116,10 +116,10 @@ def _input_mask(prompts: Prompts, size: int) -> Tensor:
     logits = prompts.low_res_logits
     if logits is None:
         return prompts.point_coords.new_zeros(len(prompts), 1, size, size)
-    seen = torch.tanh(logits * 0.25)
+    squashed = torch.tanh(logits * 0.25)
     if prompts.has_mask is None:
-        return seen
-    return seen * prompts.has_mask.reshape(-1, 1, 1, 1)
+        return squashed
+    return squashed * prompts.has_mask.reshape(-1, 1, 1, 1)
 
 
 def _squared_off(centres: Tensor, low: Tensor, high: Tensor, cell_px: float) -> Tensor:

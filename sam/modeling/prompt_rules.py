@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sam.modeling.box_rules import box_bounds, box_gains, narrow_ovals
+from sam.modeling.box_rules import box_bounds, box_gains, narrow_ellipses
 from sam.modeling.click_rules import EMPTY_LOGIT, background_bounds, names_an_object
 from sam.prompts import Prompts
 
@@ -16,15 +16,17 @@ from sam.prompts import Prompts
 class PromptRules:
     """The rules of N prompt sets.
 
-    gain: (N,), what logits gain first. bounds: (N, S/4, S/4), what they may not exceed then. oval:
-    (N, S/4, S/4), the logits of the ellipse in a box. oval_share: (N,), how much of the answer it
-    is. is_trusted: (N,) bool, whose predicted IoU is not 0; None: everybody's.
+    gain: (N,), added to the logits first.
+    bounds: (N, S/4, S/4), upper limits of the logits after that.
+    ellipse: (N, S/4, S/4), logits of the ellipse in a box.
+    ellipse_share: (N,), its share of the answer.
+    is_trusted: (N,) bool, False where predicted IoU is set to 0; None: all are trusted.
     """
 
     gain: Tensor
     bounds: Tensor
-    oval: Tensor
-    oval_share: Tensor
+    ellipse: Tensor
+    ellipse_share: Tensor
     is_trusted: Tensor | None
 
     @classmethod
@@ -38,24 +40,24 @@ class PromptRules:
         binds on the very cells that it corrects: who learnt with it would leave them to the rule,
         and learn nothing of the wrong area around them.
         """
-        oval, share = narrow_ovals(prompts, size=size, image_size_px=image_size_px)
+        ellipse, share = narrow_ellipses(prompts, size=size, image_size_px=image_size_px)
         bounds = box_bounds(prompts, size=size, image_size_px=image_size_px)
         gain = box_gains(prompts.point_labels)
         if is_learning:
-            return cls(torch.zeros_like(gain), bounds, oval, share, is_trusted=None)
+            return cls(torch.zeros_like(gain), bounds, ellipse, share, is_trusted=None)
         around = background_bounds(prompts, size=size, image_size_px=image_size_px)
         named = names_an_object(prompts)
         bounds = torch.minimum(bounds, around)
         bounds = torch.where(named[:, None, None], bounds, EMPTY_LOGIT)
-        return cls(gain, bounds, oval, share, is_trusted=named)
+        return cls(gain, bounds, ellipse, share, is_trusted=named)
 
     def rows(self, rows: Tensor) -> PromptRules:
         """Pick prompt sets."""
         return PromptRules(
             self.gain[rows],
             self.bounds[rows],
-            self.oval[rows],
-            self.oval_share[rows],
+            self.ellipse[rows],
+            self.ellipse_share[rows],
             None if self.is_trusted is None else self.is_trusted[rows],
         )
 
@@ -64,10 +66,10 @@ class PromptRules:
         dtype = logits.dtype
         raised = logits + self.gain[:, None, None, None].to(dtype)
         bounded = torch.minimum(raised, self.bounds.unsqueeze(1).to(dtype))
-        share = self.oval_share[:, None, None, None].to(dtype)
-        return bounded + share * (self.oval.unsqueeze(1).to(dtype) - bounded)
+        share = self.ellipse_share[:, None, None, None].to(dtype)
+        return bounded + share * (self.ellipse.unsqueeze(1).to(dtype) - bounded)
 
-    def judge(self, predicted_iou: Tensor) -> Tensor:
+    def adjust_iou(self, predicted_iou: Tensor) -> Tensor:
         """Return the predicted IoU (N, M) that the rules leave: 0 for masks they empty."""
         if self.is_trusted is None:
             return predicted_iou

@@ -10,7 +10,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from sam.modeling.attention import Attention, ImageReadsTokens, ImageSide, TokensReadImage
+from sam.modeling.attention import Attention, ImageReadsTokens, ImageTokens, TokensReadImage
 from sam.modeling.layers import MLPBlock
 
 
@@ -36,8 +36,8 @@ class TwoWayAttentionBlock(nn.Module):
         self.is_first = is_first
 
     def forward(
-        self, tokens: Tensor, image: ImageSide, token_pe: Tensor, image_pe: Tensor
-    ) -> tuple[Tensor, ImageSide]:
+        self, tokens: Tensor, image: ImageTokens, token_pe: Tensor, image_pe: Tensor
+    ) -> tuple[Tensor, ImageTokens]:
         """Update tokens (N, T, C) and image cells (N, HW, C)."""
         if self.is_first:  # no positions and no residual here, as the official weights expect
             tokens = self.self_attn(tokens, tokens, tokens)
@@ -50,7 +50,7 @@ class TwoWayAttentionBlock(nn.Module):
         tokens = self.norm3(tokens + self.mlp(tokens))
         written = self.cross_attn_image_to_token.write(image, tokens + token_pe, tokens)
         cells = self.norm4(written)
-        return tokens, ImageSide(cells, cells + image_pe)
+        return tokens, ImageTokens(cells, cells + image_pe)
 
 
 class TwoWayTransformer(nn.Module):
@@ -71,12 +71,12 @@ class TwoWayTransformer(nn.Module):
         )
         self.norm_final_attn = nn.LayerNorm(dim)
 
-    def look(self, image: Tensor, image_pe: Tensor, *, is_shared: bool) -> ImageSide:
+    def prepare_image(self, image: Tensor, image_pe: Tensor, *, is_shared: bool) -> ImageTokens:
         """Prepare the image (N or 1, HW, C) for the first block.
 
         is_shared: several prompt sets will use this one image, so project it once for all.
         """
-        side = ImageSide(image, image + image_pe)
+        side = ImageTokens(image, image + image_pe)
         if not is_shared:
             return side
         first = cast(TwoWayAttentionBlock, self.layers[0])
@@ -85,7 +85,7 @@ class TwoWayTransformer(nn.Module):
         return replace(side, keys=keys, values=values, queries=queries)
 
     def forward(
-        self, image: ImageSide, image_pe: Tensor, tokens: Tensor, *, num_read: int
+        self, image: ImageTokens, image_pe: Tensor, tokens: Tensor, *, num_read: int
     ) -> tuple[Tensor, Tensor]:
         """Return the first num_read tokens (N, num_read, C) and the image cells (N, HW, C)."""
         token_pe = tokens

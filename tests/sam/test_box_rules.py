@@ -11,7 +11,7 @@ from sam.modeling.box_rules import (
     EDGE_SLOPE,
     MIN_HALF_AXIS_CELLS,
     box_bounds,
-    narrow_ovals,
+    narrow_ellipses,
 )
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import build
@@ -76,7 +76,7 @@ def test_masks_of_a_box_stay_inside_it_to_the_pixel() -> None:
     assert not masks[:, outside].any()
 
 
-def oval(prompts: Prompts) -> torch.Tensor:
+def ellipse(prompts: Prompts) -> torch.Tensor:
     features = ImageFeatures(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 4, 4))
     maps = prompt_maps(("oval",), prompts, features, image_size_px=16, sigma_px=8.0)
     return maps[0, 0]
@@ -85,7 +85,7 @@ def oval(prompts: Prompts) -> torch.Tensor:
 def test_the_oval_is_one_in_the_middle_of_the_box_and_falls_to_zero_where_it_touches_it() -> None:
     # the box spans 2 to 10 and 6 to 18: middle (6, 12), half sides 4 and 6, as cells' centres are
     # at 2, 6, 10 and 14
-    drawn = oval(Prompts.make(boxes=torch.tensor([[2.0, 6.0, 10.0, 18.0]])))
+    drawn = ellipse(Prompts.make(boxes=torch.tensor([[2.0, 6.0, 10.0, 18.0]])))
 
     by_column = torch.tensor([1.0, 0.0, 1.0, 4.0])
     by_row = torch.tensor([100 / 36, 1.0, 4 / 36, 4 / 36])
@@ -97,18 +97,18 @@ def test_the_oval_is_one_in_the_middle_of_the_box_and_falls_to_zero_where_it_tou
 
 @pytest.mark.parametrize("box", [[5.0, 5.0, 5.0, 5.0], [5.0, 0.0, 5.0, 16.0]])
 def test_the_oval_of_a_box_without_width_is_finite(box: list[float]) -> None:
-    assert oval(Prompts.make(boxes=torch.tensor([box]))).isfinite().all()
+    assert ellipse(Prompts.make(boxes=torch.tensor([box]))).isfinite().all()
 
 
 def test_a_click_alone_has_no_oval() -> None:
-    assert (oval(Prompts.make(INSIDE, torch.tensor([[1]]))) == 0).all()
+    assert (ellipse(Prompts.make(INSIDE, torch.tensor([[1]]))) == 0).all()
 
 
 def test_a_box_too_narrow_to_look_into_is_answered_by_its_oval() -> None:
     # cells of 4 px; the box is 4 px square around (8, 8), a corner of four cells
     box = torch.tensor([[6.0, 6.0, 10.0, 10.0]])
 
-    logits, share = narrow_ovals(Prompts.make(boxes=box), size=4, image_size_px=16)
+    logits, share = narrow_ellipses(Prompts.make(boxes=box), size=4, image_size_px=16)
 
     assert share.tolist() == [1.0]
     half_diagonal = 0.5**0.5  # cells from the corner to the nearest centres
@@ -121,15 +121,17 @@ def test_a_box_too_narrow_to_look_into_is_answered_by_its_oval() -> None:
 def test_the_oval_s_share_falls_between_two_and_four_cells(side_px: float, share: float) -> None:
     box = torch.tensor([[0.0, 0.0, 60.0, side_px]])
 
-    assert narrow_ovals(Prompts.make(boxes=box), size=16, image_size_px=64)[1].item() == share
+    assert narrow_ellipses(Prompts.make(boxes=box), size=16, image_size_px=64)[1].item() == share
 
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_a_click_takes_over_from_the_oval(label: int) -> None:
     clicked = Prompts.make(INSIDE, torch.tensor([[label]]), boxes=torch.tensor([[3.0, 3, 9, 9]]))
 
-    assert narrow_ovals(clicked, size=4, image_size_px=16)[1].item() == 0
-    assert narrow_ovals(Prompts.make(INSIDE, torch.tensor([[1]])), size=4, image_size_px=16)[1] == 0
+    assert narrow_ellipses(clicked, size=4, image_size_px=16)[1].item() == 0
+    assert (
+        narrow_ellipses(Prompts.make(INSIDE, torch.tensor([[1]])), size=4, image_size_px=16)[1] == 0
+    )
 
 
 def test_a_speck_in_a_box_has_a_mask_where_it_is() -> None:

@@ -210,13 +210,16 @@ def test_one_quality_moves_what_the_checkpoint_recommends_and_given_options_win(
         assert main([*arguments, "--output", str(tmp_path / name), *few, *more]) == 0
         return json.loads((tmp_path / name / "segloop-generate.settings").read_text())
 
-    advised = settings("advised")
+    with_recommended = settings("advised")
     low, high = settings("low", "--quality", "low"), settings("high", "--quality", "100")
     given = settings("given", "--quality", "0", "--stability-thresh", "0.5", "--drop-tiny-masks")
     plain = settings("plain", "--no-adaptive-grid", "--max-area-share", "0.9")
 
-    assert (advised["pred_iou_thresh"], advised["stability_thresh"]) == (0.4, 0.95)
-    assert (advised["adaptive_grid"], advised["full_votes"]) == (True, 3)
+    assert (with_recommended["pred_iou_thresh"], with_recommended["stability_thresh"]) == (
+        0.4,
+        0.95,
+    )
+    assert (with_recommended["adaptive_grid"], with_recommended["full_votes"]) == (True, 3)
     assert (low["pred_iou_thresh"], low["stability_thresh"]) == pytest.approx((0.2, 0.475))
     assert high["pred_iou_thresh"] == pytest.approx(0.88)
     assert (given["pred_iou_thresh"], given["stability_thresh"]) == (0.0, 0.5)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sam.coordinates import Frame
-from sam.detection.multi_scale import Seen, all_detections, detect_multi_scale
+from sam.detection.multi_scale import CropDetections, all_detections, detect_multi_scale
 from sam.detection.object_detector import Detections, ObjectDetector
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
@@ -67,7 +67,7 @@ def image_of(squares: list[tuple[int, int, int]]) -> NDArray[np.uint8]:
 
 def look(
     squares: list[tuple[int, int, int]], *, object_side_px: float | None = None
-) -> tuple[list[Seen], Model]:
+) -> tuple[list[CropDetections], Model]:
     model = Model()
     return look_at(model, image_of(squares), object_side_px=object_side_px), model
 
@@ -78,7 +78,7 @@ def look_at(
     *,
     object_side_px: float | None = None,
     on_crop: Callable[[int], object] = lambda looked_at: None,
-) -> list[Seen]:
+) -> list[CropDetections]:
     def load_image() -> NDArray[np.uint8]:
         model.num_loaded += 1
         return image

@@ -10,7 +10,7 @@ import pytest
 
 from masks.rle import Rle
 from sam.automatic.mask_generator import AutomaticMask, AutomaticSettings
-from sam.automatic.recommended_settings import advice_of
+from sam.automatic.recommended_settings import recommended_by
 from sam.checkpoints import checkpoint_files
 from tests.needs import SHARED_DATA, missing
 from tests.training.blobs import write_blobs
@@ -207,7 +207,7 @@ def test_fit_automatic_writes_the_advice_into_a_copy_of_the_checkpoint(
     assert main([*command, "--min-precision", "0.3", "--out", str(out), *quick]) == 0
 
     assert "on 4 images with 12 objects" in capsys.readouterr().out
-    advice = advice_of(out)
+    advice = recommended_by(out)
     assert advice["adaptive_grid"] is True
     assert advice["points_per_side"] == 8
     assert 0.2 <= advice["pred_iou_thresh"] < 0.9

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from sam.automatic.recommended_settings import advice_of
+from sam.automatic.recommended_settings import recommended_by
 from sam.checkpoints import checkpoint_files
 from sam.detection import object_detector
 from sam.modeling.model import build
@@ -130,7 +130,7 @@ def test_a_training_carries_on_what_its_start_recommends_for_automatic_masks(
 
     assert main([*command, "--steps", "2", "--trainable", trainable]) == 0
 
-    assert advice_of(out / "model.safetensors") == advice
+    assert recommended_by(out / "model.safetensors") == advice
 
 
 def test_a_detector_is_trained_on_several_sets_and_measured(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam.automatic.recommended_settings import advice_of
+from sam.automatic.recommended_settings import recommended_by
 from sam.checkpoints import checkpoint_files
 from sam.checkpoints.checkpoint_files import CheckpointError
 from sam.modeling.config import PRESETS, SamConfig, VitConfig
@@ -88,4 +88,4 @@ def test_a_grown_start_is_written_the_same_each_time(tmp_path: Path) -> None:
     assert growth.has_random_encoder
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     assert checkpoint_files.load(tmp_path / "a.safetensors").config.arch == "tiny_vit"
-    assert advice_of(tmp_path / "a.safetensors") == advice["automatic"]
+    assert recommended_by(tmp_path / "a.safetensors") == advice["automatic"]

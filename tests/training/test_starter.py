@@ -24,7 +24,7 @@ from training.starter import batches as starter_batches
 from training.starter.batches import Batches, ViewBatch, batches, first_masks
 from training.starter.data import Pool, ViewSettings, draw_batch
 from training.starter.dense import dense_loss, limited
-from training.starter.new_maps import OVAL_LOGITS
+from training.starter.new_maps import ELLIPSE_LOGITS
 from training.starter.recipe import EXPORT_NAME, JUDGES, STATE_NAME, StarterConfig, train_worker
 from training.starter.start import started
 from training.starter.views import View
@@ -141,7 +141,7 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(pool: Pool, tmp_path: Path)
     train_worker(0, 1, pool, brief(0.2, dense_share=1.0), out, "")
     before = torch.load(out / STATE_NAME, weights_only=True)
 
-    longer = brief(before["elapsed_s"] + 0.5, dense_share=0.5, judge_share=0.0)
+    longer = brief(before["elapsed_s"] + 0.5, dense_share=0.5, calibration_share=0.0)
     train_worker(0, 1, pool, longer, out, "")
 
     after = torch.load(out / STATE_NAME, weights_only=True)
@@ -181,7 +181,7 @@ def test_a_pause_is_no_part_of_the_schedule(
     out = tmp_path / "run"
     out.mkdir()
 
-    train_worker(0, 1, pool, brief(1.0, dense_share=1.0, judge_share=0.0), out, "")
+    train_worker(0, 1, pool, brief(1.0, dense_share=1.0, calibration_share=0.0), out, "")
 
     rows = lines(out)
     slept_s = 1.0 * len(rows)
@@ -194,7 +194,7 @@ def test_the_last_phase_moves_nothing_but_the_judges(pool: Pool, tmp_path: Path)
     train_worker(0, 1, pool, brief(0.1, dense_share=1.0), out, "")
     before = torch.load(out / STATE_NAME, weights_only=True)
 
-    longer = brief(before["elapsed_s"] + 3.0, dense_share=0.0, judge_share=1.0)
+    longer = brief(before["elapsed_s"] + 3.0, dense_share=0.0, calibration_share=1.0)
     train_worker(0, 1, pool, longer, out, "")
 
     after = torch.load(out / STATE_NAME, weights_only=True)
@@ -228,7 +228,7 @@ def test_a_start_without_the_oval_answers_clicks_as_before_and_boxes_with_a_gues
     box = Prompts.make(boxes=torch.tensor([[30.0, 30.0, 98.0, 98.0]]))
     gained = model.decode(features, box).low_res_logits - start.decode(features, box).low_res_logits
     # the middle of the box, (64, 64), is a corner of cells: the nearest centre is 2 px off each way
-    assert gained[0, 0, 16, 16].item() == pytest.approx(OVAL_LOGITS * (1 - 2 * (2 / 34) ** 2))
+    assert gained[0, 0, 16, 16].item() == pytest.approx(ELLIPSE_LOGITS * (1 - 2 * (2 / 34) ** 2))
     assert gained[0, 1:].abs().max() < 1e-5
 
 

@@ -22,7 +22,7 @@ from sam.checkpoints.checkpoint_files import encoder_sha256, write_atomically
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
 from training.data.manifest import ImageRecord, ManifestError
-from training.loop.run_folder import told_when_unwritable
+from training.loop.run_folder import explain_unwritable
 
 
 def load_rgb(path: Path) -> NDArray[np.uint8]:
@@ -65,7 +65,7 @@ class FeatureStore:
         cached = self.cache_dir / f"{self._cache_key(image)}.safetensors"
         if not self._is_ours(cached):
             data = self._encode(image)
-            with told_when_unwritable(cached):
+            with explain_unwritable(cached):
                 write_atomically(cached, data)
         return self._read(cached.read_bytes())
 

@@ -39,7 +39,7 @@ def jittered(
         order = torch.randperm(len(rles), generator=generator).tolist()
         masks: list[NDArray[np.bool_]] = []
         for index in order:
-            mask = _seen(rles[index].decode(), place, size_px=size_px)
+            mask = _visible(rles[index].decode(), place, size_px=size_px)
             if mask.any():
                 masks.append(mask)
             if len(masks) == max_masks:
@@ -84,10 +84,10 @@ def _nearest(first: int, count: int, step: float, limit: int) -> NDArray[np.int6
     return np.minimum(centers.astype(np.int64), limit - 1)
 
 
-def _seen(mask: NDArray[np.bool_], place: _Place, *, size_px: int) -> NDArray[np.bool_]:
-    seen = np.zeros((size_px, size_px), dtype=bool)
-    seen[: place.height, : place.width] = mask[place.rows][:, place.columns]
-    return seen
+def _visible(mask: NDArray[np.bool_], place: _Place, *, size_px: int) -> NDArray[np.bool_]:
+    visible = np.zeros((size_px, size_px), dtype=bool)
+    visible[: place.height, : place.width] = mask[place.rows][:, place.columns]
+    return visible
 
 
 def _pixels(image_hwc_u8: NDArray[np.uint8], place: _Place) -> Tensor:

@@ -193,11 +193,11 @@ def combine(manifests: Sequence[Manifest], *, holdout_every: int) -> list[ImageR
     Images that a manifest itself holds out stay held out.
     """
     joined: list[ImageRecord] = []
-    seen: Counter[str] = Counter()
+    num_seen: Counter[str] = Counter()
     for number, manifest in enumerate(manifests):
         for image in manifest.images:
-            seen[image.source] += 1
-            held_out = image.split == "holdout" or seen[image.source] % holdout_every == 0
+            num_seen[image.source] += 1
+            held_out = image.split == "holdout" or num_seen[image.source] % holdout_every == 0
             joined.append(
                 replace(
                     image,

@@ -178,7 +178,7 @@ def detect_all(
         except ManifestError:  # an unreadable image must not end hours of training
             continue
         if multi_scale:
-            seen = detect_multi_scale(
+            in_crops = detect_multi_scale(
                 store.model,
                 detector,
                 features,
@@ -187,7 +187,7 @@ def detect_all(
                 score_thresh=EVALUATION_SCORE_THRESH,
                 max_boxes=MAX_BOXES,
             )
-            detections = all_detections(seen)
+            detections = all_detections(in_crops)
         else:
             detections = detector.detect(
                 features,

@@ -195,8 +195,8 @@ def quality_table(quality: AutomaticQuality) -> str:
         lines.append(f"{name[:NAME_WIDTH]:{NAME_WIDTH}} {part.num_images:6.0f} {' '.join(values)}")
     lines.append("Precision is a lower bound where not every object is labelled.")
     if quality.blank_masks:
-        told = ", ".join(f"{name} {num}" for name, num in quality.blank_masks.items())
-        lines.append(f"masks on blank images: {told}")
+        counts = ", ".join(f"{name} {num}" for name, num in quality.blank_masks.items())
+        lines.append(f"masks on blank images: {counts}")
     return "\n".join(lines)
 
 

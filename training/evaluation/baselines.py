@@ -73,11 +73,14 @@ def grabcut(image_hwc_u8: Image, box_xyxy_px: tuple[int, int, int, int]) -> Mask
     margin = max(8, round(GRABCUT_MARGIN_SHARE * max(x1 - x0, y1 - y0)))
     left, top = max(0, x0 - margin), max(0, y0 - margin)
     window = np.s_[top : min(height, y1 + margin), left : min(width, x1 + margin)]
-    seen, inside = image_hwc_u8[window], filled[window]
-    scale = min(1.0, GRABCUT_MAX_SIDE_PX / max(seen.shape[:2]))
-    small_wh = (max(1, round(seen.shape[1] * scale)), max(1, round(seen.shape[0] * scale)))
+    window_rgb, inside = image_hwc_u8[window], filled[window]
+    scale = min(1.0, GRABCUT_MAX_SIDE_PX / max(window_rgb.shape[:2]))
+    small_wh = (
+        max(1, round(window_rgb.shape[1] * scale)),
+        max(1, round(window_rgb.shape[0] * scale)),
+    )
     small = cv2.resize(
-        np.ascontiguousarray(seen[..., ::-1]), small_wh, interpolation=cv2.INTER_AREA
+        np.ascontiguousarray(window_rgb[..., ::-1]), small_wh, interpolation=cv2.INTER_AREA
     )
     small_inside = cv2.resize(inside.astype(np.uint8), small_wh, interpolation=cv2.INTER_NEAREST)
     labels = np.where(small_inside > 0, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
@@ -95,7 +98,7 @@ def grabcut(image_hwc_u8: Image, box_xyxy_px: tuple[int, int, int, int]) -> Mask
     except cv2.error:
         return filled
     object_small = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
-    full = cv2.resize(object_small, seen.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    full = cv2.resize(object_small, window_rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     found = np.zeros((height, width), dtype=bool)
     found[window] = full.astype(bool) & inside
     return found

@@ -114,8 +114,10 @@ def evaluate(
         masks = drawn_masks(image, max_masks=max_masks_per_image)
         is_shown = samples is not None and samples.wants(index - 1, len(images))
         shown = samples if is_shown else None
-        look = _Look(model, features, image, measures=measures, clicks=clicks, samples=shown)
-        scores.extend(look.scores(masks))
+        evaluation = _ImageEvaluation(
+            model, features, image, measures=measures, clicks=clicks, samples=shown
+        )
+        scores.extend(evaluation.scores(masks))
         if shown is not None:
             shown.write(image)
         on_progress(index / len(images), f"measured {index} of {len(images)} images")
@@ -135,7 +137,7 @@ def drawn_masks(image: ImageRecord, *, max_masks: int | None) -> tuple[MaskRecor
     return tuple(sorted(image.masks, key=rank)[:max_masks])
 
 
-class _Look:
+class _ImageEvaluation:
     """One encoded image and what to measure on it."""
 
     def __init__(
@@ -192,17 +194,17 @@ class _Look:
         if samples is not None:
             samples.batch(truths, session.first_clicks)
 
-        def hear(index: int, num_clicks: int, predicted: Mask) -> None:
-            outlines.hear(index, num_clicks, predicted)
+        def on_mask(index: int, num_clicks: int, predicted: Mask) -> None:
+            outlines.on_mask(index, num_clicks, predicted)
             if samples is not None:
-                samples.hear(index, num_clicks, predicted, batch_size=len(truths))
+                samples.record(index, num_clicks, predicted, batch_size=len(truths))
 
-        by_click, oracle, predicted = session.click_ious(max_clicks, on_mask=hear)
+        by_click, oracle, predicted = session.click_ious(max_clicks, on_mask=on_mask)
         ious: dict[str, Sequence[float]] = {
             f"clicks_{k}": by_click[:, k - 1].tolist() for k in self.clicks
         }
         ious["oracle_1"] = oracle
-        by_box = session.by_box(boxes_xyxy, on_mask=hear)
+        by_box = session.by_box(boxes_xyxy, on_mask=on_mask)
         ious["box"] = by_box.ious
         ious["fill_box"] = [mask.rle.area_px / _box_area_px(mask) for mask in batch]
         if self.measures.baselines:
@@ -258,7 +260,7 @@ class _Outlines:
         names = [] if clicks is None else [f"boundary_f_{k}" for k in (*clicks, "box")]
         self.values = {name: [1.0] * len(truths) for name in names}
 
-    def hear(self, index: int, num_clicks: int, predicted: Mask) -> None:
+    def on_mask(self, index: int, num_clicks: int, predicted: Mask) -> None:
         name = f"boundary_f_{num_clicks or 'box'}"
         if name in self.values:
             self.values[name][index] = boundary_f(

@@ -53,7 +53,7 @@ class Samples:
         for answers in self._answers.values():  # who needs no more clicks keeps a perfect mask
             answers += truths
 
-    def hear(self, index: int, num_clicks: int, predicted: Mask, *, batch_size: int) -> None:
+    def record(self, index: int, num_clicks: int, predicted: Mask, *, batch_size: int) -> None:
         """Take in an answer: `index` is the mask's place in the batch of `batch_size`."""
         if num_clicks in self._answers:
             place = len(self._truths) - batch_size + index

@@ -35,11 +35,11 @@ class Growth:
 
     def sentence(self) -> str:
         """Tell what was copied, in one line."""
-        told = f"encoder: {self.encoder_from}; {self.num_copied} other tensors copied"
+        description = f"encoder: {self.encoder_from}; {self.num_copied} other tensors copied"
         if not self.new_names:
-            return f"{told}, none new"
+            return f"{description}, none new"
         parts = sorted({_part(name) for name in self.new_names})
-        return f"{told}, {len(self.new_names)} new in {', '.join(parts)}"
+        return f"{description}, {len(self.new_names)} new in {', '.join(parts)}"
 
 
 def grow(
@@ -55,9 +55,9 @@ def grow(
         grown = Sam(config).eval()
     tensors = grown.state_dict()
     known = start.state_dict()
-    lender, told = start, f"of the {start.config.arch} that was given"
+    lender, description = start, f"of the {start.config.arch} that was given"
     if encoder_from is not None:
-        lender, told = encoder_from, f"of the {encoder_from.config.arch} checkpoint"
+        lender, description = encoder_from, f"of the {encoder_from.config.arch} checkpoint"
     fits = _encoder_fits(tensors, lender.state_dict())
     if encoder_from is not None and not fits:
         raise checkpoint_files.CheckpointError(
@@ -73,7 +73,7 @@ def grow(
     grown.load_state_dict({**tensors, **taken})
     others = [name for name in tensors if not name.startswith(ENCODER_PREFIX)]
     return grown, Growth(
-        encoder_from=told if fits else "random weights",
+        encoder_from=description if fits else "random weights",
         num_copied=sum(name in taken for name in others),
         new_names=tuple(name for name in others if name not in taken),
     )

@@ -37,7 +37,7 @@ from training.loop.optimisation import (
 )
 from training.loop.precision import step_autocast
 from training.loop.processes import Processes, alone
-from training.loop.run_folder import RunFolder, file_sha256, open_run, told_when_unwritable
+from training.loop.run_folder import RunFolder, explain_unwritable, file_sha256, open_run
 from training.losses.interactive import InteractiveLoss, interactive_loss
 
 __all__ = ["TrainResult", "TrainStopped", "steps_for", "train"]
@@ -113,8 +113,8 @@ def train(
     trainer.optimise(on_progress=on_progress, should_stop=should_stop)
     result = trainer.result()
     on_progress(1.0 - EXPORT_SHARE / 2, "writing the model and its decoder")
-    advice = carried_on(start_checkpoint)
-    processes.first(lambda: _write(model, result, config=config, advice=advice))
+    recommended = carried_on(start_checkpoint)
+    processes.first(lambda: _write(model, result, config=config, recommended=recommended))
     on_progress(1.0, "model trained", **result.metrics)
     return result
 
@@ -352,13 +352,13 @@ def _maps(features: ImageFeatures) -> list[Tensor]:
 
 
 def _write(
-    model: Sam, result: TrainResult, *, config: TrainConfig, advice: Mapping[str, object]
+    model: Sam, result: TrainResult, *, config: TrainConfig, recommended: Mapping[str, object]
 ) -> None:
     model.to("cpu")
-    noted = {"metrics": dict(result.metrics), "config": asdict(config), **advice}
-    with told_when_unwritable(result.checkpoint_path):
+    noted = {"metrics": dict(result.metrics), "config": asdict(config), **recommended}
+    with explain_unwritable(result.checkpoint_path):
         checkpoint_files.save(model, result.checkpoint_path, noted)
-    with told_when_unwritable(result.decoder_path):
+    with explain_unwritable(result.decoder_path):
         export_decoder(model, result.decoder_path)
 
 

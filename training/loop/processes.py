@@ -89,18 +89,18 @@ class Processes:
         if self.world == 1:
             action()
             return
-        told: list[str | None] = [None]
+        message: list[str | None] = [None]
         failure: BaseException | None = None
         if self.is_first:
             try:
                 action()
             except Exception as error:
-                failure, told = error, [str(error)]
-        dist.broadcast_object_list(told, src=0)
+                failure, message = error, [str(error)]
+        dist.broadcast_object_list(message, src=0)
         if failure is not None:
             raise failure
-        if told[0] is not None:
-            raise TrainError(f"the first process says: {told[0]}")
+        if message[0] is not None:
+            raise TrainError(f"the first process says: {message[0]}")
 
 
 def alone(device: str = "auto") -> Processes:

@@ -43,7 +43,7 @@ def file_sha256(path: Path) -> str:
 
 
 @contextmanager
-def told_when_unwritable(path: Path) -> Iterator[None]:
+def explain_unwritable(path: Path) -> Iterator[None]:
     """Turn a failure to write `path` into a TrainError of one sentence (a full disk, mostly)."""
     try:
         yield
@@ -78,7 +78,7 @@ class RunFolder:
         path = self.path / STATE_NAME
         tensors = {k: v.detach().to("cpu").contiguous() for k, v in state.tensors.items()}
         header = {"step": str(state.step), "elapsed_s": repr(state.elapsed_s)}
-        with told_when_unwritable(path):
+        with explain_unwritable(path):
             write_atomically(path, to_safetensors(tensors, header))
 
     def load_state(self) -> SavedState | None:
@@ -102,7 +102,7 @@ class RunFolder:
         """Append one line of figures, and the same as an event for TensorBoard."""
         line = {"time": round(time.time(), 3), **figures}
         path = self.path / METRICS_NAME
-        with told_when_unwritable(path):
+        with explain_unwritable(path):
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             with (self.path / EVENTS_NAME).open("ab") as events:
@@ -117,14 +117,14 @@ class RunFolder:
         kept = [line for line in self.figures() if line["step"] <= step]
         text = "".join(f"{json.dumps(line)}\n" for line in kept)
         events = start_bytes() + b"".join(event_bytes(line) for line in kept)
-        with told_when_unwritable(self.path / METRICS_NAME):
+        with explain_unwritable(self.path / METRICS_NAME):
             write_atomically(self.path / METRICS_NAME, text.encode())
             write_atomically(self.path / EVENTS_NAME, events)
 
     def note_problems(self, problems: Sequence[str]) -> None:
         """Keep one sentence about each thing that was left out, for people to read."""
         path = self.path / PROBLEMS_NAME
-        with told_when_unwritable(path):
+        with explain_unwritable(path):
             write_atomically(path, "".join(f"{line}\n" for line in problems).encode())
 
 

@@ -118,7 +118,7 @@ def interactive_loss(
             prompts = session.last_answer_alone(generator) if is_alone else prompts
         decoded = model.decode(features, prompts, is_learning=True)
         used = session.used_masks(is_first=kind is Pass.FIRST, box_is_clear=config.box_is_clear)
-        outcome = _judge(decoded, targets, masks_nss, used=used, config=config)
+        outcome = _supervise(decoded, targets, masks_nss, used=used, config=config)
         mask_part, iou_part = outcome.mask_loss.mean(), outcome.iou_loss.mean()
         if on_pass is not None and not config.gradient_through_logits:
             on_pass(mask_part + config.iou_weight * iou_part)
@@ -168,7 +168,7 @@ class _Outcome:
     true_iou: Tensor  # (N, 4), 0 where no mask of the pass is used
 
 
-def _judge(
+def _supervise(
     decoded: Decoded,
     targets: Tensor,
     masks_nss: Tensor,

@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=ViewSettings.size_px, help="view side, pixels")
     parser.add_argument("--dense-share", type=float, default=StarterConfig.dense_share)
     parser.add_argument("--refine-share", type=float, default=StarterConfig.refine_share)
-    parser.add_argument("--judge-share", type=float, default=StarterConfig.judge_share)
+    parser.add_argument("--calibration-share", type=float, default=StarterConfig.calibration_share)
     parser.add_argument("--seed", type=int, default=StarterConfig.seed, help="of scenes and views")
     parser.add_argument("--scenes", type=int, default=2000, help="how many scenes to generate")
     parser.add_argument("--processes", type=int, default=2)
@@ -78,7 +78,7 @@ def main() -> None:
         learning_rate=arguments.learning_rate,
         dense_share=0.0 if arguments.start else arguments.dense_share,
         refine_share=arguments.refine_share,
-        judge_share=arguments.judge_share,
+        calibration_share=arguments.calibration_share,
         device=arguments.device,
         loaders=arguments.loaders,
         save_every_steps=arguments.save_every,

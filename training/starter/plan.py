@@ -107,7 +107,7 @@ def run_plan(
                 start=start,
                 trunk=trunk,
                 dense_share=0.0,
-                judge_share=0.0,
+                calibration_share=0.0,
                 learning_rate=phase.learning_rate,
                 trunk_learning_rate_share=phase.trunk_share,
                 refine_share=phase.refine_share,

@@ -58,8 +58,8 @@ class StarterConfig:
     eats the schedule.
     dense_share: first part of the run, without the decoder.
     refine_share: part of the run before the last, with up to `late_corrections` corrections.
-    judge_share: last part of the run: only the predicted IoU learns, from many masks that hold
-    still; trained along with the masks it hardly tells them apart.
+    calibration_share: last part of the run: only the predicted IoU learns, from many fixed masks;
+    trained along with the masks it hardly tells them apart.
     decoder_share, decoder_masks: images of a step that go through the decoder, and their masks;
     the encoder is what needs most pictures, and a decoder pass costs as much as half of one.
     exact_box_share: boxes without noise, in the decoder's passes and the dense loss.
@@ -79,7 +79,7 @@ class StarterConfig:
     hours: float = 1.5
     dense_share: float = 0.27
     refine_share: float = 0.2
-    judge_share: float = 0.115
+    calibration_share: float = 0.115
     exact_box_share: float = 0.6
     early_corrections: int = 2
     late_corrections: int = 4
@@ -128,10 +128,10 @@ class _Clock:
     def phase(self, config: StarterConfig) -> Phase:
         if self.share < config.dense_share:
             return Phase.DENSE
-        return Phase.JUDGE if self.share >= 1 - config.judge_share else Phase.WHOLE
+        return Phase.JUDGE if self.share >= 1 - config.calibration_share else Phase.WHOLE
 
     def is_late(self, config: StarterConfig) -> bool:
-        return self.share >= 1 - config.judge_share - config.refine_share
+        return self.share >= 1 - config.calibration_share - config.refine_share
 
 
 def build_model(config: StarterConfig) -> Sam:
@@ -273,12 +273,12 @@ def _optimizer(model: Sam, config: StarterConfig) -> torch.optim.AdamW:
 
 def _set_learning_rate(optimizer: torch.optim.AdamW, clock: _Clock, config: StarterConfig) -> None:
     warm = min(1.0, (clock.step + 1) / config.warmup_steps)
-    whole = max(1e-6, 1 - config.dense_share - config.judge_share)
+    whole = max(1e-6, 1 - config.dense_share - config.calibration_share)
     cosine = _fall(max(0.0, clock.share - config.dense_share) / whole)
     is_judging = clock.phase(config) is Phase.JUDGE
     for group in optimizer.param_groups:
         if group.get("is_judge"):
-            left = (1 - clock.share) / max(1e-6, config.judge_share)
+            left = (1 - clock.share) / max(1e-6, config.calibration_share)
             fall = _fall(1 - left) if is_judging else 1.0
             group["lr"] = config.judge_learning_rate * warm * fall
         else:

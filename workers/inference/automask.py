@@ -18,7 +18,7 @@ from engine.domain.proposals import Proposal
 from engine.models import ModelVersion
 from engine.selectors.fitted_thresholds import automatic_thresholds
 from sam.automatic.mask_generator import PAPER_ENGINE, AutomaticMask, AutomaticSettings, generate
-from sam.automatic.recommended_settings import advice_of, advised
+from sam.automatic.recommended_settings import recommended_by, with_recommended
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
 
@@ -52,7 +52,7 @@ def settings_for(
 
 def recommended_settings(version: ModelVersion) -> AutomaticSettings:
     """Return the paper's settings with what the version's checkpoint recommends."""
-    return advised(BASE_SETTINGS, _recommended(version))
+    return with_recommended(BASE_SETTINGS, _recommended(version))
 
 
 def propose(
@@ -75,7 +75,7 @@ def _recommended(version: ModelVersion) -> dict[str, Any]:
     """
     ancestor: ModelVersion | None = version
     while ancestor is not None and ancestor.checkpoint_key:
-        if recommended := advice_of(storage.local_copy(ancestor.checkpoint_key)):
+        if recommended := recommended_by(storage.local_copy(ancestor.checkpoint_key)):
             return recommended
         ancestor = ancestor.parent
     return {}

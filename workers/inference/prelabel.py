@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.domain.proposals import Proposal
 from masks.rle import Rle
 from sam.automatic.mask_generator import stability_score
-from sam.detection.multi_scale import Seen, detect_multi_scale
+from sam.detection.multi_scale import CropDetections, detect_multi_scale
 from sam.detection.object_detector import ObjectDetector
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam
@@ -48,7 +48,7 @@ def propose(
 
 
 def _proposals(
-    model: Sam, detected: Seen, *, image_hw: tuple[int, int]
+    model: Sam, detected: CropDetections, *, image_hw: tuple[int, int]
 ) -> Iterator[tuple[float, Proposal]]:
     """Yield the proposals of one crop with the scores of their boxes."""
     crop = detected.crop

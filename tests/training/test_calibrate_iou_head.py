@@ -14,8 +14,8 @@ from sam.modeling.model import Sam, build
 from training.scenes import LabelledImage
 from training.starter.calibrate_iou_head import (
     KEPT_NAME,
-    JudgeConfig,
-    Judged,
+    CalibrationConfig,
+    IouSamples,
     collect,
     fit,
     judge_loss,
@@ -26,7 +26,7 @@ from training.starter.calibrate_iou_head import (
 from training.starter.data import Pool
 from training.starter.recipe import JUDGES
 
-CONFIG = JudgeConfig(num_views=4, max_masks=3, holdout_share=0.25, batch_prompts=8)
+CONFIG = CalibrationConfig(num_views=4, max_masks=3, holdout_share=0.25, batch_prompts=8)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_was_seen_predicts_what_the_decoder_predicted(model: Sam, pool: Poo
     assert judged.num_views == 4
     assert 0 < int(judged.is_box.sum()) < len(judged.view)
     with torch.no_grad():
-        again = predict(model, judged.seen.float())
+        again = predict(model, judged.inputs.float())
     assert torch.allclose(again, judged.predicted, atol=5e-3)  # seen is kept in float16
 
 
@@ -81,8 +81,8 @@ def test_the_fit_learns_which_mask_is_best_and_moves_the_judges_alone(model: Sam
     seen[torch.arange(600), 1 + best, -1] += 1.0
     with torch.no_grad():
         predicted = predict(model, seen)
-    judged = Judged(
-        seen=seen.half(),
+    judged = IouSamples(
+        inputs=seen.half(),
         predicted=predicted,
         true_iou=true_iou,
         view=torch.arange(600),
