@@ -43,6 +43,7 @@ from engine.selectors.progress import Figures, ProjectFigures
 from engine.selectors.stages import active_stage
 from engine.services.masks import packed_masks
 from engine.services.masks.masks import SavedMask
+from engine.services.models import decoder_files
 from masks.rle import Rle
 
 NUM_UPCOMING = 3  # images whose bytes the page may fetch ahead
@@ -75,12 +76,16 @@ def image_row_out(image: Image) -> schemas.ImageRowOut:
 
 def model_out(version: ModelVersion) -> schemas.ModelOut:
     config = version.config
+    base = f"{API_BASE}/model-versions/{version.pk}"
+    is_cut = bool(decoder_files.halves_of(version).image)
     return schemas.ModelOut(
         id=version.pk,
         number=version.number,
         arch=version.arch,
         encoder_sha256=version.encoder_sha256,
-        decoder_url=f"{API_BASE}/model-versions/{version.pk}/decoder",
+        decoder_url=f"{base}/decoder",
+        decoder_image_url=f"{base}/decoder-image" if is_cut else None,
+        decoder_prompt_url=f"{base}/decoder-prompt",
         decoder_sha256=version.decoder_sha256,
         image_size_px=config["image_size_px"],
         embedding_stride_px=config["embedding_stride_px"],

@@ -103,6 +103,8 @@ class ModelOut(Schema):
     arch: str
     encoder_sha256: str
     decoder_url: str
+    decoder_image_url: str | None
+    decoder_prompt_url: str
     decoder_sha256: str
     image_size_px: int
     embedding_stride_px: int

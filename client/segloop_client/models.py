@@ -237,6 +237,8 @@ class ModelCostOut(BaseModel):
 
 class ModelOut(BaseModel):
     arch: Annotated[str, Field(title="Arch")]
+    decoder_image_url: Annotated[str | None, Field(title="Decoder Image Url")]
+    decoder_prompt_url: Annotated[str, Field(title="Decoder Prompt Url")]
     decoder_sha256: Annotated[str, Field(title="Decoder Sha256")]
     decoder_url: Annotated[str, Field(title="Decoder Url")]
     embed_channels: Annotated[int, Field(title="Embed Channels")]

@@ -26,12 +26,20 @@ class DecodingError(RuntimeError):
 
 
 class Network:
-    """A decoder.onnx, ready to run on any image's embedding."""
+    """A decoder, ready to run on any image's embedding: decoder.onnx, or its two halves."""
 
-    def __init__(self, path: Path, *, name: str, num_threads: int | None = None) -> None:
-        """Load the file.
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str,
+        image_half: Path | None = None,
+        num_threads: int | None = None,
+    ) -> None:
+        """Load the files.
 
         Args:
+            path: decoder.onnx, or with image_half what runs for each prompt.
             name: what an error calls the decoder.
             num_threads: for one operator; None leaves it to onnxruntime.
 
@@ -40,12 +48,20 @@ class Network:
         """
         self._name = name
         self._session = self._load(path, num_threads)
+        self._image_half = None if image_half is None else self._load(image_half, num_threads)
 
     def prepare(self, embedding: Feeds) -> Run:
-        """Return what answers prompts on this embedding. It raises DecodingError."""
+        """Do what the image alone needs; return what answers prompts on it. Both may raise
+        DecodingError."""
+        features = dict(embedding)
+        if self._image_half is not None:
+            names = [node.name for node in self._image_half.get_outputs()]
+            shared = self._run(self._image_half, names, features)
+            features |= dict(zip(names, shared, strict=True))
 
         def run(prompts: Feeds) -> tuple[FloatArray, FloatArray]:
-            low_res, scores = self._run({**embedding, **prompts})
+            names = ["low_res_masks", "iou_predictions"]
+            low_res, scores = self._run(self._session, names, {**features, **prompts})
             return low_res, scores
 
         return run
@@ -62,15 +78,15 @@ class Network:
         except Exception as error:  # onnxruntime raises its own unexported classes
             raise DecodingError(f"decoder {self._name} cannot be loaded: {error}") from error
 
-    def _run(self, feeds: Feeds) -> Any:
-        wanted = {node.name for node in self._session.get_inputs()}
+    def _run(self, session: Any, outputs: list[str], feeds: Feeds) -> list[FloatArray]:
+        wanted = {node.name for node in session.get_inputs()}
         try:
-            return self._session.run(
-                ["low_res_masks", "iou_predictions"],
-                {name: tensor for name, tensor in feeds.items() if name in wanted},
+            found: list[FloatArray] = session.run(
+                outputs, {name: tensor for name, tensor in feeds.items() if name in wanted}
             )
         except Exception as error:  # see _load
             raise DecodingError(f"decoder {self._name} failed: {error}") from error
+        return found
 
 
 @lru_cache(maxsize=CACHED_NETWORKS)

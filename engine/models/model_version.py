@@ -63,6 +63,10 @@ class ModelVersion(StatefulRow):
     workers/inference/thresholds.py. Empty: nothing was fitted."""
     decoder_key = models.CharField(max_length=KEY_CHARACTERS, default="", blank=True)
     decoder_sha256 = models.CharField(max_length=SHA256_CHARACTERS, default="", blank=True)
+    decoder_image_key = models.CharField(max_length=KEY_CHARACTERS, default="", blank=True)
+    """The half of the decoder that runs once an image; empty where it was not cut in two."""
+    decoder_prompt_key = models.CharField(max_length=KEY_CHARACTERS, default="", blank=True)
+    """The half that runs for each prompt; empty until a browser first asks, for older versions."""
     config = models.JSONField(default=dict)
     trains = models.CharField(max_length=8, default=RoundSize.DECODER.value)
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
@@ -97,6 +101,11 @@ class ModelVersion(StatefulRow):
                 condition=Q(decoder_key="", decoder_sha256="")
                 | (~Q(decoder_key="") & ~Q(decoder_sha256="")),
                 name="model_decoder_has_its_sha256",
+            ),
+            models.CheckConstraint(
+                condition=Q(decoder_image_key="", decoder_prompt_key="")
+                | (~Q(decoder_key="") & ~Q(decoder_prompt_key="")),
+                name="model_decoder_halves_of_a_decoder",
             ),
             models.CheckConstraint(condition=Q(number__gt=0), name="model_number_from_one"),
             models.CheckConstraint(

@@ -216,6 +216,8 @@ def test_the_decoder_is_served_with_its_hash(as_annotator: Client, project: Proj
         "images/not-an-id/file",
         "images/00000000-0000-7000-8000-000000000000/masks",
         "model-versions/00000000-0000-7000-8000-000000000000/decoder",
+        "model-versions/00000000-0000-7000-8000-000000000000/decoder-image",
+        "model-versions/00000000-0000-7000-8000-000000000000/decoder-prompt",
         "projects/none",
     ],
 )

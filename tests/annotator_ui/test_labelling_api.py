@@ -52,6 +52,8 @@ def test_a_session_has_all_the_page_needs(
     model = session["model"]
     assert model["id"] == str(serving.pk)
     assert model["decoder_url"] == f"/api/v1/model-versions/{serving.pk}/decoder"
+    assert model["decoder_image_url"] == f"/api/v1/model-versions/{serving.pk}/decoder-image"
+    assert model["decoder_prompt_url"] == f"/api/v1/model-versions/{serving.pk}/decoder-prompt"
     assert (model["image_size_px"], model["embedding_stride_px"]) == (128, 16)
     assert (model["low_res_stride_px"], model["high_res_channels"]) == (4, 8)
 

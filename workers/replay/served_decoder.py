@@ -1,4 +1,4 @@
-"""Decode clicks as the annotator's page does: the served decoder.onnx on the stored embedding.
+"""Decode clicks as the annotator's page does: the served decoder halves on the embedding.
 
 A replay measures the files that annotators get, not the model in memory.
 """
@@ -19,6 +19,7 @@ from engine.domain.prompts import PointPrompt
 from engine.models import Image, ModelVersion
 from engine.models.image import WHOLE_IMAGE
 from engine.services.images import embeddings as stored_embeddings
+from engine.services.models import decoder_files
 from masks.crops import Crop
 from workers.replay.oracle import Click, Mask
 
@@ -33,8 +34,12 @@ class ServedDecoder:
 
     def __init__(self, version: ModelVersion) -> None:
         self._sizes = DecoderSizes.from_config(version.config)
-        path = storage.local_copy(version.decoder_key)
-        self._network = Network(path, name=version.decoder_sha256[:12])
+        halves = decoder_files.halves_of(version)
+        self._network = Network(
+            storage.local_copy(halves.prompt),
+            name=version.decoder_sha256[:12],
+            image_half=storage.local_copy(halves.image) if halves.image else None,
+        )
 
     def open(self, image: Image, *, crop: Crop | None = None) -> OpenImage:
         """Read the stored embedding of an image or of a crop of it.

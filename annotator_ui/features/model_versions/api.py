@@ -14,7 +14,7 @@ from annotator_ui.http.lookups import project_by_slug, version_by_id
 from annotator_ui.http.permissions import actor_of
 from engine.domain.errors import NotFound
 from engine.domain.roles import Permission
-from engine.services.models import model_versions, starters
+from engine.services.models import decoder_files, model_versions, starters
 
 router = Router(tags=["models"])
 
@@ -23,11 +23,32 @@ router = Router(tags=["models"])
     "/model-versions/{uuid:version_id}/decoder", **files(("application/octet-stream",), 404)
 )
 def decoder(request: HttpRequest, version_id: UUID) -> HttpResponseBase:
-    """The decoder.onnx of a version."""
+    """The decoder.onnx of a version, in one piece."""
     version = version_by_id(actor_of(request), version_id, to=Permission.VIEW)
     if not version.decoder_key:
         raise NotFound("this model version has no decoder")
     return stored_file(request, version.decoder_key)
+
+
+@router.get(
+    "/model-versions/{uuid:version_id}/decoder-image", **files(("application/octet-stream",), 404)
+)
+def decoder_image(request: HttpRequest, version_id: UUID) -> HttpResponseBase:
+    """The half of the decoder that runs once an image; 404 where the decoder is not cut in two."""
+    version = version_by_id(actor_of(request), version_id, to=Permission.VIEW)
+    halves = decoder_files.halves_of(version)
+    if not halves.image:
+        raise NotFound("the decoder of this model version is one piece")
+    return stored_file(request, halves.image)
+
+
+@router.get(
+    "/model-versions/{uuid:version_id}/decoder-prompt", **files(("application/octet-stream",), 404)
+)
+def decoder_prompt(request: HttpRequest, version_id: UUID) -> HttpResponseBase:
+    """The half of the decoder that runs for each prompt; the whole one where it is not cut."""
+    version = version_by_id(actor_of(request), version_id, to=Permission.VIEW)
+    return stored_file(request, decoder_files.halves_of(version).prompt)
 
 
 @router.post(

@@ -16,9 +16,9 @@ from engine.safetensors_header import read_model_header
 from engine.selectors.retraining import can_be_measured
 from engine.services.jobs import jobs
 from engine.services.models import snapshots
+from engine.services.models.decoder_files import decoder_columns
 from engine.services.models.model_versions import (
     checkpoint_columns,
-    decoder_columns,
     next_number,
     promote,
 )

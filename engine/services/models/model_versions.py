@@ -25,6 +25,7 @@ from engine.services.images import embeddings
 from engine.services.jobs import jobs, proposals
 from engine.services.json_values import json_safe
 from engine.services.models import snapshots
+from engine.services.models.decoder_files import decoder_columns
 from engine.services.people.roles import require
 from engine.services.text import clean_line
 from engine.services.transitions import move
@@ -33,7 +34,6 @@ __all__ = [
     "attach_decoder",
     "checkpoint_columns",
     "curve_of",
-    "decoder_columns",
     "fail",
     "keep_curve",
     "mark_training",
@@ -54,7 +54,6 @@ TRAIN_JOB = {
     ModelFamily.OBJECT_DETECTOR: JobKind.TRAIN_DETECTOR,
 }
 CHECKPOINT_KIND = "checkpoints"
-DECODER_KIND = "decoders"
 
 
 @transaction.atomic
@@ -335,9 +334,3 @@ def checkpoint_columns(checkpoint: Path) -> dict[str, str]:
     """Store a copy of the weights; return the columns of a version that name it."""
     key = storage.put_file(CHECKPOINT_KIND, checkpoint, ".safetensors")
     return {"checkpoint_key": key, "checkpoint_sha256": storage.sha256_of(key)}
-
-
-def decoder_columns(decoder: Path) -> dict[str, str]:
-    """Store a copy of the decoder for browsers; return the columns of a version that name it."""
-    key = storage.put_file(DECODER_KIND, decoder, ".onnx")
-    return {"decoder_key": key, "decoder_sha256": storage.sha256_of(key)}

@@ -656,6 +656,10 @@ export interface components {
     readonly ModelOut: {
       /** Arch */
       readonly arch: string;
+      /** Decoder Image Url */
+      readonly decoder_image_url: string | null;
+      /** Decoder Prompt Url */
+      readonly decoder_prompt_url: string;
       /** Decoder Sha256 */
       readonly decoder_sha256: string;
       /** Decoder Url */

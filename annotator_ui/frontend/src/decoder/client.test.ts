@@ -68,7 +68,7 @@ it("gives up on a session that does not open in twenty seconds and says so", asy
   const worker = new FakeWorker();
   const client = new DecoderClient(worker);
   const opening = expect(
-    client.open(new ArrayBuffer(1), { ortUrl: "/ort/", numThreads: 2 }),
+    client.open({ image: null, prompt: new ArrayBuffer(1) }, { ortUrl: "/ort/", numThreads: 2 }),
   ).rejects.toMatchObject({
     kind: "timeout",
     message: "The decoder did not answer in 20 s.",

@@ -6,6 +6,7 @@ import type { Crop } from "../core/crops";
 import type { Size } from "../core/geometry";
 import type { Candidate, DecodeRequest } from "../core/prompts";
 import { fromSent } from "./candidates";
+import type { DecoderFiles } from "./network";
 import type { Question, Reply, Request } from "./protocol";
 
 export const TIME_LIMITS = { openMs: 20_000, imageMs: 20_000, decodeMs: 20_000 } as const;
@@ -61,9 +62,13 @@ export class DecoderClient {
       this.#die("crashed", event.message || "The decoder's worker did not start.");
   }
 
-  /** Load decoder.onnx; the buffer is handed over to the worker. */
-  async open(decoder: ArrayBuffer, options: { ortUrl: string; numThreads: number }): Promise<void> {
-    await this.#ask({ type: "open", decoder, ...options }, TIME_LIMITS.openMs, [decoder]);
+  /** Load the decoder; the buffers are handed over to the worker. */
+  async open(
+    decoder: DecoderFiles,
+    options: { ortUrl: string; numThreads: number },
+  ): Promise<void> {
+    const buffers = decoder.image === null ? [decoder.prompt] : [decoder.image, decoder.prompt];
+    await this.#ask({ type: "open", decoder, ...options }, TIME_LIMITS.openMs, buffers);
   }
 
   /** Load an image's embedding; the buffer is handed over to the worker. */

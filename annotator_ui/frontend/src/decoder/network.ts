@@ -1,9 +1,8 @@
-/** The decoder's network. Where the model allows it, the work that depends on the image alone is done
- * when the image is opened, so that a click costs only the rest (see split.ts). */
+/** The decoder's network in two halves (ADR 13): the work that depends on the image alone is done when
+ * the image is opened, so that a click costs only the rest. */
 
 import type { Embedding, FloatTensor } from "./embedding";
 import type { Runner } from "./session";
-import { splitModel } from "./split";
 
 export type Feeds = Readonly<Record<string, FloatTensor>>;
 
@@ -15,39 +14,40 @@ export interface Part {
 
 export type OpenPart = (model: Uint8Array) => Promise<Part>;
 
-const PHOTO_INPUTS: ReadonlySet<string> = new Set(["image_embeddings", "high_res_features"]);
+/** The files of a model version. `image` is null where the server could not cut the decoder in two:
+ * `prompt` is the whole one then. */
+export interface DecoderFiles<Bytes = ArrayBuffer> {
+  readonly image: Bytes | null;
+  readonly prompt: Bytes;
+}
 
 export class Network {
-  readonly #early: Part | null;
-  readonly #late: Part;
+  readonly #image: Part | null;
+  readonly #prompt: Part;
 
-  private constructor(early: Part | null, late: Part) {
-    this.#early = early;
-    this.#late = late;
+  private constructor(image: Part | null, prompt: Part) {
+    this.#image = image;
+    this.#prompt = prompt;
   }
 
-  /** A model that cannot be cut, or whose parts do not run, is run as it is. */
-  static async open(model: Uint8Array, openPart: OpenPart): Promise<Network> {
-    const split = splitModel(model, PHOTO_INPUTS);
-    if (split === null) return new Network(null, await openPart(model));
-    try {
-      return new Network(await openPart(split.early), await openPart(split.late));
-    } catch {
-      return new Network(null, await openPart(model));
-    }
+  static async open(files: DecoderFiles<Uint8Array>, openPart: OpenPart): Promise<Network> {
+    const image = files.image === null ? null : await openPart(files.image);
+    return new Network(image, await openPart(files.prompt));
   }
 
   /** Answers prompts on what this embedding shows: masks and their predicted IoU. */
-  async lookAt({ imageEmbeddings, highResFeatures }: Embedding): Promise<Runner> {
+  async prepare({ imageEmbeddings, highResFeatures }: Embedding): Promise<Runner> {
     const features: Feeds = {
       image_embeddings: imageEmbeddings,
       ...(highResFeatures === null ? {} : { high_res_features: highResFeatures }),
     };
     const shared =
-      this.#early === null ? {} : await this.#early.run(chosen(features, this.#early.inputNames));
-    const seen = { ...features, ...shared };
+      this.#image === null ? {} : await this.#image.run(chosen(features, this.#image.inputNames));
+    const known = { ...features, ...shared };
     return async (prompts) => {
-      const outputs = await this.#late.run(chosen({ ...seen, ...prompts }, this.#late.inputNames));
+      const outputs = await this.#prompt.run(
+        chosen({ ...known, ...prompts }, this.#prompt.inputNames),
+      );
       const [lowResMasks, iouPredictions] = [outputs["low_res_masks"], outputs["iou_predictions"]];
       if (lowResMasks === undefined || iouPredictions === undefined)
         throw new Error("The decoder gave no masks.");

@@ -3,11 +3,12 @@
 import type { ImageBox, Size } from "../core/geometry";
 import type { DecodeRequest } from "../core/prompts";
 import type { SentCandidate } from "./candidates";
+import type { DecoderFiles } from "./network";
 
 export type Question =
   | {
       readonly type: "open";
-      readonly decoder: ArrayBuffer;
+      readonly decoder: DecoderFiles;
       readonly ortUrl: string;
       readonly numThreads: number;
     }

@@ -9,7 +9,7 @@ import { lowResSideOf, parseEmbedding } from "./embedding";
 import type { Embedding, FloatTensor } from "./embedding";
 import { promptFeeds } from "./feeds";
 import { Network } from "./network";
-import type { Feeds, OpenPart } from "./network";
+import type { DecoderFiles, Feeds, OpenPart } from "./network";
 import type { Question, Reply, Request } from "./protocol";
 import { decodeOn } from "./session";
 import type { LoadedFrame, LoadedImage } from "./session";
@@ -18,7 +18,7 @@ const WARM_UP_RUNS = 2;
 
 let network: Network | null = null;
 /** The model's bytes until the first image is open: then the graphics card is tried. */
-let untried: { readonly model: Uint8Array; readonly ortUrl: string } | null = null;
+let untried: { readonly files: DecoderFiles<Uint8Array>; readonly ortUrl: string } | null = null;
 let current: LoadedImage | null = null;
 /** onnxruntime runs one question at a time; later ones wait their turn. */
 let last: Promise<void> = Promise.resolve();
@@ -49,18 +49,18 @@ async function handle(question: Question): Promise<readonly SentCandidate[]> {
       // Absolute, because onnxruntime resolves a bare path against its own script.
       ort.env.wasm.wasmPaths = new URL(question.ortUrl, self.location.origin).href;
       ort.env.wasm.numThreads = question.numThreads;
-      untried = { model: new Uint8Array(question.decoder), ortUrl: ort.env.wasm.wasmPaths };
-      network = await Network.open(untried.model, partOpener(ort, "wasm"));
+      untried = { files: filesOf(question.decoder), ortUrl: ort.env.wasm.wasmPaths };
+      network = await Network.open(untried.files, partOpener(ort, "wasm"));
       current = null;
       return [];
     case "image": {
       const embedding = parseEmbedding(question.embedding);
-      const run = await opened().lookAt(embedding);
+      const run = await opened().prepare(embedding);
       const frame = modelFrame(question.image, question.imageSizePx);
       const whole = { run, crop: null, frame, lowResSidePx: lowResSideOf(embedding) };
       current = { imageId: question.imageId, whole, crop: null };
       if (untried !== null) last = last.then(warmUp);
-      if (untried !== null) void tryGraphicsCard(untried.model, untried.ortUrl, embedding);
+      if (untried !== null) void tryGraphicsCard(untried.files, untried.ortUrl, embedding);
       untried = null;
       return [];
     }
@@ -68,7 +68,7 @@ async function handle(question: Question): Promise<readonly SentCandidate[]> {
       const loaded = loadedImage(question.imageId);
       const { crop, box } = question;
       const embedding = parseEmbedding(question.embedding);
-      const run = await opened().lookAt(embedding);
+      const run = await opened().prepare(embedding);
       const frame = modelFrame(loaded.whole.frame.image, loaded.whole.frame.imageSizePx, box);
       current = { ...loaded, crop: { run, crop, frame, lowResSidePx: lowResSideOf(embedding) } };
       return [];
@@ -76,6 +76,10 @@ async function handle(question: Question): Promise<readonly SentCandidate[]> {
     case "decode":
       return toSent(await decodeOn(loadedImage(question.imageId), question.crop, question.request));
   }
+}
+
+function filesOf({ image, prompt }: DecoderFiles): DecoderFiles<Uint8Array> {
+  return { image: image === null ? null : new Uint8Array(image), prompt: new Uint8Array(prompt) };
 }
 
 function loadedImage(imageId: string): LoadedImage {
@@ -103,7 +107,7 @@ function anyPrompts({ frame, lowResSidePx }: LoadedFrame): Feeds {
 
 /** Meanwhile WebAssembly answers; only the trial itself waits its turn among the questions. */
 async function tryGraphicsCard(
-  model: Uint8Array,
+  files: DecoderFiles<Uint8Array>,
   ortUrl: string,
   embedding: Embedding,
 ): Promise<void> {
@@ -114,11 +118,11 @@ async function tryGraphicsCard(
   try {
     const runtime = await import("onnxruntime-web/webgpu");
     runtime.env.wasm.wasmPaths = ortUrl;
-    const rival = await Network.open(model, partOpener(runtime, "webgpu"));
+    const rival = await Network.open(files, partOpener(runtime, "webgpu"));
     last = last
       .then(async () => {
         if (current === null || current.whole !== whole) return; // the next image's embedding is not at hand here
-        const run = await rival.lookAt(embedding);
+        const run = await rival.prepare(embedding);
         const trial = {
           current: whole.run,
           rival: run,

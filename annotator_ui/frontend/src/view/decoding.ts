@@ -258,11 +258,18 @@ export class Decoding extends ValueStore<DecodingState> {
     if (this.#serverReason !== null || this.#decoder?.sha256 === model.decoder_sha256) return;
     this.#decoder?.client.close();
     this.#decoder = null;
-    const bytes = await this.#ports.api.bytes(model.decoder_url);
+    const { api } = this.#ports;
+    const [image, prompt] = await Promise.all([
+      model.decoder_image_url === null ? null : api.bytes(model.decoder_image_url),
+      api.bytes(model.decoder_prompt_url),
+    ]);
     const client = this.#ports.newDecoder();
     this.#decoder = { sha256: model.decoder_sha256, client };
     try {
-      await client.open(bytes, { ortUrl: this.#ports.ortUrl, numThreads: this.#ports.numThreads });
+      await client.open(
+        { image, prompt },
+        { ortUrl: this.#ports.ortUrl, numThreads: this.#ports.numThreads },
+      );
     } catch (error) {
       this.#switchToServer(error);
     }

@@ -37,6 +37,8 @@ export function sessionFor(imageId: string, change: Partial<SessionOut> = {}): S
       arch: "tiny",
       encoder_sha256: "e",
       decoder_url: "/api/v1/model-versions/model/decoder",
+      decoder_image_url: "/api/v1/model-versions/model/decoder-image",
+      decoder_prompt_url: "/api/v1/model-versions/model/decoder-prompt",
       decoder_sha256: "d",
       image_size_px: 16,
       embedding_stride_px: 16,
@@ -128,7 +130,7 @@ function usualAnswers(sessions: SessionOut[]) {
       const one = { rle: SQUARE, predicted_iou: 0.5 };
       return Response.json({ ...one, candidates: [one] });
     }
-    return url.startsWith("/api/v1/images") || url.endsWith("/decoder")
+    return url.startsWith("/api/v1/images") || url.includes("/decoder-")
       ? new Response(new Uint8Array(8))
       : Response.json({});
   };
