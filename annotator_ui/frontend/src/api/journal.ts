@@ -1,6 +1,6 @@
 /** Where unsent work waits: on this device's disk, so that a closed tab or a dead server loses nothing. */
 
-import type { QueuedOp } from "./saveQueue";
+import type { QueuedOp } from "./queuedOps";
 
 export interface Journal {
   put(op: QueuedOp): Promise<void>;

@@ -7,7 +7,7 @@ import { IndexedDbJournal } from "./journal";
 import type { Journal } from "./journal";
 import { rleFromJson } from "./mapping";
 import { SaveQueue } from "./saveQueue";
-import type { NewOp } from "./saveQueue";
+import type { NewOp } from "./queuedOps";
 import type { TabLink, TabMessage } from "./tabs";
 import type { MaskIn, SavedMaskOut } from "./types";
 

@@ -1,51 +1,18 @@
-/** Sends what was done, in order, until the server has it. Journal first, then the network; a mask is
+/** The save queue of the browser: sends what was done, in order, until the server has it. Journal first, then the network; a mask is
  * called saved only when the server's fingerprint of it equals ours. */
 
 import { rleSha256 } from "../core/rle";
 import { ApiError } from "./client";
 import type { Journal } from "./journal";
 import { rleFromJson } from "./mapping";
+import type { NewOp, QueuedOp, SaveOp, Trouble } from "./queuedOps";
 import { ALONE } from "./tabs";
 import type { TabLink, TabMessage } from "./tabs";
 import type { MaskIn, SavedMaskOut } from "./types";
 
-interface OpBase {
-  /** The revision id of a save; sending one twice is one revision. */
-  readonly id: string;
-  readonly userName: string;
-  readonly imageId: string;
-  readonly imageName: string;
-  readonly maskId: string;
-  readonly queuedAtMs: number;
-  /** Order among the ops of one millisecond. */
-  readonly ordinal: number;
-  readonly refusal?: string;
-}
-
-export interface SaveOp extends OpBase {
-  readonly kind: "save";
-  readonly assignmentId: string;
-  readonly body: MaskIn;
-}
-
-export interface StatusOp extends OpBase {
-  readonly kind: "status";
-  readonly to: "accepted" | "rejected";
-}
-
-export type QueuedOp = SaveOp | StatusOp;
-type NewFields = "userName" | "queuedAtMs" | "ordinal" | "refusal";
-export type NewOp = Omit<SaveOp, NewFields> | Omit<StatusOp, NewFields>;
-
 export interface QueueServer {
   saveMask(assignmentId: string, mask: MaskIn): Promise<SavedMaskOut>;
   setMaskStatus(maskId: string, to: "accepted" | "rejected"): Promise<unknown>;
-}
-
-/** Why sending has stopped for the moment. */
-export interface Trouble {
-  readonly kind: "offline" | "signed_out";
-  readonly message: string;
 }
 
 export interface QueueState {

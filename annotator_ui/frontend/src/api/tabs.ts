@@ -1,6 +1,6 @@
 /** How the tabs of one browser share the work that waits: one of them sends, all of them know. */
 
-import type { QueuedOp, SaveOp, Trouble } from "./saveQueue";
+import type { QueuedOp, SaveOp, Trouble } from "./queuedOps";
 
 export type TabMessage =
   | { readonly type: "added"; readonly op: QueuedOp }

@@ -3,7 +3,8 @@
 import { ApiError } from "../api/client";
 import type { ApiClient } from "../api/client";
 import { maskFromApi, maskInFrom, sizeOf, syncedFromApi } from "../api/mapping";
-import type { SaveOp, SaveQueue } from "../api/saveQueue";
+import type { SaveOp } from "../api/queuedOps";
+import type { SaveQueue } from "../api/saveQueue";
 import type { MaskOut, PageConfig, SessionOut } from "../api/types";
 import { Editor } from "../core/editor";
 import type { EditorEffect } from "../core/events";
