@@ -39,6 +39,13 @@ export default tseslint.config(
     rules: inwards(["react*", "**/view/*"], "decoder and api import only the core."),
   },
   {
+    files: ["src/pages/**/*.ts"],
+    rules: inwards(
+      ["react*", "onnx*", "**/view/*", "**/decoder/*"],
+      "Leads' pages load without the labelling page.",
+    ),
+  },
+  {
     files: ["**/*.test.ts", "**/*.test.tsx"],
     rules: {
       "max-lines-per-function": "off",

@@ -14,7 +14,9 @@ export default defineConfig({
     manifest: "manifest.json",
     // A data: URL would be refused by the page's content security policy.
     assetsInlineLimit: 0,
-    rolldownOptions: { input: "src/main.tsx" },
+    rolldownOptions: {
+      input: ["src/main.tsx", "src/pages/projectPage.ts", "src/pages/jobsPage.ts"],
+    },
   },
   test: {
     environment: "node",

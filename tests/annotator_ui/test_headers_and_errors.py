@@ -35,7 +35,7 @@ ISOLATION = {
         ("/", 302),
         ("/nothing/here/", 404),
         ("/static/annotator_ui/site.css", 200),
-        ("/static/annotator_ui/project.js", 200),
+        ("/static/annotator_ui/icon.svg", 200),
         ("/static/missing.js", 404),
         ("/api/v1/projects/none", 401),
         ("/api/v1/nothing", 404),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django_vite.core.exceptions import DjangoViteAssetNotFoundError
 
+from annotator_ui.front_end import is_built
 from annotator_ui.http.addresses import API_BASE
 from annotator_ui.http.error_pages import error_page
 from annotator_ui.http.guard import domain_errors_as_pages
@@ -24,15 +24,6 @@ from engine.selectors.members import role_in
 
 ENTRY = "src/main.tsx"
 NOT_BUILT = "The front end is not built: run “make ui”, then restart the server."
-
-
-def front_end_is_built() -> bool:
-    """Tell whether the bundle's manifest exists and names the entry point."""
-    try:
-        manifest = json.loads((settings.UI_DIST_DIR / "manifest.json").read_text())
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and ENTRY in manifest
 
 
 def asked_image(request: HttpRequest) -> str | None:
@@ -50,7 +41,7 @@ def label(request: HttpRequest, slug: str) -> HttpResponse:
     """Hand the project, the person and the CSRF token to the app."""
     actor = actor_of(request)
     project = project_by_slug(actor, slug, to=Permission.LABEL)
-    if not front_end_is_built():
+    if not is_built(ENTRY):
         return error_page(request, 503, message=NOT_BUILT)
     config: dict[str, Any] = {
         "project_slug": project.slug,
