@@ -1,7 +1,7 @@
 """What to show the model so that one click changes an existing mask: its logits, and a context.
 
 A mask alone hardly binds the decoder; a point deep inside it and its box do. The page does the
-same in annotator_ui/frontend/src/core/seeds.ts, pinned by tests/golden/seeds.json.
+same in annotator_ui/frontend/src/core/mask/seeds.ts, pinned by tests/golden/seeds.json.
 """
 
 from __future__ import annotations

@@ -30,18 +30,18 @@ export default tseslint.config(
   {
     files: ["src/core/**/*.ts"],
     rules: inwards(
-      ["react*", "onnx*", "**/view/*", "**/decoder/*", "**/api/*"],
+      ["react*", "onnx*", "**/view/**", "**/decoder/**", "**/api/**"],
       "The core imports only itself.",
     ),
   },
   {
     files: ["src/decoder/**/*.ts", "src/api/**/*.ts"],
-    rules: inwards(["react*", "**/view/*"], "decoder and api import only the core."),
+    rules: inwards(["react*", "**/view/**"], "decoder and api import only the core."),
   },
   {
     files: ["src/pages/**/*.ts"],
     rules: inwards(
-      ["react*", "onnx*", "**/view/*", "**/decoder/*"],
+      ["react*", "onnx*", "**/view/**", "**/decoder/**"],
       "Leads' pages load without the labelling page.",
     ),
   },

@@ -1,6 +1,6 @@
 /** Typed calls to the server; every failure is an ApiError whose kind names what can be done about it. */
 
-import type { PromptRecord } from "../core/document";
+import type { PromptRecord } from "../core/editor/document";
 import type {
   DecodeOut,
   MaskIn,

@@ -1,10 +1,10 @@
 /** Between the wire's shapes and the core's values. */
 
-import type { MaskItem } from "../core/document";
-import type { Size } from "../core/geometry";
-import type { Candidate } from "../core/prompts";
-import type { Rle } from "../core/rle";
-import type { Message, SyncedMask } from "../core/syncState";
+import type { MaskItem } from "../core/editor/document";
+import type { Size } from "../core/geometry/geometry";
+import type { Candidate } from "../core/editor/prompts";
+import type { Rle } from "../core/mask/rle";
+import type { Message, SyncedMask } from "../core/editor/syncState";
 import type { DecodeOut, ImageOut, MaskIn, MaskOut, RleJson } from "./types";
 
 export function rleFromJson(rle: RleJson): Rle {

@@ -1,6 +1,6 @@
 import { IDBFactory } from "fake-indexeddb";
 import { expect, it } from "vitest";
-import { rleSha256 } from "../core/rle";
+import { rleSha256 } from "../core/mask/rle";
 import { ApiError } from "./client";
 import type { ApiErrorKind } from "./client";
 import { IndexedDbJournal } from "./journal";

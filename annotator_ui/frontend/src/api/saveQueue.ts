@@ -1,7 +1,7 @@
 /** The save queue of the browser: sends what was done, in order, until the server has it. Journal first, then the network; a mask is
  * called saved only when the server's fingerprint of it equals ours. */
 
-import { rleSha256 } from "../core/rle";
+import { rleSha256 } from "../core/mask/rle";
 import { ApiError } from "./client";
 import type { Journal } from "./journal";
 import { rleFromJson } from "./mapping";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { golden } from "../testing";
-import { imagePoint } from "./geometry";
-import { logitsToRle, modelFrame } from "./mask";
+import { imagePoint } from "./geometry/geometry";
+import { logitsToRle, modelFrame } from "./mask/mask";
 import {
   areaPx,
   boundsOf,
@@ -11,8 +11,8 @@ import {
   RleError,
   runsToString,
   stringToRuns,
-} from "./rle";
-import { contextOf, coverageOf, isPinhole, localEdit, seedLogits } from "./seeds";
+} from "./mask/rle";
+import { contextOf, coverageOf, isPinhole, localEdit, seedLogits } from "./mask/seeds";
 
 interface CocoRle {
   size: [number, number];

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { logitsToRle, modelFrame } from "../core/mask";
+import { logitsToRle, modelFrame } from "../core/mask/mask";
 import { fromSent, LogitsCandidate, toSent } from "./candidates";
 
 const SIDE = 8;

@@ -1,10 +1,10 @@
 /** Candidates on their way from the worker to the page. Only the first is enlarged to the image before
  * it is shown; the others wait until somebody asks for them. */
 
-import { logitsToRle } from "../core/mask";
-import type { ModelFrame } from "../core/mask";
-import type { Candidate, LowResLogits } from "../core/prompts";
-import type { Rle } from "../core/rle";
+import { logitsToRle } from "../core/mask/mask";
+import type { ModelFrame } from "../core/mask/mask";
+import type { Candidate, LowResLogits } from "../core/editor/prompts";
+import type { Rle } from "../core/mask/rle";
 
 /** What is posted: a mask, or what it can be made from. */
 export type SentCandidate =

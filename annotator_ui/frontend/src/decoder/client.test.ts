@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { imagePoint } from "../core/geometry";
-import type { DecodeRequest } from "../core/prompts";
+import { imagePoint } from "../core/geometry/geometry";
+import type { DecodeRequest } from "../core/editor/prompts";
 import { DecoderClient, threadsFor, TIME_LIMITS } from "./client";
 import type { WorkerPort } from "./client";
 import type { Reply, Request } from "./protocol";

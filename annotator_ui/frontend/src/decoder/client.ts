@@ -1,10 +1,10 @@
 /** The page's side of the decoder: a queue of one (the latest prompts win), typed failures, time
  * limits. A worker that fails or hangs is closed; the page then asks the server. */
 
-import { cropKey, boxOfCrop } from "../core/crops";
-import type { Crop } from "../core/crops";
-import type { Size } from "../core/geometry";
-import type { Candidate, DecodeRequest } from "../core/prompts";
+import { cropKey, boxOfCrop } from "../core/geometry/crops";
+import type { Crop } from "../core/geometry/crops";
+import type { Size } from "../core/geometry/geometry";
+import type { Candidate, DecodeRequest } from "../core/editor/prompts";
 import { fromSent } from "./candidates";
 import type { DecoderFiles } from "./network";
 import type { Question, Reply, Request } from "./protocol";

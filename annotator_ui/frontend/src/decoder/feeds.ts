@@ -1,7 +1,7 @@
 /** From a person's prompts to the decoder's inputs. Pinned to Python by tests/golden/feeds.json. */
 
-import type { ModelFrame } from "../core/mask";
-import type { Prompt } from "../core/prompts";
+import type { ModelFrame } from "../core/mask/mask";
+import type { Prompt } from "../core/editor/prompts";
 import type { FloatTensor } from "./embedding";
 
 const LABEL = { padding: -1, background: 0, boxTopLeft: 2, boxBottomRight: 3 } as const;

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import type { Crop } from "../core/crops";
-import { imagePoint } from "../core/geometry";
-import type { ImageBox } from "../core/geometry";
-import type { Prompt, PromptStep } from "../core/prompts";
-import { rleFromStretches } from "../core/runs";
+import type { Crop } from "../core/geometry/crops";
+import { imagePoint } from "../core/geometry/geometry";
+import type { ImageBox } from "../core/geometry/geometry";
+import type { Prompt, PromptStep } from "../core/editor/prompts";
+import { rleFromStretches } from "../core/mask/runs";
 import { FrameChoice } from "./frameChoice";
 
 const IMAGE = { widthPx: 400, heightPx: 400 };

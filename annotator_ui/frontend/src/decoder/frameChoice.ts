@@ -1,12 +1,12 @@
 /** Which encoded frame answers a prompt: the crop, or the whole image. A mask is
  * finished in the frame where it was begun, because the logits that a later prompt refines are of that frame. */
 
-import { hasMarginAt, cropKey, boxOfCrop } from "../core/crops";
-import type { Crop } from "../core/crops";
-import type { ImageBox, Size } from "../core/geometry";
-import { requestOf } from "../core/prompts";
-import type { DecodeRequest, Prompt, PromptStep } from "../core/prompts";
-import { boundsOf } from "../core/rle";
+import { hasMarginAt, cropKey, boxOfCrop } from "../core/geometry/crops";
+import type { Crop } from "../core/geometry/crops";
+import type { ImageBox, Size } from "../core/geometry/geometry";
+import { requestOf } from "../core/editor/prompts";
+import type { DecodeRequest, Prompt, PromptStep } from "../core/editor/prompts";
+import { boundsOf } from "../core/mask/rle";
 
 export interface AvailableFrames {
   readonly image: Size;

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { imagePoint } from "../core/geometry";
-import { modelFrame } from "../core/mask";
-import type { Prompt } from "../core/prompts";
+import { imagePoint } from "../core/geometry/geometry";
+import { modelFrame } from "../core/mask/mask";
+import type { Prompt } from "../core/editor/prompts";
 import { golden } from "../testing";
 import { promptFeeds, toModel } from "./feeds";
 import { chooseMasks } from "./selection";

@@ -1,7 +1,7 @@
 /** Messages between the page and the decoder's worker. Every request has an id, every id one reply. */
 
-import type { ImageBox, Size } from "../core/geometry";
-import type { DecodeRequest } from "../core/prompts";
+import type { ImageBox, Size } from "../core/geometry/geometry";
+import type { DecodeRequest } from "../core/editor/prompts";
 import type { SentCandidate } from "./candidates";
 import type { DecoderFiles } from "./network";
 

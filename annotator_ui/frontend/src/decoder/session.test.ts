@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { imagePoint } from "../core/geometry";
-import { modelFrame } from "../core/mask";
-import { areaPx, boundsOf, encodeRle, hasPixel } from "../core/rle";
+import { imagePoint } from "../core/geometry/geometry";
+import { modelFrame } from "../core/mask/mask";
+import { areaPx, boundsOf, encodeRle, hasPixel } from "../core/mask/rle";
 import type { FloatTensor } from "./embedding";
 import { decodeOn, decodePrompts } from "./session";
 

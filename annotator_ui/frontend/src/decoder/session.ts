@@ -1,10 +1,10 @@
 /** One decoder on one image: prompts in, candidate masks in the image's frame out. */
 
-import type { ModelFrame } from "../core/mask";
-import type { Candidate, DecodeRequest, PointPrompt, Prompt } from "../core/prompts";
-import { hasPixel } from "../core/rle";
-import type { Rle } from "../core/rle";
-import { difference, isEmptyRle } from "../core/runs";
+import type { ModelFrame } from "../core/mask/mask";
+import type { Candidate, DecodeRequest, PointPrompt, Prompt } from "../core/editor/prompts";
+import { hasPixel } from "../core/mask/rle";
+import type { Rle } from "../core/mask/rle";
+import { difference, isEmptyRle } from "../core/mask/runs";
 import {
   contextOf,
   coverageOf,
@@ -12,7 +12,7 @@ import {
   localEdit,
   seedLogits,
   keepOutsideCrop,
-} from "../core/seeds";
+} from "../core/mask/seeds";
 import { LogitsCandidate } from "./candidates";
 import type { FloatTensor } from "./embedding";
 import { promptFeeds } from "./feeds";

@@ -1,7 +1,7 @@
 /** The worker that owns the onnxruntime session, so that a slow decode never blocks the pointer. */
 
 import * as ort from "onnxruntime-web/wasm";
-import { modelFrame } from "../core/mask";
+import { modelFrame } from "../core/mask/mask";
 import { isRivalBetter } from "./backends";
 import { toSent } from "./candidates";
 import type { SentCandidate } from "./candidates";

@@ -1,8 +1,8 @@
 /** Everything the page can do, once: the toolbar, the keyboard and the help sheet read this table. */
 
-import { isEmptyDraft } from "../core/document";
-import type { MaskItem } from "../core/document";
-import type { OverlapPolicy } from "../core/operations";
+import { isEmptyDraft } from "../core/editor/document";
+import type { MaskItem } from "../core/editor/document";
+import type { OverlapPolicy } from "../core/editor/operations";
 import type { ToolId } from "../core/tools/tool";
 import type { LabelPage, OpenImage } from "./labelPage";
 

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { imagePoint, screenPoint } from "../core/geometry";
+import { imagePoint, screenPoint } from "../core/geometry/geometry";
 import type { LabelPage } from "./labelPage";
 import { sessionFor, SQUARE, startPage } from "./testPage";
 

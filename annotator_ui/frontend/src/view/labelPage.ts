@@ -6,17 +6,17 @@ import { maskFromApi, maskInFrom, sizeOf, syncedFromApi } from "../api/mapping";
 import type { SaveOp } from "../api/queuedOps";
 import type { SaveQueue } from "../api/saveQueue";
 import type { MaskOut, PageConfig, SessionOut } from "../api/types";
-import { Editor } from "../core/editor";
-import type { EditorEffect } from "../core/events";
-import { isEmptyDraft } from "../core/document";
-import { ViewportCrop } from "./viewportCrop";
-import { messageOf, OutdatedModel } from "./decoding";
-import type { Decoding } from "./decoding";
-import { HoverPreview } from "./hover";
-import type { Prefetch } from "./prefetch";
+import { Editor } from "../core/editor/editor";
+import type { EditorEffect } from "../core/editor/events";
+import { isEmptyDraft } from "../core/editor/document";
+import { ViewportCrop } from "./inference/viewportCrop";
+import { messageOf, OutdatedModel } from "./inference/decoding";
+import type { Decoding } from "./inference/decoding";
+import { HoverPreview } from "./inference/hover";
+import type { Prefetch } from "./inference/prefetch";
 import type { Settings } from "./settings";
 import { ValueStore } from "./store";
-import { SuggestionSearch } from "./suggest";
+import { SuggestionSearch } from "./inference/suggest";
 
 export interface OpenImage {
   readonly session: SessionOut;

@@ -1,7 +1,7 @@
 /** What a person chose for themselves, kept in this browser. Nothing here touches the masks. */
 
 import { OPTIONS } from "../core/options";
-import type { OverlapPolicy } from "../core/operations";
+import type { OverlapPolicy } from "../core/editor/operations";
 import { ValueStore } from "./store";
 
 export type Theme = "system" | "light" | "dark";

@@ -1,6 +1,6 @@
 /** `window.__segloop`: a read-only summary for browser tests. */
 
-import { areaPx } from "../core/rle";
+import { areaPx } from "../core/mask/rle";
 import type { LabelPage } from "./labelPage";
 
 declare global {

@@ -4,13 +4,13 @@ import { ApiClient } from "../api/client";
 import { MemoryJournal } from "../api/journal";
 import { SaveQueue } from "../api/saveQueue";
 import type { PageConfig, SessionOut } from "../api/types";
-import { rleSha256 } from "../core/rle";
+import { rleSha256 } from "../core/mask/rle";
 import { DecoderClient } from "../decoder/client";
 import type { WorkerPort } from "../decoder/client";
 import type { Reply, Request } from "../decoder/protocol";
-import { Decoding } from "./decoding";
+import { Decoding } from "./inference/decoding";
 import { LabelPage } from "./labelPage";
-import { Prefetch } from "./prefetch";
+import { Prefetch } from "./inference/prefetch";
 import { Settings } from "./settings";
 
 /** The middle 2 x 2 of a 4 x 4 image: runs 5, 2, 2, 2, 5. */

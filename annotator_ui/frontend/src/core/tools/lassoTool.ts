@@ -1,6 +1,6 @@
 /** A freehand outline, closed when the button is released; right button or Shift takes pixels out. */
 
-import type { ImagePoint } from "../geometry";
+import type { ImagePoint } from "../geometry/geometry";
 import type { PointerInput, Tool, ToolContext } from "./tool";
 
 export class LassoTool implements Tool {

@@ -1,6 +1,6 @@
 /** Drag the image; also what Space and the middle button borrow from any other tool. */
 
-import type { ScreenPoint } from "../geometry";
+import type { ScreenPoint } from "../geometry/geometry";
 import type { PointerInput, Tool, ToolContext } from "./tool";
 
 export class PanTool implements Tool {

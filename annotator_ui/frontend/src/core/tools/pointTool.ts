@@ -1,9 +1,9 @@
 /** Clicks and boxes without a tool switch: a short press is a click, a drag is a box. */
 
-import { distancePx } from "../geometry";
-import type { ScreenPoint } from "../geometry";
+import { distancePx } from "../geometry/geometry";
+import type { ScreenPoint } from "../geometry/geometry";
 import { OPTIONS } from "../options";
-import type { PointLabel } from "../prompts";
+import type { PointLabel } from "../editor/prompts";
 import type { PointerInput, Tool, ToolContext } from "./tool";
 
 type State =

@@ -1,8 +1,8 @@
 /** Corner by corner: a press sets a corner; a press on the first one, a double press or Enter closes
  * the outline. Begun with the right button or Shift it takes pixels out. */
 
-import { distancePx } from "../geometry";
-import type { ImagePoint, ScreenPoint } from "../geometry";
+import { distancePx } from "../geometry/geometry";
+import type { ImagePoint, ScreenPoint } from "../geometry/geometry";
 import { OPTIONS } from "../options";
 import type { OpenTool, PointerInput, ToolContext } from "./tool";
 

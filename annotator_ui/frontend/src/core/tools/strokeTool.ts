@@ -1,7 +1,7 @@
 /** Brush and eraser: a stroke is painted when the button is released. */
 
-import type { StrokeKind } from "../document";
-import type { ImagePoint } from "../geometry";
+import type { StrokeKind } from "../editor/document";
+import type { ImagePoint } from "../geometry/geometry";
 import type { PointerInput, Tool, ToolContext } from "./tool";
 
 export class StrokeTool implements Tool {

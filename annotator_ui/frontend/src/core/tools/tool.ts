@@ -1,9 +1,9 @@
 /** What every tool is: a small state machine that answers pointer events and the five ways out
  * (pointer up, complete, cancel, interrupt, switch), leaving nothing behind. */
 
-import type { StrokeKind } from "../document";
-import type { ImageBox, ImagePoint, ScreenPoint } from "../geometry";
-import type { PointLabel } from "../prompts";
+import type { StrokeKind } from "../editor/document";
+import type { ImageBox, ImagePoint, ScreenPoint } from "../geometry/geometry";
+import type { PointLabel } from "../editor/prompts";
 
 export type OutlineKind = "polygon" | "lasso";
 export type ToolId = "point" | StrokeKind | OutlineKind | "select" | "pan";
