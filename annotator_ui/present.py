@@ -12,16 +12,20 @@ from annotator_ui.live import figures_of, revision_of
 from annotator_ui.progress import eta_s, progress_line
 from engine.decoding.decoder import MaskCandidate
 from engine.domain.errors import NotReady
+from engine.domain.stages import StageKind
 from engine.domain.states import (
     AssignmentStatus,
+    AttemptOutcome,
     ExportStatus,
     ImageStatus,
+    ImportStatus,
     JobStatus,
     MaskSource,
     MaskStatus,
     ModelFamily,
     ModelVersionStatus,
     Role,
+    StageStatus,
 )
 from engine.models import (
     Assignment,
@@ -141,7 +145,7 @@ def session_out(assignment: Assignment) -> schemas.SessionOut:
     return schemas.SessionOut(
         assignment_id=assignment.pk,
         lease_expires_at=assignment.lease_expires_at,
-        stage=assignment.stage.kind,
+        stage=StageKind(assignment.stage.kind),
         image=image_out(image, encoder_sha256=encoder),
         model=model_out(serving),
         masks=masks_of(image, with_rejected=False),
@@ -185,7 +189,7 @@ def job_out(job: Job) -> schemas.JobOut:
     return schemas.JobOut(
         id=job.pk,
         kind=job.kind,
-        status=job.status,
+        status=JobStatus(job.status),
         progress_pct=job.progress_pct,
         progress_text=job.progress_text,
         progress_line=progress_line(job.progress_pct, job.progress_text, remaining_s),
@@ -210,7 +214,7 @@ def attempt_out(attempt: JobAttempt) -> schemas.AttemptOut:
         pid=attempt.pid,
         started_at=attempt.started_at,
         ended_at=attempt.ended_at,
-        outcome=attempt.outcome,
+        outcome=AttemptOutcome(attempt.outcome) if attempt.outcome else "",
         error=attempt.error,
     )
 
@@ -218,10 +222,10 @@ def attempt_out(attempt: JobAttempt) -> schemas.AttemptOut:
 def version_out(version: ModelVersion) -> schemas.VersionOut:
     return schemas.VersionOut(
         id=version.pk,
-        family=version.family,
+        family=ModelFamily(version.family),
         number=version.number,
         arch=version.arch,
-        status=version.status,
+        status=ModelVersionStatus(version.status),
     )
 
 
@@ -230,7 +234,7 @@ def export_out(export: Export) -> schemas.ExportOut:
     return schemas.ExportOut(
         id=export.pk,
         format=export.format,
-        status=export.status,
+        status=ExportStatus(export.status),
         num_masks=export.num_masks if ready else None,
         sha256=export.sha256 if ready else None,
         file_url=f"{API_BASE}/exports/{export.pk}/file" if ready else None,
@@ -242,7 +246,7 @@ def import_out(run: DatasetImport) -> schemas.ImportOut:
     return schemas.ImportOut(
         id=run.pk,
         name=run.name,
-        status=run.status,
+        status=ImportStatus(run.status),
         num_images=run.num_images,
         num_known_images=run.num_known_images,
         num_masks=run.num_masks,
@@ -268,9 +272,9 @@ def _stage_out(project: Project, figures: ProjectFigures) -> schemas.StageOut | 
         return None
     stay = next(one for one in figures.stages if one.stage.pk == stage.pk)
     return schemas.StageOut(
-        kind=stage.kind,
+        kind=StageKind(stage.kind),
         ordinal=stage.ordinal,
-        status=stage.status,
+        status=StageStatus(stage.status),
         figures=_figures_out(stay.figures),
         exit_blockers=figures.exit_blockers,
     )
@@ -283,7 +287,10 @@ def _figures_out(figures: Figures) -> schemas.FiguresOut:
 def project_row_out(project: Project, *, role: Role) -> schemas.ProjectRowOut:
     stage = active_stage(project)
     return schemas.ProjectRowOut(
-        slug=project.slug, name=project.name, role=role, stage=stage.kind if stage else None
+        slug=project.slug,
+        name=project.name,
+        role=role,
+        stage=StageKind(stage.kind) if stage else None,
     )
 
 

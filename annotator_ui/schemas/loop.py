@@ -12,7 +12,8 @@ from pydantic import Field
 from annotator_ui.schemas.inputs import Reason, StrictIn
 from engine.domain.criteria import Verdict, Way
 from engine.domain.schedule import PlanState, RoundSize
-from engine.domain.states import ModelFamily
+from engine.domain.stages import StageKind
+from engine.domain.states import ModelFamily, ModelVersionStatus, StageStatus
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -64,8 +65,8 @@ class LoopOut(Schema):
     """The present stage against its targets. `policy`: every number of the stage by name;
     `starter_offer` is None while the project has the shipped starter, or none ships."""
 
-    stage: str
-    status: str
+    stage: StageKind
+    status: StageStatus
     criteria: list[CriterionOut]
     recommendation: RecommendationOut
     plans: list[PlanOut]
@@ -118,7 +119,7 @@ class MeasuredVersionOut(Schema):
     family: ModelFamily
     number: int
     arch: str
-    status: str
+    status: ModelVersionStatus
     trainable: RoundSize
     trigger: str
     requested_by: str | None
@@ -141,5 +142,5 @@ class CurvePointOut(Schema):
 class CurveOut(Schema):
     """A training's figures so far, at most a few hundred points; they grow while it runs."""
 
-    status: str
+    status: ModelVersionStatus
     points: list[CurvePointOut]

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from ninja import Schema
 from pydantic import Field
 
+from annotator_ui.schemas.registered import NameIn
+from engine.domain.jobs import JOB_SPECS
 from engine.domain.roles import Scope
+from engine.domain.stages import StageKind
 from engine.domain.states import (
     AssignmentStatus,
+    AttemptOutcome,
+    ExportStatus,
     ImageStatus,
+    ImportStatus,
+    JobStatus,
     MaskSource,
     MaskStatus,
+    ModelFamily,
+    ModelVersionStatus,
     Role,
+    StageStatus,
 )
+from engine.exporters import EXPORTERS
 from engine.services.masks.mask_operations import Outcome
 
 HeightWidth = Annotated[list[int], Field(min_length=2, max_length=2)]
 BoxXywh = Annotated[list[int], Field(min_length=4, max_length=4)]
+JobKindName = Annotated[str, NameIn(JOB_SPECS, is_checked=False)]
+FormatName = Annotated[str, NameIn(EXPORTERS, is_checked=False)]
 
 
 class ErrorOut(Schema):
@@ -84,7 +97,7 @@ class ProjectRowOut(Schema):
     slug: str
     name: str
     role: Role
-    stage: str | None
+    stage: StageKind | None
 
 
 class UploadOut(Schema):
@@ -135,7 +148,7 @@ class AssignmentOut(Schema):
 class SessionOut(Schema):
     assignment_id: UUID
     lease_expires_at: datetime
-    stage: str
+    stage: StageKind
     image: ImageOut
     model: ModelOut
     masks: list[MaskOut]
@@ -185,7 +198,7 @@ class DecodeOut(CandidateOut):
 class SuggestionsOut(Schema):
     """How the search for suggestions on an image stands; status "none": nobody asked."""
 
-    status: str
+    status: JobStatus | Literal["none"]
     progress_pct: float
     progress_text: str
     error: str
@@ -193,8 +206,8 @@ class SuggestionsOut(Schema):
 
 class JobOut(Schema):
     id: UUID
-    kind: str
-    status: str
+    kind: JobKindName
+    status: JobStatus
     progress_pct: float
     progress_text: str
     progress_line: str
@@ -219,7 +232,7 @@ class AttemptOut(Schema):
     pid: int
     started_at: datetime
     ended_at: datetime | None
-    outcome: str
+    outcome: AttemptOutcome | Literal[""]
     error: str
 
 
@@ -253,19 +266,19 @@ class FiguresOut(Schema):
 class StageOut(Schema):
     """`figures` of this stay; `exit_blockers`: what usually should be there before leaving it."""
 
-    kind: str
+    kind: StageKind
     ordinal: int
-    status: str
+    status: StageStatus
     figures: FiguresOut
     exit_blockers: list[str]
 
 
 class VersionOut(Schema):
     id: UUID
-    family: str
+    family: ModelFamily
     number: int
     arch: str
-    status: str
+    status: ModelVersionStatus
 
 
 class ProjectOut(Schema):
@@ -297,7 +310,7 @@ class ImportOut(Schema):
 
     id: UUID
     name: str
-    status: str
+    status: ImportStatus
     num_images: int
     num_known_images: int
     num_masks: int
@@ -315,8 +328,8 @@ class ImportReportOut(Schema):
 
 class ExportOut(Schema):
     id: UUID
-    format: str
-    status: str
+    format: FormatName
+    status: ExportStatus
     num_masks: int | None
     sha256: str | None
     file_url: str | None

@@ -13,20 +13,27 @@ class NameIn:
     """Annotate a string that must be a name in a registry.
 
     The registry is read at each request and whenever the OpenAPI document is made.
+
+    Args:
+        is_checked: False for answers, where a row may hold a name that is no longer registered.
     """
 
-    def __init__(self, registry: Mapping[str, object]) -> None:
+    def __init__(self, registry: Mapping[str, object], *, is_checked: bool = True) -> None:
         self._registry = registry
+        self._is_checked = is_checked
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
+        if not self._is_checked:
+            return handler(source)
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {"type": "string", "enum": [str(name) for name in self._registry]}
+        listed = {"type": "string", "enum": [str(name) for name in self._registry]}
+        return listed if self._is_checked else {"anyOf": [listed, {"type": "string"}]}
 
     def _check(self, value: str) -> str:
         if value not in self._registry:

@@ -8,20 +8,6 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
 
-class AttemptOut(BaseModel):
-    """
-    One claim of a job. `outcome` is empty while it runs.
-    """
-
-    ended_at: Annotated[AwareDatetime | None, Field(title="Ended At")]
-    error: Annotated[str, Field(title="Error")]
-    fence: Annotated[int, Field(title="Fence")]
-    outcome: Annotated[str, Field(title="Outcome")]
-    pid: Annotated[int, Field(title="Pid")]
-    started_at: Annotated[AwareDatetime, Field(title="Started At")]
-    worker: Annotated[str, Field(title="Worker")]
-
-
 class BoxPrompt(BaseModel):
     """
     A box from its top left to its bottom right corner.
@@ -143,35 +129,6 @@ class InvalidOut(BaseModel):
     code: Annotated[str, Field(title="Code")]
     fields: Annotated[list[FieldError] | None, Field(title="Fields", validate_default=True)] = []
     message: Annotated[str, Field(title="Message")]
-
-
-class JobOut(BaseModel):
-    attempts: Annotated[int, Field(title="Attempts")]
-    can_cancel: Annotated[bool, Field(title="Can Cancel")]
-    can_retry: Annotated[bool, Field(title="Can Retry")]
-    created_at: Annotated[AwareDatetime, Field(title="Created At")]
-    error: Annotated[str, Field(title="Error")]
-    eta_s: Annotated[float | None, Field(title="Eta S")]
-    finished_at: Annotated[AwareDatetime | None, Field(title="Finished At")]
-    id: Annotated[UUID, Field(title="Id")]
-    kind: Annotated[str, Field(title="Kind")]
-    max_attempts: Annotated[int, Field(title="Max Attempts")]
-    parent_id: Annotated[UUID | None, Field(title="Parent Id")]
-    priority: Annotated[int, Field(title="Priority")]
-    progress_line: Annotated[str, Field(title="Progress Line")]
-    progress_pct: Annotated[float, Field(title="Progress Pct")]
-    progress_text: Annotated[str, Field(title="Progress Text")]
-    started_at: Annotated[AwareDatetime | None, Field(title="Started At")]
-    status: Annotated[str, Field(title="Status")]
-
-
-class JobStatus(
-    RootModel[Literal["queued", "running", "waiting", "succeeded", "failed", "dead", "cancelled"]]
-):
-    root: Annotated[
-        Literal["queued", "running", "waiting", "succeeded", "failed", "dead", "cancelled"],
-        Field(title="JobStatus"),
-    ]
 
 
 class JobsQuery(BaseModel):
@@ -440,7 +397,11 @@ class SuggestionsOut(BaseModel):
     error: Annotated[str, Field(title="Error")]
     progress_pct: Annotated[float, Field(title="Progress Pct")]
     progress_text: Annotated[str, Field(title="Progress Text")]
-    status: Annotated[str, Field(title="Status")]
+    status: Annotated[
+        Literal["none"]
+        | Literal["queued", "running", "waiting", "succeeded", "failed", "dead", "cancelled"],
+        Field(title="Status"),
+    ]
 
 
 class UploadOut(BaseModel):
@@ -456,10 +417,22 @@ class UploadRefusedOut(BaseModel):
 
 class VersionOut(BaseModel):
     arch: Annotated[str, Field(title="Arch")]
-    family: Annotated[str, Field(title="Family")]
+    family: Annotated[Literal["sam", "object_detector"], Field(title="ModelFamily")]
     id: Annotated[UUID, Field(title="Id")]
     number: Annotated[int, Field(title="Number")]
-    status: Annotated[str, Field(title="Status")]
+    status: Annotated[
+        Literal[
+            "pending",
+            "training",
+            "trained",
+            "evaluated",
+            "serving",
+            "retired",
+            "rejected",
+            "failed",
+        ],
+        Field(title="ModelVersionStatus"),
+    ]
 
 
 class AssignmentOut(BaseModel):
@@ -469,6 +442,24 @@ class AssignmentOut(BaseModel):
         Literal["leased", "submitted", "skipped", "released", "expired"],
         Field(title="AssignmentStatus"),
     ]
+
+
+class AttemptOut(BaseModel):
+    """
+    One claim of a job. `outcome` is empty while it runs.
+    """
+
+    ended_at: Annotated[AwareDatetime | None, Field(title="Ended At")]
+    error: Annotated[str, Field(title="Error")]
+    fence: Annotated[int, Field(title="Fence")]
+    outcome: Annotated[
+        Literal[""]
+        | Literal["succeeded", "failed", "released", "lost", "stalled", "timed out", "cancelled"],
+        Field(title="Outcome"),
+    ]
+    pid: Annotated[int, Field(title="Pid")]
+    started_at: Annotated[AwareDatetime, Field(title="Started At")]
+    worker: Annotated[str, Field(title="Worker")]
 
 
 class CandidateOut(BaseModel):
@@ -498,7 +489,19 @@ class CurveOut(BaseModel):
     """
 
     points: Annotated[list[CurvePointOut], Field(title="Points")]
-    status: Annotated[str, Field(title="Status")]
+    status: Annotated[
+        Literal[
+            "pending",
+            "training",
+            "trained",
+            "evaluated",
+            "serving",
+            "retired",
+            "rejected",
+            "failed",
+        ],
+        Field(title="ModelVersionStatus"),
+    ]
 
 
 class DecodeIn(BaseModel):
@@ -523,16 +526,6 @@ class DecodeOut(BaseModel):
     candidates: Annotated[list[CandidateOut], Field(title="Candidates")]
     predicted_iou: Annotated[float, Field(title="Predicted Iou")]
     rle: RleOut
-
-
-class ExportOut(BaseModel):
-    file_url: Annotated[str | None, Field(title="File Url")]
-    format: Annotated[str, Field(title="Format")]
-    id: Annotated[UUID, Field(title="Id")]
-    job: JobOut | None
-    num_masks: Annotated[int | None, Field(title="Num Masks")]
-    sha256: Annotated[str | None, Field(title="Sha256")]
-    status: Annotated[str, Field(title="Status")]
 
 
 class FiguresOut(BaseModel):
@@ -564,27 +557,48 @@ class ImageRowOut(BaseModel):
     width_px: Annotated[int, Field(title="Width Px")]
 
 
-class ImportOut(BaseModel):
-    """
-    Counts are those of a finished import; its report says what was refused.
-    """
-
-    id: Annotated[UUID, Field(title="Id")]
-    job: JobOut | None
-    name: Annotated[str, Field(title="Name")]
-    num_images: Annotated[int, Field(title="Num Images")]
-    num_known_images: Annotated[int, Field(title="Num Known Images")]
-    num_known_masks: Annotated[int, Field(title="Num Known Masks")]
-    num_masks: Annotated[int, Field(title="Num Masks")]
-    num_refused: Annotated[int, Field(title="Num Refused")]
-    page_url: Annotated[str, Field(title="Page Url")]
-    refused_url: Annotated[str, Field(title="Refused Url")]
-    status: Annotated[str, Field(title="Status")]
-
-
 class ImportReportOut(BaseModel):
     num_refused: Annotated[int, Field(title="Num Refused")]
     refused: Annotated[list[RefusedFile], Field(title="Refused")]
+
+
+class JobOut(BaseModel):
+    attempts: Annotated[int, Field(title="Attempts")]
+    can_cancel: Annotated[bool, Field(title="Can Cancel")]
+    can_retry: Annotated[bool, Field(title="Can Retry")]
+    created_at: Annotated[AwareDatetime, Field(title="Created At")]
+    error: Annotated[str, Field(title="Error")]
+    eta_s: Annotated[float | None, Field(title="Eta S")]
+    finished_at: Annotated[AwareDatetime | None, Field(title="Finished At")]
+    id: Annotated[UUID, Field(title="Id")]
+    kind: Annotated[
+        Literal[
+            "export_decoder",
+            "embed_project",
+            "embed_image",
+            "suggest_masks",
+            "export",
+            "import",
+            "prelabel_image",
+            "evaluate_sam",
+            "train_sam",
+            "train_detector",
+            "automask_image",
+        ]
+        | str,
+        Field(title="Kind"),
+    ]
+    max_attempts: Annotated[int, Field(title="Max Attempts")]
+    parent_id: Annotated[UUID | None, Field(title="Parent Id")]
+    priority: Annotated[int, Field(title="Priority")]
+    progress_line: Annotated[str, Field(title="Progress Line")]
+    progress_pct: Annotated[float, Field(title="Progress Pct")]
+    progress_text: Annotated[str, Field(title="Progress Text")]
+    started_at: Annotated[AwareDatetime | None, Field(title="Started At")]
+    status: Annotated[
+        Literal["queued", "running", "waiting", "succeeded", "failed", "dead", "cancelled"],
+        Field(title="JobStatus"),
+    ]
 
 
 class MaskIn(BaseModel):
@@ -657,7 +671,19 @@ class MeasuredVersionOut(BaseModel):
     metrics: Annotated[dict[str, float], Field(title="Metrics")]
     number: Annotated[int, Field(title="Number")]
     requested_by: Annotated[str | None, Field(title="Requested By")]
-    status: Annotated[str, Field(title="Status")]
+    status: Annotated[
+        Literal[
+            "pending",
+            "training",
+            "trained",
+            "evaluated",
+            "serving",
+            "retired",
+            "rejected",
+            "failed",
+        ],
+        Field(title="ModelVersionStatus"),
+    ]
     thresholds: FittedThresholdsOut
     trainable: Annotated[
         Literal["decoder", "lora", "all"],
@@ -718,7 +744,7 @@ class ProjectRowOut(BaseModel):
         Field(description="Who may do what stands in domain/roles.py.", title="Role"),
     ]
     slug: Annotated[str, Field(title="Slug")]
-    stage: Annotated[str | None, Field(title="Stage")]
+    stage: Literal["assisted_manual", "semi_automatic", "fully_automatic"] | None
 
 
 class RecommendationOut(BaseModel):
@@ -772,7 +798,9 @@ class SessionOut(BaseModel):
     lease_expires_at: Annotated[AwareDatetime, Field(title="Lease Expires At")]
     masks: Annotated[list[MaskOut], Field(title="Masks")]
     model: ModelOut
-    stage: Annotated[str, Field(title="Stage")]
+    stage: Annotated[
+        Literal["assisted_manual", "semi_automatic", "fully_automatic"], Field(title="StageKind")
+    ]
     upcoming: Annotated[list[ImageOut], Field(title="Upcoming")]
 
 
@@ -783,9 +811,11 @@ class StageOut(BaseModel):
 
     exit_blockers: Annotated[list[str], Field(title="Exit Blockers")]
     figures: FiguresOut
-    kind: Annotated[str, Field(title="Kind")]
+    kind: Annotated[
+        Literal["assisted_manual", "semi_automatic", "fully_automatic"], Field(title="StageKind")
+    ]
     ordinal: Annotated[int, Field(title="Ordinal")]
-    status: Annotated[str, Field(title="Status")]
+    status: Annotated[Literal["open", "draining", "closed"], Field(title="StageStatus")]
 
 
 class UpgradeOut(BaseModel):
@@ -797,6 +827,16 @@ class UpgradeOut(BaseModel):
     model_version: VersionOut
 
 
+class ExportOut(BaseModel):
+    file_url: Annotated[str | None, Field(title="File Url")]
+    format: Annotated[Literal["sa1b", "coco"] | str, Field(title="Format")]
+    id: Annotated[UUID, Field(title="Id")]
+    job: JobOut | None
+    num_masks: Annotated[int | None, Field(title="Num Masks")]
+    sha256: Annotated[str | None, Field(title="Sha256")]
+    status: Annotated[Literal["pending", "ready", "failed"], Field(title="ExportStatus")]
+
+
 class ImagePageOut(BaseModel):
     """
     `next`: hand it in as `after`; null on the last page.
@@ -804,6 +844,24 @@ class ImagePageOut(BaseModel):
 
     images: Annotated[list[ImageRowOut], Field(title="Images")]
     next: Annotated[UUID | None, Field(title="Next")]
+
+
+class ImportOut(BaseModel):
+    """
+    Counts are those of a finished import; its report says what was refused.
+    """
+
+    id: Annotated[UUID, Field(title="Id")]
+    job: JobOut | None
+    name: Annotated[str, Field(title="Name")]
+    num_images: Annotated[int, Field(title="Num Images")]
+    num_known_images: Annotated[int, Field(title="Num Known Images")]
+    num_known_masks: Annotated[int, Field(title="Num Known Masks")]
+    num_masks: Annotated[int, Field(title="Num Masks")]
+    num_refused: Annotated[int, Field(title="Num Refused")]
+    page_url: Annotated[str, Field(title="Page Url")]
+    refused_url: Annotated[str, Field(title="Refused Url")]
+    status: Annotated[Literal["pending", "done", "failed"], Field(title="ImportStatus")]
 
 
 class LoopOut(BaseModel):
@@ -816,9 +874,11 @@ class LoopOut(BaseModel):
     plans: Annotated[list[PlanOut], Field(title="Plans")]
     policy: Annotated[dict[str, float], Field(title="Policy")]
     recommendation: RecommendationOut
-    stage: Annotated[str, Field(title="Stage")]
+    stage: Annotated[
+        Literal["assisted_manual", "semi_automatic", "fully_automatic"], Field(title="StageKind")
+    ]
     starter_offer: StarterOfferOut | None
-    status: Annotated[str, Field(title="Status")]
+    status: Annotated[Literal["open", "draining", "closed"], Field(title="StageStatus")]
 
 
 class OperationsIn(BaseModel):

@@ -12,6 +12,7 @@ from annotator_ui.http.answers import answers
 from annotator_ui.http.lookups import image_by_id
 from annotator_ui.http.permissions import actor_of
 from engine.domain.roles import Permission
+from engine.domain.states import JobStatus
 from engine.models import Job
 from engine.services.masks import suggestions
 
@@ -22,7 +23,7 @@ def state_out(job: Job | None) -> schemas.SuggestionsOut:
     if job is None:
         return schemas.SuggestionsOut(status="none", progress_pct=0, progress_text="", error="")
     return schemas.SuggestionsOut(
-        status=job.status,
+        status=JobStatus(job.status),
         progress_pct=job.progress_pct,
         progress_text=job.progress_text,
         error=job.error,

@@ -15,7 +15,8 @@ from annotator_ui.http.permissions import actor_of
 from engine.domain.errors import NotReady
 from engine.domain.roles import Permission
 from engine.domain.schedule import RoundSize
-from engine.domain.states import ModelFamily, ModelVersionStatus
+from engine.domain.stages import StageKind
+from engine.domain.states import ModelFamily, ModelVersionStatus, StageStatus
 from engine.models import ModelVersion, Project
 from engine.selectors.criteria import standing
 from engine.selectors.models import for_project, previous_version
@@ -37,8 +38,8 @@ def loop(request: HttpRequest, slug: str) -> schemas.LoopOut:
         raise NotReady("this project has no open stage", code="no_stage")
     found = standing(stage)
     return schemas.LoopOut(
-        stage=stage.kind,
-        status=stage.status,
+        stage=StageKind(stage.kind),
+        status=StageStatus(stage.status),
         criteria=[schemas.CriterionOut.model_validate(one) for one in found.criteria],
         recommendation=schemas.RecommendationOut(
             action=found.advice.way, reasons=list(found.advice.why)
@@ -90,7 +91,7 @@ def curve(request: HttpRequest, version_id: UUID) -> schemas.CurveOut:
     """Tell how a training goes, or went."""
     version = version_by_id(actor_of(request), version_id, to=Permission.SEE_JOBS)
     points = [schemas.CurvePointOut.model_validate(one) for one in model_versions.curve_of(version)]
-    return schemas.CurveOut(status=version.status, points=points)
+    return schemas.CurveOut(status=ModelVersionStatus(version.status), points=points)
 
 
 @router.post(
@@ -149,7 +150,7 @@ def _version_out(version: ModelVersion) -> schemas.MeasuredVersionOut:
         family=ModelFamily(version.family),
         number=version.number,
         arch=version.arch,
-        status=version.status,
+        status=ModelVersionStatus(version.status),
         trainable=RoundSize(version.trains),
         trigger=version.because,
         requested_by=version.requested_by.username if version.requested_by else None,

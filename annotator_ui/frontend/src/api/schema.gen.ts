@@ -35,7 +35,7 @@ export interface components {
       /** Fence */
       readonly fence: number;
       /** Outcome */
-      readonly outcome: string;
+      readonly outcome: components["schemas"]["AttemptOutcome"] | "";
       /** Pid */
       readonly pid: number;
       /**
@@ -46,6 +46,13 @@ export interface components {
       /** Worker */
       readonly worker: string;
     };
+    /**
+     * AttemptOutcome
+     * @description How one claim of a job ended.
+     * @enum {string}
+     */
+    readonly AttemptOutcome:
+      "succeeded" | "failed" | "released" | "lost" | "stalled" | "timed out" | "cancelled";
     /**
      * BoxPrompt
      * @description A box from its top left to its bottom right corner.
@@ -100,8 +107,7 @@ export interface components {
     readonly CurveOut: {
       /** Points */
       readonly points: readonly components["schemas"]["CurvePointOut"][];
-      /** Status */
-      readonly status: string;
+      readonly status: components["schemas"]["ModelVersionStatus"];
     };
     /** CurvePointOut */
     readonly CurvePointOut: {
@@ -198,7 +204,7 @@ export interface components {
       /** File Url */
       readonly file_url: string | null;
       /** Format */
-      readonly format: string;
+      readonly format: ("sa1b" | "coco") | string;
       /**
        * Id
        * Format: uuid
@@ -209,9 +215,13 @@ export interface components {
       readonly num_masks: number | null;
       /** Sha256 */
       readonly sha256: string | null;
-      /** Status */
-      readonly status: string;
+      readonly status: components["schemas"]["ExportStatus"];
     };
+    /**
+     * ExportStatus
+     * @enum {string}
+     */
+    readonly ExportStatus: "pending" | "ready" | "failed";
     /** FieldError */
     readonly FieldError: {
       /** Field */
@@ -365,8 +375,7 @@ export interface components {
       readonly page_url: string;
       /** Refused Url */
       readonly refused_url: string;
-      /** Status */
-      readonly status: string;
+      readonly status: components["schemas"]["ImportStatus"];
     };
     /** ImportReportOut */
     readonly ImportReportOut: {
@@ -375,6 +384,11 @@ export interface components {
       /** Refused */
       readonly refused: readonly components["schemas"]["RefusedFile"][];
     };
+    /**
+     * ImportStatus
+     * @enum {string}
+     */
+    readonly ImportStatus: "pending" | "done" | "failed";
     /** InvalidOut */
     readonly InvalidOut: {
       /** Code */
@@ -412,7 +426,21 @@ export interface components {
        */
       readonly id: string;
       /** Kind */
-      readonly kind: string;
+      readonly kind:
+        | (
+            | "export_decoder"
+            | "embed_project"
+            | "embed_image"
+            | "suggest_masks"
+            | "export"
+            | "import"
+            | "prelabel_image"
+            | "evaluate_sam"
+            | "train_sam"
+            | "train_detector"
+            | "automask_image"
+          )
+        | string;
       /** Max Attempts */
       readonly max_attempts: number;
       /** Parent Id */
@@ -427,8 +455,7 @@ export interface components {
       readonly progress_text: string;
       /** Started At */
       readonly started_at: string | null;
-      /** Status */
-      readonly status: string;
+      readonly status: components["schemas"]["JobStatus"];
     };
     /** JobsQuery */
     readonly JobsQuery: {
@@ -488,11 +515,9 @@ export interface components {
         readonly [key: string]: number;
       };
       readonly recommendation: components["schemas"]["RecommendationOut"];
-      /** Stage */
-      readonly stage: string;
+      readonly stage: components["schemas"]["StageKind"];
       readonly starter_offer: components["schemas"]["StarterOfferOut"] | null;
-      /** Status */
-      readonly status: string;
+      readonly status: components["schemas"]["StageStatus"];
     };
     /** MaskIn */
     readonly MaskIn: {
@@ -610,8 +635,7 @@ export interface components {
       readonly number: number;
       /** Requested By */
       readonly requested_by: string | null;
-      /** Status */
-      readonly status: string;
+      readonly status: components["schemas"]["ModelVersionStatus"];
       readonly thresholds: components["schemas"]["FittedThresholdsOut"];
       readonly trainable: components["schemas"]["RoundSize"];
       /** Trained On */
@@ -684,6 +708,19 @@ export interface components {
       /** Number */
       readonly number: number;
     };
+    /**
+     * ModelVersionStatus
+     * @enum {string}
+     */
+    readonly ModelVersionStatus:
+      | "pending"
+      | "training"
+      | "trained"
+      | "evaluated"
+      | "serving"
+      | "retired"
+      | "rejected"
+      | "failed";
     /** NextIn */
     readonly NextIn: {
       /** Image Id */
@@ -844,8 +881,7 @@ export interface components {
       readonly role: components["schemas"]["Role"];
       /** Slug */
       readonly slug: string;
-      /** Stage */
-      readonly stage: string | null;
+      readonly stage: components["schemas"]["StageKind"] | null;
     };
     /** PromoteIn */
     readonly PromoteIn: {
@@ -1043,8 +1079,7 @@ export interface components {
       /** Masks */
       readonly masks: readonly components["schemas"]["MaskOut"][];
       readonly model: components["schemas"]["ModelOut"];
-      /** Stage */
-      readonly stage: string;
+      readonly stage: components["schemas"]["StageKind"];
       /** Upcoming */
       readonly upcoming: readonly components["schemas"]["ImageOut"][];
     };
@@ -1062,6 +1097,11 @@ export interface components {
       readonly reason: string;
     };
     /**
+     * StageKind
+     * @enum {string}
+     */
+    readonly StageKind: "assisted_manual" | "semi_automatic" | "fully_automatic";
+    /**
      * StageOut
      * @description `figures` of this stay; `exit_blockers`: what usually should be there before leaving it.
      */
@@ -1069,13 +1109,16 @@ export interface components {
       /** Exit Blockers */
       readonly exit_blockers: readonly string[];
       readonly figures: components["schemas"]["FiguresOut"];
-      /** Kind */
-      readonly kind: string;
+      readonly kind: components["schemas"]["StageKind"];
       /** Ordinal */
       readonly ordinal: number;
-      /** Status */
-      readonly status: string;
+      readonly status: components["schemas"]["StageStatus"];
     };
+    /**
+     * StageStatus
+     * @enum {string}
+     */
+    readonly StageStatus: "open" | "draining" | "closed";
     /**
      * StarterOfferOut
      * @description What taking the shipped starter would do. `replaces`: the number of the SAM that serves now;
@@ -1131,7 +1174,7 @@ export interface components {
       /** Progress Text */
       readonly progress_text: string;
       /** Status */
-      readonly status: string;
+      readonly status: components["schemas"]["JobStatus"] | "none";
     };
     /**
      * UpgradeOut
@@ -1166,8 +1209,7 @@ export interface components {
     readonly VersionOut: {
       /** Arch */
       readonly arch: string;
-      /** Family */
-      readonly family: string;
+      readonly family: components["schemas"]["ModelFamily"];
       /**
        * Id
        * Format: uuid
@@ -1175,8 +1217,7 @@ export interface components {
       readonly id: string;
       /** Number */
       readonly number: number;
-      /** Status */
-      readonly status: string;
+      readonly status: components["schemas"]["ModelVersionStatus"];
     };
     /**
      * Way
