@@ -32,7 +32,7 @@ def domain_errors_as_pages(page: Page) -> Page:
 
 
 @contextmanager
-def told_as_message(request: HttpRequest) -> Iterator[None]:
+def domain_errors_as_messages(request: HttpRequest) -> Iterator[None]:
     """Show a refused action as a message on the next page instead of failing."""
     try:
         yield

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from annotator_ui.http.guard import domain_errors_as_pages, told_as_message
+from annotator_ui.http.guard import domain_errors_as_messages, domain_errors_as_pages
 from annotator_ui.http.lookups import project_by_slug
 from annotator_ui.http.permissions import actor_of, signed_in_page
 from engine.domain.errors import InvalidInput
@@ -37,7 +37,7 @@ def project_action(permission: Permission, *, page: str = "") -> Callable[[Actio
         @domain_errors_as_pages
         def page(request: HttpRequest, slug: str) -> HttpResponse:
             project = project_by_slug(actor_of(request), slug, to=permission)
-            with told_as_message(request):
+            with domain_errors_as_messages(request):
                 action(request, project)
             return redirect(to_page or _page_of(request), slug=project.slug)
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from annotator_ui.features.accounts.sign_in import address_of
 from annotator_ui.http.addresses import API_BASE
 from annotator_ui.http.forms import whole_number
-from annotator_ui.http.guard import domain_errors_as_pages, told_as_message
+from annotator_ui.http.guard import domain_errors_as_messages, domain_errors_as_pages
 from annotator_ui.http.lookups import own_token_by_id, project_by_slug
 from annotator_ui.http.permissions import actor_of, signed_in_page, user_of
 from annotator_ui.wording import SCOPES
@@ -87,7 +87,7 @@ def new_token(request: HttpRequest) -> HttpResponse:
 @domain_errors_as_pages
 def revoke_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     token = own_token_by_id(actor_of(request), token_id)
-    with told_as_message(request):
+    with domain_errors_as_messages(request):
         api_tokens.revoke_token(token, actor=user_of(request))
         messages.success(request, f"The token {token.name} no longer works.")
     return redirect("account")

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest
 
 from annotator_ui.features.images import uploads
-from annotator_ui.http.guard import told_as_message
+from annotator_ui.http.guard import domain_errors_as_messages
 from annotator_ui.http.permissions import user_of
 from annotator_ui.http.project_actions import project_action
 from engine.domain.errors import InvalidInput
@@ -19,7 +19,7 @@ def upload(request: HttpRequest, project: Project) -> None:
     files = request.FILES.getlist("file")
     archives = [one for one in files if (one.name or "").lower().endswith(".zip")]
     for archive in archives:
-        with told_as_message(request):
+        with domain_errors_as_messages(request):
             run = uploads.take_archive(project, archive, actor=user_of(request))
             messages.success(request, f"Import of {run.name} started.")
     photos = [one for one in files if one not in archives]

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from annotator_ui.http.guard import domain_errors_as_pages, told_as_message
+from annotator_ui.http.guard import domain_errors_as_messages, domain_errors_as_pages
 from annotator_ui.http.lookups import job_by_id
 from annotator_ui.http.permissions import actor_of, signed_in_page, user_of
 from engine.domain.roles import Permission
@@ -21,7 +21,7 @@ from engine.services.jobs import jobs
 @domain_errors_as_pages
 def cancel_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     job = job_by_id(actor_of(request), job_id, to=Permission.MANAGE_JOBS)
-    with told_as_message(request):
+    with domain_errors_as_messages(request):
         jobs.cancel(job, actor=user_of(request))
     return _back(request, job)
 
@@ -31,7 +31,7 @@ def cancel_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @domain_errors_as_pages
 def retry_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     job = job_by_id(actor_of(request), job_id, to=Permission.MANAGE_JOBS)
-    with told_as_message(request):
+    with domain_errors_as_messages(request):
         jobs.retry(job, actor=user_of(request))
     return _back(request, job)
 

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotator_ui.http.forms import whole_number
-from annotator_ui.http.guard import domain_errors_as_pages, told_as_message
+from annotator_ui.http.guard import domain_errors_as_messages, domain_errors_as_pages
 from annotator_ui.http.lookups import invitation_by_id, membership_by_id, project_by_slug
 from annotator_ui.http.permissions import actor_of, signed_in_page, user_of
 from engine.domain.errors import DomainError
@@ -57,7 +57,7 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
 def change_role(request: HttpRequest, slug: str, membership_id: UUID) -> HttpResponse:
     project = project_by_slug(actor_of(request), slug, to=Permission.MANAGE_MEMBERS)
     row = membership_by_id(project, membership_id)
-    with told_as_message(request):
+    with domain_errors_as_messages(request):
         role = request.POST.get("role", "")
         membership.change_role(project, user=row.user, role=role, actor=user_of(request))
         messages.success(request, f"The role of {row.user.username} is now {role}.")
@@ -70,7 +70,7 @@ def change_role(request: HttpRequest, slug: str, membership_id: UUID) -> HttpRes
 def remove(request: HttpRequest, slug: str, membership_id: UUID) -> HttpResponse:
     project = project_by_slug(actor_of(request), slug, to=Permission.MANAGE_MEMBERS)
     row = membership_by_id(project, membership_id)
-    with told_as_message(request):
+    with domain_errors_as_messages(request):
         membership.remove_member(project, user=row.user, actor=user_of(request))
         messages.success(request, f"Removed: {row.user.username} is no longer a member.")
         if row.user == request.user and not row.user.is_admin:
@@ -84,7 +84,7 @@ def remove(request: HttpRequest, slug: str, membership_id: UUID) -> HttpResponse
 def revoke_invitation(request: HttpRequest, slug: str, invitation_id: UUID) -> HttpResponse:
     project = project_by_slug(actor_of(request), slug, to=Permission.MANAGE_MEMBERS)
     invitation = invitation_by_id(project, invitation_id)
-    with told_as_message(request):
+    with domain_errors_as_messages(request):
         invitations.revoke(invitation, actor=user_of(request))
         messages.success(request, "The invitation no longer works.")
     return _back(project)
