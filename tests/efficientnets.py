@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sam.modeling.config import PRESETS, EfficientNetConfig
-from sam.modeling.efficientnet import EXPANSIONS, KERNELS
+from sam.modeling.encoders.efficientnet import EXPANSIONS, KERNELS, EfficientNetConfig
 from sam.modeling.model import Sam
+from sam.modeling.presets import PRESETS
 
 SMALL = EfficientNetConfig(
     stem_channels=8, widths=(4, 6, 8, 10, 12, 14, 16), repeats=(1, 2, 1, 2, 1, 1, 1)

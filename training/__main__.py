@@ -19,7 +19,7 @@ from sam import devices
 from sam.checkpoints import checkpoint_files
 from sam.checkpoints.checkpoint_files import write_atomically
 from sam.detection import object_detector
-from sam.modeling.config import PRESETS
+from sam.modeling.presets import PRESETS
 from training.automatic_commands import add_evaluate_automatic, add_fit_automatic
 from training.command_line import ProgressBar, exit_code_of
 from training.data.features import FeatureStore

@@ -21,15 +21,9 @@ from torch import Tensor
 
 from sam.checkpoints.official import OFFICIAL_FILES, cached_path, prefix_of, relative_of
 from sam.devices import checked_device
-from sam.modeling.config import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    PRESETS,
-    ConfigError,
-    SamConfig,
-    VitConfig,
-)
+from sam.modeling.config import IMAGENET_MEAN, IMAGENET_STD, ConfigError, SamConfig
 from sam.modeling.model import Sam
+from sam.modeling.presets import OFFICIAL_ENCODERS, PRESETS
 from sam.tensor_files import (
     CheckpointError,
     TensorFile,
@@ -53,7 +47,6 @@ __all__ = [
 _CONFIG_KEY = "segloop_config"
 _METADATA_KEY = "segloop_metadata"
 ENCODER_KEY = "encoder_sha256"
-OFFICIAL = ("vit_b", "vit_l", "vit_h")
 _MAX_LAYERS, _MAX_SIZE = 256, 1 << 16  # far above every real model; a hostile header ends here
 _LAYER_COUNTS = ("depth", "depths", "repeats", "num_layers", "attention_blocks")
 
@@ -110,7 +103,7 @@ def load(
 
     path: our safetensors, an official .pth file (told apart by shape), or the name of an official
     model that was fetched (vit_b, vit_l, vit_h); nothing is downloaded here.
-    image_size_px: serve a pyramid model at another size. Names, shapes and types of all tensors
+    image_size_px: serve at another size, if the encoder can. Names, shapes and types of all tensors
     are checked before one is read. Raises CheckpointError.
     """
     path = find(path)
@@ -245,15 +238,14 @@ def _configuration(path: Path, file: TensorFile) -> SamConfig:
 
 def _official_config(file: TensorFile) -> SamConfig:
     shape = file.shapes.get("image_encoder.pos_embed", ())
-    for arch in OFFICIAL:
+    for arch, encoder in OFFICIAL_ENCODERS.items():
         config = PRESETS[arch]
-        width = config.encoder.embed_dim if isinstance(config.encoder, VitConfig) else 0
-        if shape == (1, config.embedding_size, config.embedding_size, width):
+        if shape == (1, config.embedding_size, config.embedding_size, encoder.embed_dim):
             return config
     relative = relative_of(file.shapes)
     found = f"; it holds {relative}" if relative else ""
     raise CheckpointError(
-        f"{file.name} is not one of the official models {', '.join(OFFICIAL)}{found}"
+        f"{file.name} is not one of the official models {', '.join(OFFICIAL_ENCODERS)}{found}"
     )
 
 

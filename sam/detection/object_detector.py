@@ -62,6 +62,11 @@ class DetectorConfig:
         if self.object_side_px is not None and not self.object_side_px > 0:
             raise ValueError("object_side_px is above 0, or None")
 
+    @property
+    def embedding_stride_px(self) -> int:
+        """Stride of the embedding, which is the pyramid's second level."""
+        return self.strides_px[1]
+
 
 class Detections(NamedTuple):
     """Boxes of one image, best first: boxes_xyxy_px (N, 4) in image pixels, scores (N,)."""
@@ -192,7 +197,7 @@ class ObjectDetector(nn.Module):
 
     def _check_fit(self, features: ImageFeatures, frame: Frame) -> None:
         config = self.config
-        expected = (1, config.embed_channels, config.image_size_px // 16)
+        expected = (1, config.embed_channels, config.image_size_px // config.embedding_stride_px)
         if tuple(features.image_embeddings.shape[:3]) != expected:
             raise ValueError(
                 f"this detector reads one embedding of {config.embed_channels} channels at "
@@ -246,11 +251,13 @@ class DetectorHeader:
 
 def config_for(model: Sam) -> DetectorConfig:
     """Return the default detector shape for a SAM's encoder."""
+    stride_px = model.config.embedding_stride_px
     return DetectorConfig(
         encoder_sha256=encoder_sha256(model),
         image_size_px=model.config.image_size_px,
         embed_channels=model.config.embed_channels,
         high_res_channels=model.config.high_res_channels,
+        strides_px=(stride_px // 2, stride_px, 2 * stride_px, 4 * stride_px),
     )
 
 

@@ -19,15 +19,15 @@ from torch import Tensor, nn
 from sam.coordinates import Frame
 from sam.modeling.attention import ImageTokens
 from sam.modeling.click_maps import ClickMaps
-from sam.modeling.config import PRESETS, EfficientNetConfig, SamConfig, VitConfig
+from sam.modeling.config import SamConfig
+from sam.modeling.encoders.registry import ENCODERS
 from sam.modeling.features import ImageFeatures
-from sam.modeling.image_encoder import ImageEncoderVit
 from sam.modeling.layers import is_cpu_inference
 from sam.modeling.mask_decoder import MaskDecoder
+from sam.modeling.presets import PRESETS
 from sam.modeling.prompt_encoder import PromptEncoder
 from sam.modeling.prompt_maps import prompt_maps
 from sam.modeling.prompt_rules import PromptRules
-from sam.modeling.pyramid_encoder import EfficientNetEncoder, PyramidEncoder
 from sam.prompts import Decoded, PromptError, Prompts
 from sam.tracing import is_tracing
 
@@ -60,17 +60,8 @@ class Sam(nn.Module):
     def __init__(self, config: SamConfig) -> None:
         super().__init__()
         self.config = config
-        self.image_encoder: nn.Module
-        if isinstance(config.encoder, VitConfig):
-            self.image_encoder = ImageEncoderVit(
-                config.encoder,
-                image_size_px=config.image_size_px,
-                out_channels=config.embed_channels,
-            )
-        elif isinstance(config.encoder, EfficientNetConfig):
-            self.image_encoder = EfficientNetEncoder(config.encoder)
-        else:
-            self.image_encoder = PyramidEncoder(config.encoder)
+        encoder = ENCODERS.spec_of(config.encoder)
+        self.image_encoder = encoder.build(config.encoder, config)
         self.prompt_encoder = PromptEncoder(config)
         self.click_maps: ClickMaps | None = None
         if "candidates" in config.decoder.prompt_maps:

@@ -31,8 +31,8 @@ def tiny_model() -> Any:
     """The smallest model with both kinds of features, always with the same weights."""
     import torch
 
-    from sam.modeling.config import PRESETS
     from sam.modeling.model import Sam
+    from sam.modeling.presets import PRESETS
 
     torch.manual_seed(0)
     tiny = PRESETS["tiny"]

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sam.modeling.config import DecoderConfig, SamConfig, VitConfig
+from sam.modeling.config import DecoderConfig, SamConfig
+from sam.modeling.encoders.vit import VitConfig
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Prompts, Sam
 from tests.peers import weights

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 
-from sam.modeling.config import VitConfig
+from sam.modeling.encoders.vit import VitConfig
 from sam.modeling.model import Sam
 from tests.peers import weights
 

@@ -15,6 +15,10 @@ from safetensors.torch import save_file
 
 from sam.checkpoints.checkpoint_files import save
 from sam.modeling.model import build
+from sam.modeling.presets import PRESETS
+
+TINY_OFFICIAL = {"tiny_vit": PRESETS["tiny_vit"].encoder}
+"""What tests take for the encoders of the official checkpoints."""
 
 
 class _Trap:

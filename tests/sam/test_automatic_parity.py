@@ -17,7 +17,8 @@ from scipy.optimize import linear_sum_assignment
 
 from sam.automatic.mask_generator import AutomaticSettings, generate
 from sam.checkpoints.checkpoint_files import load
-from sam.modeling.config import DecoderConfig, SamConfig, VitConfig
+from sam.modeling.config import DecoderConfig, SamConfig
+from sam.modeling.encoders.vit import VitConfig
 from sam.modeling.model import Sam
 from tests.needs import SHARED_DATA, missing
 from tests.peers import segment_anything_peer as peer

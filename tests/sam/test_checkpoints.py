@@ -16,10 +16,18 @@ from sam.checkpoints.checkpoint_files import (
     save,
 )
 from sam.checkpoints.official import cached_path
-from sam.modeling.config import PRESETS
 from sam.modeling.model import Prompts, Sam, build
+from sam.modeling.presets import PRESETS
 from sam.prompting.predictor import Predictor
-from tests.sam.model_files import IOU_TOKEN, WRONG, official, tiny_vit, under, with_values
+from tests.sam.model_files import (
+    IOU_TOKEN,
+    TINY_OFFICIAL,
+    WRONG,
+    official,
+    tiny_vit,
+    under,
+    with_values,
+)
 
 CLICK = Prompts.make(torch.tensor([[[20.0, 30.0]]]), torch.tensor([[1]]))
 
@@ -100,7 +108,7 @@ def test_an_official_file_is_recognised_by_its_shapes(
 
     with pytest.raises(CheckpointError, match="not one of the official models"):
         load(tmp_path / "sam_vit_x.pth")
-    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL", ("tiny_vit",))
+    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL_ENCODERS", TINY_OFFICIAL)
     loaded = load(tmp_path / "sam_vit_x.pth")
 
     assert loaded.config == PRESETS["tiny_vit"]
@@ -129,7 +137,7 @@ WRAPPED = {
 def test_an_official_model_is_found_under_what_trainers_put_around_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL", ("tiny_vit",))
+    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL_ENCODERS", TINY_OFFICIAL)
     content, told = WRAPPED[name]
     torch.save(content(), tmp_path / "fine_tuned.pth")
 
@@ -149,7 +157,7 @@ def test_an_official_model_is_found_under_what_trainers_put_around_it(
 def test_a_file_that_is_no_model_is_refused_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL", ("tiny_vit",))
+    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL_ENCODERS", TINY_OFFICIAL)
     write, message = WRONG[name]
     write(tmp_path / "given")
 
@@ -178,7 +186,7 @@ def test_an_official_model_is_loaded_by_name_once_it_was_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGLOOP_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL", ("tiny_vit",))
+    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL_ENCODERS", TINY_OFFICIAL)
 
     with pytest.raises(CheckpointError, match="run python -m sam fetch vit_b"):
         load("vit_b")
@@ -217,7 +225,7 @@ def test_a_save_that_fails_leaves_the_old_file(
 def test_a_file_with_flipped_bytes_is_loaded_whole_or_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL", ("tiny_vit",))
+    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL_ENCODERS", TINY_OFFICIAL)
     if kind == "ours":
         save(build("tiny_vit", seed=3), tmp_path / "given")
     else:

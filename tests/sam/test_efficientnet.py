@@ -12,16 +12,18 @@ from torch import Tensor, nn
 
 from sam.checkpoints import checkpoint_files
 from sam.export.onnx_encoder import use_onnxruntime
-from sam.modeling.config import PRESETS, ConfigError, EfficientNetConfig, SamConfig
-from sam.modeling.efficientnet import (
+from sam.modeling.config import ConfigError, SamConfig
+from sam.modeling.encoders.efficientnet import (
     EXPANSIONS,
     STRIDES,
+    EfficientNetConfig,
     EfficientNetTrunk,
     SameConv,
     level_widths,
     load_published,
 )
 from sam.modeling.model import Sam, build
+from sam.modeling.presets import PRESETS
 from tests.efficientnets import SMALL, published_state, small_starter
 
 

@@ -16,6 +16,7 @@ from masks.rle import Rle
 from sam.__main__ import main
 from sam.checkpoints.checkpoint_files import save
 from sam.modeling.model import build
+from tests.sam.model_files import TINY_OFFICIAL
 
 LOOSE = ["--points-per-side", "4", "--pred-iou-thresh", "-9", "--stability-thresh", "0"]
 
@@ -268,7 +269,7 @@ def test_info_tells_licence_training_and_settings_of_ours_and_of_official_files(
     save(build("tiny", seed=1), tmp_path / "ours.safetensors", facts, dtype=torch.float16)
     torch.save(build("tiny_vit", seed=1).state_dict(), tmp_path / "sam_vit_b_01ec64.pth")
     (tmp_path / "MODEL_CARD.md").touch()
-    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL", ("tiny_vit",))
+    monkeypatch.setattr("sam.checkpoints.checkpoint_files.OFFICIAL_ENCODERS", TINY_OFFICIAL)
 
     assert main(["info", str(tmp_path / "ours.safetensors")]) == 0
     ours = capsys.readouterr().out

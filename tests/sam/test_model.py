@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sam.modeling.config import PRESETS, ConfigError, SamConfig
+from sam.modeling.config import ConfigError, SamConfig
 from sam.modeling.model import ImageError, PromptError, Prompts, Sam, build
+from sam.modeling.presets import PRESETS
 from sam.prompting.selection import best_of_three, choose
 from sam.prompts import Decoded
 

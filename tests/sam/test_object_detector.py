@@ -13,9 +13,9 @@ from sam.checkpoints.checkpoint_files import CheckpointError
 from sam.coordinates import Frame
 from sam.detection import object_detector
 from sam.detection.object_detector import DetectorConfig, ObjectDetector, decode_boxes
-from sam.modeling.config import PRESETS
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import build
+from sam.modeling.presets import PRESETS
 
 
 def random_features(config: DetectorConfig, *, seed: int = 0) -> ImageFeatures:

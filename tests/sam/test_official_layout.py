@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sam.modeling.config import PRESETS
 from sam.modeling.model import Sam
+from sam.modeling.presets import PRESETS
 
 
 def blank(preset: str) -> Sam:

@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sam.coordinates import Frame
-from sam.modeling.config import PRESETS, DecoderConfig, SamConfig, VitConfig
+from sam.modeling.config import DecoderConfig, SamConfig
+from sam.modeling.encoders.vit import VitConfig
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Prompts, Sam
+from sam.modeling.presets import PRESETS
 from sam.prompting.predictor import Predictor
 from sam.prompts import Decoded
 from tests.peers import segment_anything_peer as peer

@@ -11,8 +11,10 @@ import torch
 from sam.automatic.recommended_settings import recommended_by
 from sam.checkpoints import checkpoint_files
 from sam.checkpoints.checkpoint_files import CheckpointError
-from sam.modeling.config import PRESETS, SamConfig, VitConfig
+from sam.modeling.config import SamConfig
+from sam.modeling.encoders.vit import VitConfig
 from sam.modeling.model import Sam, build
+from sam.modeling.presets import PRESETS
 from training.finetuning.grow import grow, write_grown
 
 

@@ -15,9 +15,9 @@ import torch
 from sam.checkpoints import checkpoint_files
 from sam.checkpoints.checkpoint_files import CheckpointError
 from sam.modeling.click_maps import ClickMaps
-from sam.modeling.config import PRESETS
 from sam.modeling.features import ImageFeatures
 from sam.modeling.model import Sam, build
+from sam.modeling.presets import PRESETS
 from sam.prompts import Prompts
 from tests.training.squares import squares_pool
 from training.starter import batches as starter_batches

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from sam.checkpoints.checkpoint_files import CheckpointError
-from sam.modeling.config import PRESETS, EfficientNetConfig, SamConfig
-from sam.modeling.efficientnet import EfficientNetTrunk, load_published
+from sam.modeling.config import SamConfig
+from sam.modeling.encoders.efficientnet import EfficientNetConfig, EfficientNetTrunk, load_published
 from sam.modeling.model import Sam, build
+from sam.modeling.presets import PRESETS
 from sam.prompts import Prompts
 from tests.efficientnets import SMALL, published_state
 from training.starter.new_maps import MASK_LOGITS

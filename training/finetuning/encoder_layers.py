@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sam.modeling.efficientnet import InvertedResidual
-from sam.modeling.image_encoder import EncoderBlock
-from sam.modeling.pyramid_encoder import GlobalBlock, ResidualBlock
+from sam.modeling.encoders.efficientnet import InvertedResidual
+from sam.modeling.encoders.pyramid import GlobalBlock, ResidualBlock
+from sam.modeling.encoders.vit import EncoderBlock
 
 _LAYER = re.compile(r"(?:blocks|stages|trunk\.blocks)\.(\d+)\.")
 _FIRST = ("patch_embed.", "pos_embed", "stem.", "trunk.stem.")

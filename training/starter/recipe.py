@@ -23,8 +23,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sam.checkpoints import checkpoint_files
-from sam.modeling.config import PRESETS
 from sam.modeling.model import Sam
+from sam.modeling.presets import PRESETS
 from training.loop.config import InteractiveConfig
 from training.loop.precision import step_autocast
 from training.losses.interactive import interactive_loss

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sam.checkpoints.checkpoint_files import CheckpointError
 from sam.modeling.config import SamConfig
-from sam.modeling.efficientnet import EfficientNetTrunk, load_published
+from sam.modeling.encoders.efficientnet import EfficientNetTrunk, load_published
 from sam.modeling.model import Sam
 from training.starter.new_maps import widened
 

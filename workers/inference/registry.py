@@ -18,7 +18,7 @@ from sam.detection import object_detector
 from sam.detection.object_detector import ObjectDetector
 from sam.devices import best_device
 from sam.export.onnx_encoder import use_onnxruntime
-from sam.modeling.config import VitConfig
+from sam.modeling.encoders.registry import ENCODERS
 from sam.modeling.model import Sam
 from workers.work_dir import work_dir
 
@@ -50,7 +50,8 @@ def _load_sam(key: str) -> Sam:
     their weights twice.
     """
     model = checkpoint_files.load(storage.local_copy(key), device=best_device())
-    if model.device.type == "cpu" and not isinstance(model.config.encoder, VitConfig):
+    encoder = ENCODERS.spec_of(model.config.encoder)
+    if model.device.type == "cpu" and encoder.prefers_onnxruntime:
         use_onnxruntime(model, work_dir("encoders"))
     return model
 

@@ -1,18 +1,20 @@
 """The official image encoder: a ViT with windowed attention and decomposed relative positions.
 
 Parameter names and shapes follow the official checkpoints (segment-anything image_encoder.py);
-the order of the work does not: see `docs/explanation/adr/0005-the-encoder-works-in-strips.md`.
+the order of the work does not: see `docs/explanation/adr/0005-exact-shortcuts-of-the-model.md`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam.modeling.config import VitConfig
+from sam.modeling.config import ConfigError
+from sam.modeling.encoders.registry import EncoderConfig, EncoderSpec, ModelSizes
 from sam.modeling.features import ImageFeatures
 from sam.modeling.layers import LayerNorm2d, MLPBlock, is_cpu_inference
 from sam.tracing import is_tracing
@@ -21,6 +23,19 @@ _QUERIES_PER_BLOCK = 256
 """Global attention on CPUs: 256 queries by 4,096 keys of float32 are 4 MB and stay in cache."""
 _ROWS_PER_STRIP = 16
 _ROWS_IN_GRAPH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class VitConfig(EncoderConfig):
+    """The official image encoder: a plain ViT with windowed attention."""
+
+    embed_dim: int
+    depth: int
+    num_heads: int
+    global_blocks: tuple[int, ...]
+    patch_size_px: int = 16
+    window_size: int = 14
+    mlp_ratio: float = 4.0
 
 
 class PatchEmbed(nn.Module):
@@ -191,3 +206,24 @@ class ImageEncoderVit(nn.Module):
         for block in self.blocks:
             x = block(x)
         return ImageFeatures(self.neck(x.permute(0, 3, 1, 2)))
+
+
+def _build(config: VitConfig, model: ModelSizes) -> ImageEncoderVit:
+    return ImageEncoderVit(
+        config, image_size_px=model.image_size_px, out_channels=model.embed_channels
+    )
+
+
+def _check(config: VitConfig, model: ModelSizes) -> None:
+    if model.high_res_channels:
+        raise ConfigError("a ViT encoder has no high-resolution features")
+
+
+SPEC = EncoderSpec(
+    config_class=VitConfig,
+    build=_build,
+    check=_check,
+    size_step_px=16,
+    has_fixed_size=True,  # position tables
+    prefers_onnxruntime=False,  # gains little, and needs its weights twice
+)

@@ -7,13 +7,17 @@ Without its classifier. Batch norms are folded into the convolutions before them
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam.modeling.config import EfficientNetConfig
+from sam.modeling.config import ConfigError
+from sam.modeling.encoders.pyramid import NeckConfig, Pyramid, check_outputs
+from sam.modeling.encoders.registry import EncoderSpec, ModelSizes
+from sam.modeling.features import ImageFeatures
 
 KERNELS = (3, 3, 5, 3, 5, 5, 3)
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
@@ -23,6 +27,20 @@ LEVEL_STAGES = (1, 2, 4, 6)
 """The last stages at strides 4, 8, 16 and 32."""
 _NORM_EPSILON = 1e-3
 _STEM_STRIDE = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class EfficientNetConfig(NeckConfig):
+    """An EfficientNet-Lite under the pyramid; the defaults are Lite2.
+
+    widths, repeats: channels and blocks of the seven stages. coarse_channels: what stride 32 is
+    narrowed to before the attention blocks.
+    """
+
+    stem_channels: int = 32
+    widths: tuple[int, ...] = (16, 24, 48, 88, 120, 208, 352)
+    repeats: tuple[int, ...] = (1, 3, 3, 4, 4, 5, 1)
+    coarse_channels: int = 256
 
 
 class SameConv(nn.Conv2d):
@@ -142,3 +160,40 @@ def level_widths(config: EfficientNetConfig) -> tuple[int, int, int, int]:
     """Return the channels of the four maps."""
     widths = tuple(config.widths[stage] for stage in LEVEL_STAGES)
     return cast(tuple[int, int, int, int], widths)
+
+
+class EfficientNetEncoder(Pyramid):
+    """An EfficientNet-Lite under the pyramid."""
+
+    def __init__(self, config: EfficientNetConfig) -> None:
+        super().__init__()
+        *fine, coarse = level_widths(config)
+        self.trunk = EfficientNetTrunk(config)
+        self.narrow = nn.Conv2d(coarse, config.coarse_channels, 1)
+        self.add_neck(config, widths=(*fine, config.coarse_channels))
+
+    def forward(self, images_b3ss: Tensor) -> ImageFeatures:
+        """Encode normalised, padded images (B, 3, S, S), S divisible by 32."""
+        *fine, coarse = self.trunk(images_b3ss)
+        return self.merge([*fine, self.narrow(coarse)])
+
+
+def _build(config: EfficientNetConfig, model: ModelSizes) -> EfficientNetEncoder:
+    return EfficientNetEncoder(config)
+
+
+def _check(config: EfficientNetConfig, model: ModelSizes) -> None:
+    check_outputs(config, model)
+    stages = (len(config.widths), len(config.repeats))
+    if stages != (7, 7) or min(config.repeats) < 1:
+        raise ConfigError("an EfficientNet has seven stages of one block or more")
+
+
+SPEC = EncoderSpec(
+    config_class=EfficientNetConfig,
+    build=_build,
+    check=_check,
+    size_step_px=32,
+    has_fixed_size=False,
+    prefers_onnxruntime=True,
+)

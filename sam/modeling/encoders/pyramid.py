@@ -1,4 +1,4 @@
-"""The starter's image encoders: a CNN and a top-down pyramid over its maps.
+"""A top-down pyramid over the maps of a CNN, and the residual CNN of the first starters.
 
 No parameter depends on the image size, so one checkpoint serves any size divisible by 32.
 """
@@ -6,17 +6,43 @@ No parameter depends on the image size, so one checkpoint serves any size divisi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam.modeling.config import EfficientNetConfig, NeckConfig, PyramidConfig
-from sam.modeling.efficientnet import EfficientNetTrunk, level_widths
+from sam.modeling.config import ConfigError
+from sam.modeling.encoders.registry import EncoderConfig, EncoderSpec, ModelSizes
 from sam.modeling.features import ImageFeatures
 from sam.modeling.layers import LayerNorm2d
 
 BATCH_NORM_MOMENTUM = 0.03
 """Small batches of very different images: average over more of them than torch's 0.1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeckConfig(EncoderConfig):
+    """A top-down pyramid over maps at strides 4, 8, 16 and 32.
+
+    neck_widths: channels at each stride. attention_blocks: self-attention blocks at stride 32.
+    """
+
+    neck_widths: tuple[int, int, int, int] = (48, 64, 128, 128)
+    attention_blocks: int = 3
+    attention_heads: int = 8
+    embed_channels: int = 128
+    high_res_channels: int = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PyramidConfig(NeckConfig):
+    """A residual CNN under the pyramid, trained from scratch: the encoder of the first starters.
+
+    widths, depths: channels and residual blocks at strides 4, 8, 16 and 32.
+    """
+
+    widths: tuple[int, int, int, int] = (48, 96, 192, 256)
+    depths: tuple[int, int, int, int] = (1, 2, 4, 2)
 
 
 class ConvNorm(nn.Sequential):
@@ -154,17 +180,22 @@ class PyramidEncoder(Pyramid):
         return self.merge(levels)
 
 
-class EfficientNetEncoder(Pyramid):
-    """An EfficientNet-Lite under the pyramid."""
+def check_outputs(config: NeckConfig, model: ModelSizes) -> None:
+    """Raise ConfigError unless the pyramid makes the channels that the model reads."""
+    outputs = (config.embed_channels, config.high_res_channels)
+    if outputs != (model.embed_channels, model.high_res_channels):
+        raise ConfigError("the pyramid's output channels differ from the model's")
 
-    def __init__(self, config: EfficientNetConfig) -> None:
-        super().__init__()
-        *fine, coarse = level_widths(config)
-        self.trunk = EfficientNetTrunk(config)
-        self.narrow = nn.Conv2d(coarse, config.coarse_channels, 1)
-        self.add_neck(config, widths=(*fine, config.coarse_channels))
 
-    def forward(self, images_b3ss: Tensor) -> ImageFeatures:
-        """Encode normalised, padded images (B, 3, S, S), S divisible by 32."""
-        *fine, coarse = self.trunk(images_b3ss)
-        return self.merge([*fine, self.narrow(coarse)])
+def _build(config: PyramidConfig, model: ModelSizes) -> PyramidEncoder:
+    return PyramidEncoder(config)
+
+
+SPEC = EncoderSpec(
+    config_class=PyramidConfig,
+    build=_build,
+    check=check_outputs,
+    size_step_px=32,
+    has_fixed_size=False,
+    prefers_onnxruntime=True,
+)
