@@ -270,12 +270,12 @@ def _stage_out(project: Project, figures: ProjectFigures) -> schemas.StageOut | 
     stage = active_stage(project)
     if stage is None:
         return None
-    stay = next(one for one in figures.stages if one.stage.pk == stage.pk)
+    visit = next(one for one in figures.stages if one.stage.pk == stage.pk)
     return schemas.StageOut(
         kind=StageKind(stage.kind),
         ordinal=stage.ordinal,
         status=StageStatus(stage.status),
-        figures=_figures_out(stay.figures),
+        figures=_figures_out(visit.figures),
         exit_blockers=figures.exit_blockers,
     )
 

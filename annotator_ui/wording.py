@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.domain.criteria import Verdict, Way
+from engine.domain.criteria import StageAction, Verdict
 from engine.domain.roles import Scope
 from engine.domain.schedule import RoundSize
 from engine.domain.states import (
@@ -33,9 +33,9 @@ VERDICTS: Mapping[str, ToneWords] = {
 }
 
 WAYS: Mapping[str, ToneWords] = {
-    Way.STAY: ToneWords("Recommended: stay", ""),
-    Way.ADVANCE: ToneWords("Recommended: advance", "success"),
-    Way.BACK: ToneWords("Recommended: go back", "warning"),
+    StageAction.STAY: ToneWords("Recommended: stay", ""),
+    StageAction.ADVANCE: ToneWords("Recommended: advance", "success"),
+    StageAction.BACK: ToneWords("Recommended: go back", "warning"),
 }
 
 TRAINS: Mapping[str, str] = {

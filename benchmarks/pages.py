@@ -100,7 +100,7 @@ def fill(num_images: int, masks_per_image: int):
     author = factories.make_user()
     stage = active_stage(project)
     assert stage is not None
-    key = storage.put_bytes("images", factories.photo_bytes(), ".png")
+    key = storage.put_bytes("images", factories.image_bytes(), ".png")
     made = shapes(masks_per_image)
     columns = [shape_columns(one) for one in made]
     click = [{"type": "point", "x_px": 10.5, "y_px": 20.25, "label": 1}]

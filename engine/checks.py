@@ -23,7 +23,7 @@ def register() -> None:
 
 
 def check_data_dir(**_: Any) -> list[CheckMessage]:
-    """E001: photos, masks and models cannot be stored."""
+    """E001: images, masks and models cannot be stored."""
     folder = Path(settings.DATA_DIR)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Decode untrusted images, each in a process of its own: bytes on stdin, clean photo on stdout.
+"""Decode untrusted images, each in a process of its own: bytes on stdin, clean image on stdout.
 
-Run as a script in isolated mode by services/photos.py. No Django, no secrets, little memory; of our
+Run as a script in isolated mode by sandboxed_decode.py. No Django or secrets, little memory; of our
 packages only masks/rgb.py, which tells how any mode and depth becomes 8-bit RGB.
 A request is its length (8 bytes) and the image's bytes. The server, which never looks into them,
 forks a child for each: decoders are loaded once, but what an image does to its process dies there.
-An answer is its length (8 bytes, 0 when the child died), one line of JSON, the photo's bytes, then
+An answer is its length (8 bytes, 0 when the child died), one line of JSON, the image's bytes, then
 the thumbnail's.
 """
 
@@ -27,7 +27,7 @@ FORMAT_NAMES = "JPEG, PNG, WebP, TIFF, BMP or GIF"
 MAX_PIXELS = 64_000_000
 MIN_SIDE_PX, MAX_SIDE_PX = 8, 16_384
 MAX_LOSSLESS_PIXELS = 4_000_000
-"""Larger photos are kept as JPEG: a 64-megapixel PNG takes ten seconds and 100 MB."""
+"""Larger images are kept as JPEG: a 64-megapixel PNG takes ten seconds and 100 MB."""
 LOSSLESS_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 JPEG_QUALITY = 95
 THUMBNAIL_SIDE_PX = 320
@@ -37,8 +37,8 @@ WALL_S = 60
 MAX_ANSWER_BYTES = 256 << 20
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """The bytes are not a photo we take; the message says why."""
+class RefusedImageError(Exception):
+    """The bytes are not an image we take; the message says why."""
 
 
 def limit_this_process() -> None:
@@ -59,7 +59,7 @@ def limit_this_process() -> None:
 
 
 def decode(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
-    """Return the facts, the photo and its thumbnail, both re-encoded from pixels alone."""
+    """Return the facts, the image and its thumbnail, both re-encoded from pixels alone."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     from masks.rgb import PixelDataError, to_rgb
@@ -72,28 +72,28 @@ def decode(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
         source_format = str(image.format)
         image.load()
         image = ImageOps.exif_transpose(image)  # once, before any coordinate exists
-        photo = to_rgb(image)
+        rgb = to_rgb(image)
     except UnidentifiedImageError:
-        raise Refused(f"it is not a {FORMAT_NAMES} image") from None
+        raise RefusedImageError(f"it is not a {FORMAT_NAMES} image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Refused(f"it has more than {MAX_PIXELS // 1_000_000} million pixels") from None
+        raise RefusedImageError(
+            f"it has more than {MAX_PIXELS // 1_000_000} million pixels"
+        ) from None
     except PixelDataError as error:
-        raise Refused(str(error)) from None
-    except (Refused, MemoryError):
+        raise RefusedImageError(str(error)) from None
+    except (RefusedImageError, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever their arithmetic trips over
-        raise Refused(f"it is damaged or cut off ({first_line(error)})") from None
-    lossless = source_format in LOSSLESS_FORMATS and photo.width * photo.height <= (
-        MAX_LOSSLESS_PIXELS
-    )
-    thumbnail = photo.copy()
+        raise RefusedImageError(f"it is damaged or cut off ({first_line(error)})") from None
+    lossless = source_format in LOSSLESS_FORMATS and rgb.width * rgb.height <= (MAX_LOSSLESS_PIXELS)
+    thumbnail = rgb.copy()
     thumbnail.thumbnail((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX))
     facts = {
-        "width_px": photo.width,
-        "height_px": photo.height,
+        "width_px": rgb.width,
+        "height_px": rgb.height,
         "suffix": ".png" if lossless else ".jpg",
     }
-    return facts, encoded(photo, lossless=lossless), encoded(thumbnail, lossless=False, quality=85)
+    return facts, encoded(rgb, lossless=lossless), encoded(thumbnail, lossless=False, quality=85)
 
 
 def check_header(image: Any) -> None:
@@ -102,9 +102,9 @@ def check_header(image: Any) -> None:
 
     width_px, height_px = image.size
     if width_px * height_px > MAX_PIXELS:
-        raise Refused(f"it has more than {MAX_PIXELS // 1_000_000} million pixels")
+        raise RefusedImageError(f"it has more than {MAX_PIXELS // 1_000_000} million pixels")
     if min(image.size) < MIN_SIDE_PX or max(image.size) > MAX_SIDE_PX:
-        raise Refused(
+        raise RefusedImageError(
             f"it is {width_px} x {height_px} px; sides must have {MIN_SIDE_PX} to {MAX_SIDE_PX} px"
         )
     check_single(image)
@@ -130,16 +130,16 @@ def first_line(error: BaseException) -> str:
 
 def answer_to(data: bytes) -> bytes:
     """Return the answer to one image; a refusal is an answer, anything worse is a dead process."""
-    photo = thumbnail = b""
+    rgb = thumbnail = b""
     facts: dict[str, Any]
     try:
-        facts, photo, thumbnail = decode(data)
-    except Refused as refusal:
+        facts, rgb, thumbnail = decode(data)
+    except RefusedImageError as refusal:
         facts = {"refused": str(refusal)}
     except MemoryError:
         facts = {"refused": "it needs too much memory to decode"}
-    header = {**facts, "photo_bytes": len(photo), "thumbnail_bytes": len(thumbnail)}
-    return json.dumps(header).encode() + b"\n" + photo + thumbnail
+    header = {**facts, "image_bytes": len(rgb), "thumbnail_bytes": len(thumbnail)}
+    return json.dumps(header).encode() + b"\n" + rgb + thumbnail
 
 
 def answer_of_child(data: bytes) -> bytes:

@@ -60,7 +60,7 @@ def make_project(name: str = "Fruit", *, lead: User | None = None) -> Project:
     return project
 
 
-def photo_bytes(
+def image_bytes(
     *, width_px: int = 48, height_px: int = 32, seed: int = 0, format: str = "PNG"
 ) -> bytes:
     """Bytes of a small photo; another seed is another photo."""
@@ -72,7 +72,7 @@ def photo_bytes(
 
 def make_image(project: Project, *, width_px: int = 48, height_px: int = 32) -> Image:
     """A new image of the project, straight into storage (no child process: many tests, quick)."""
-    data = photo_bytes(width_px=width_px, height_px=height_px, seed=uuid7().int % 2**32)
+    data = image_bytes(width_px=width_px, height_px=height_px, seed=uuid7().int % 2**32)
     key = storage.put_bytes("images", data, ".png")
     return Image.objects.create(
         project=project,

@@ -12,11 +12,9 @@ from annotator_ui.http.guard import domain_errors_as_messages, domain_errors_as_
 from annotator_ui.http.lookups import project_by_slug
 from annotator_ui.http.permissions import actor_of, signed_in_page
 from engine.domain.errors import InvalidInput
+from engine.domain.limits import MAX_REASON_CHARACTERS
 from engine.domain.roles import Permission
 from engine.models import Project
-
-MAX_REASON_CHARACTERS = 500
-
 
 Action = Callable[[HttpRequest, Project], None]
 

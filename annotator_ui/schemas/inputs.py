@@ -10,12 +10,13 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from annotator_ui.schemas.registered import NameIn
 from engine.domain.jobs import JOB_SPECS
-from engine.domain.policy import (
+from engine.domain.limits import (
     MAX_ANNOTATE_MS,
     MAX_LABEL_CHARACTERS,
     MAX_MASKS_PER_IMAGE,
     MAX_OPERATIONS_PER_BATCH,
     MAX_PROMPTS_PER_MASK,
+    MAX_REASON_CHARACTERS,
     MAX_RLE_CHARACTERS,
 )
 from engine.domain.prompts import BoxPrompt, PointPrompt, Prompt
@@ -30,7 +31,7 @@ MAX_SIDE_PX = 65_535
 
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE_PX)]
 CropKey = Annotated[str, StringConstraints(pattern=r"^[1-9]-[0-9]{1,3}-[0-9]{1,3}$")]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_REASON_CHARACTERS)]
 
 
 class StrictIn(Schema):

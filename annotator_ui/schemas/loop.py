@@ -10,7 +10,7 @@ from ninja import Schema
 from pydantic import Field
 
 from annotator_ui.schemas.inputs import Reason, StrictIn
-from engine.domain.criteria import Verdict, Way
+from engine.domain.criteria import StageAction, Verdict
 from engine.domain.schedule import PlanState, RoundSize
 from engine.domain.stages import StageKind
 from engine.domain.states import ModelFamily, ModelVersionStatus, StageStatus
@@ -33,7 +33,7 @@ class CriterionOut(Schema):
 
 
 class RecommendationOut(Schema):
-    action: Way
+    action: StageAction
     reasons: list[str]
 
 

@@ -28,7 +28,7 @@ from engine.domain.states import (
     StageStatus,
 )
 from engine.exporters import EXPORTERS
-from engine.services.masks.mask_operations import Outcome
+from engine.services.masks.mask_operations import OperationOutcome
 
 HeightWidth = Annotated[list[int], Field(min_length=2, max_length=2)]
 BoxXywh = Annotated[list[int], Field(min_length=4, max_length=4)]
@@ -172,7 +172,7 @@ class OperationOut(Schema):
     kept beside the mask's head), or `refused` with `code` and `message`.
     """
 
-    outcome: Outcome
+    outcome: OperationOutcome
     mask_id: UUID | None
     status: MaskStatus | None
     saved: SavedMaskOut | None
@@ -264,7 +264,7 @@ class FiguresOut(Schema):
 
 
 class StageOut(Schema):
-    """`figures` of this stay; `exit_blockers`: what usually should be there before leaving it."""
+    """`figures` of this visit; `exit_blockers`: what usually should be there before leaving it."""
 
     kind: StageKind
     ordinal: int

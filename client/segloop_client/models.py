@@ -708,7 +708,7 @@ class OperationOut(BaseModel):
     mask_id: Annotated[UUID | None, Field(title="Mask Id")]
     message: Annotated[str | None, Field(title="Message")]
     outcome: Annotated[
-        Literal["applied", "duplicate", "conflict", "refused"], Field(title="Outcome")
+        Literal["applied", "duplicate", "conflict", "refused"], Field(title="OperationOutcome")
     ]
     saved: SavedMaskOut | None
     status: Literal["proposed", "accepted", "rejected"] | None
@@ -748,7 +748,7 @@ class ProjectRowOut(BaseModel):
 
 
 class RecommendationOut(BaseModel):
-    action: Annotated[Literal["stay", "advance", "back"], Field(title="Way")]
+    action: Annotated[Literal["stay", "advance", "back"], Field(title="StageAction")]
     reasons: Annotated[list[str], Field(title="Reasons")]
 
 
@@ -806,7 +806,7 @@ class SessionOut(BaseModel):
 
 class StageOut(BaseModel):
     """
-    `figures` of this stay; `exit_blockers`: what usually should be there before leaving it.
+    `figures` of this visit; `exit_blockers`: what usually should be there before leaving it.
     """
 
     exit_blockers: Annotated[list[str], Field(title="Exit Blockers")]

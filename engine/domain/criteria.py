@@ -19,7 +19,7 @@ class Verdict(StrEnum):
     UNKNOWN = "not_enough_data"
 
 
-class Way(StrEnum):
+class StageAction(StrEnum):
     STAY = "stay"
     ADVANCE = "advance"
     BACK = "back"
@@ -27,11 +27,11 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """What one stay in a stage has brought so far.
+    """What one stage visit has brought so far.
 
     seconds_before, seconds_now: mean seconds a mask took in the last two stretches of
     `plateau_window_masks` masks drawn by people; None until both are full.
-    num_judged: machine-made masks that a person accepted, changed or rejected; num_kept of them.
+    num_reviewed: machine-made masks that a person accepted, changed or rejected; num_kept of them.
     num_audited: machine-made masks that people kept, whose shape is compared with what they made
     of it; num_alike of them at or above the audit IoU.
     """
@@ -43,7 +43,7 @@ class Measures:
     seconds_before: float | None = None
     seconds_now: float | None = None
     num_timed_masks: int = 0
-    num_judged: int = 0
+    num_reviewed: int = 0
     num_kept: int = 0
     num_audited: int = 0
     num_alike: int = 0
@@ -65,15 +65,15 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
+class Recommendation:
     """What a lead might do now, and why, in sentences."""
 
-    way: Way
-    why: Sequence[str]
+    action: StageAction
+    reasons: Sequence[str]
 
 
 def criteria_of(measures: Measures, *, policy: Policy) -> list[Criterion]:
-    """Judge every target that the policy asks for."""
+    """Check every target that the policy asks for."""
     found = [
         *_counts(measures, policy=policy),
         _masks_per_image(measures, policy=policy),
@@ -89,25 +89,27 @@ def exit_blockers(criteria: Sequence[Criterion]) -> list[str]:
     return [one.missing for one in criteria if one.verdict == Verdict.NOT_MET]
 
 
-def advise(
+def recommend(
     kind: StageKind, criteria: Sequence[Criterion], measures: Measures, *, policy: Policy
-) -> Advice:
+) -> Recommendation:
     """Recommend to stay, to advance or to go back. A lead decides."""
     poor = _poor_masks(kind, measures, policy=policy)
     if poor:
-        return Advice(way=Way.BACK, why=[poor])
+        return Recommendation(action=StageAction.BACK, reasons=[poor])
     open_ones = [one.missing for one in criteria if one.verdict != Verdict.MET]
     if open_ones:
-        return Advice(way=Way.STAY, why=open_ones)
+        return Recommendation(action=StageAction.STAY, reasons=open_ones)
     if kind == ORDER[-1]:
-        return Advice(way=Way.STAY, why=["the last stage has all it needs: export the dataset"])
-    return Advice(way=Way.ADVANCE, why=["every target of this stage is met"])
+        return Recommendation(
+            action=StageAction.STAY, reasons=["the last stage has all it needs: export the dataset"]
+        )
+    return Recommendation(action=StageAction.ADVANCE, reasons=["every target of this stage is met"])
 
 
 def _poor_masks(kind: StageKind, measures: Measures, *, policy: Policy) -> str:
-    if kind == ORDER[0] or measures.num_judged < policy.min_judged_masks:
+    if kind == ORDER[0] or measures.num_reviewed < policy.min_reviewed_masks:
         return ""
-    kept = measures.num_kept / measures.num_judged
+    kept = measures.num_kept / measures.num_reviewed
     if kept >= policy.back_max_accept_fraction:
         return ""
     return (
@@ -169,7 +171,7 @@ def _masks_per_image(measures: Measures, *, policy: Policy) -> Criterion | None:
         if current is None
         else f"an image has {current:.1f} masks on average, {target:g} are asked for"
     )
-    return _judged("masks_per_image", "Masks per image", current, target, missing)
+    return _criterion("masks_per_image", "Masks per image", current, target, missing)
 
 
 def _plateau(measures: Measures, *, policy: Policy) -> Criterion | None:
@@ -189,7 +191,7 @@ def _plateau(measures: Measures, *, policy: Policy) -> Criterion | None:
             f"a mask still gets cheaper: {before:.1f} s, then {now:.1f} s ({fall:.0%} less); "
             "the model may gain from another round"
         )
-    return _judged(
+    return _criterion(
         "seconds_fall",
         "Fall of seconds per mask",
         fall,
@@ -201,21 +203,21 @@ def _plateau(measures: Measures, *, policy: Policy) -> Criterion | None:
 
 
 def _accepted(measures: Measures, *, policy: Policy) -> Criterion | None:
-    target, least = policy.exit_min_accept_fraction, policy.min_judged_masks
+    target, least = policy.exit_min_accept_fraction, policy.min_reviewed_masks
     if target <= 0:
         return None
-    judged = measures.num_judged
-    current = measures.num_kept / judged if judged >= least else None
+    num_reviewed = measures.num_reviewed
+    current = measures.num_kept / num_reviewed if num_reviewed >= least else None
     missing = (
-        f"{judged} of {least} masks made by the machine have been judged"
+        f"{num_reviewed} of {least} masks made by the machine have been reviewed"
         if current is None
         else f"people keep {current:.0%} of the machine's masks, {target:.0%} are asked for"
     )
-    return _judged("accept_rate", "Machine masks kept", current, target, missing, share=True)
+    return _criterion("accept_rate", "Machine masks kept", current, target, missing, share=True)
 
 
 def _audit(measures: Measures, *, policy: Policy) -> Criterion | None:
-    target, least = policy.exit_min_audit_fraction, policy.min_judged_masks
+    target, least = policy.exit_min_audit_fraction, policy.min_reviewed_masks
     if target <= 0:
         return None
     audited, iou = measures.num_audited, policy.audit_min_iou
@@ -226,10 +228,12 @@ def _audit(measures: Measures, *, policy: Policy) -> Criterion | None:
         else f"{current:.0%} of the machine's masks reach IoU {iou:g} against what people made of "
         f"them, {target:.0%} are asked for"
     )
-    return _judged("audit", f"Audited masks at IoU {iou:g}", current, target, missing, share=True)
+    return _criterion(
+        "audit", f"Audited masks at IoU {iou:g}", current, target, missing, share=True
+    )
 
 
-def _judged(
+def _criterion(
     key: str,
     title: str,
     current: float | None,

@@ -27,7 +27,7 @@ class ReportError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class ReportedDifference:
     """Candidate minus serving model, mIoU on the same masks; a 95 % bootstrap interval.
 
     worse_share: the share of the bootstrap's draws of images that say "worse".
@@ -41,12 +41,12 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class ReportedMemory:
     """What the prompts of people bring again: mean IoU with the masks they led to."""
 
     serving: float
     candidate: float
-    difference: Difference
+    difference: ReportedDifference
 
     def __str__(self) -> str:
         return (
@@ -56,7 +56,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class ReportedProbe:
     """What first clicks on a few held-out images brought; shares of the answers, 0 to 1."""
 
     is_finite: bool
@@ -73,13 +73,13 @@ class GateReport:
     decoder_error: what is wrong with the decoder file for browsers; empty when nothing is.
     """
 
-    probe: Probe
+    probe: ReportedProbe
     decoder_error: str
     against: UUID | None
-    against_probe: Probe | None
-    differences: Mapping[str, Difference]
-    slices: Mapping[str, Difference]
-    memory: Memory | None = None
+    against_probe: ReportedProbe | None
+    differences: Mapping[str, ReportedDifference]
+    slices: Mapping[str, ReportedDifference]
+    memory: ReportedMemory | None = None
 
 
 def read_report(stored: object) -> GateReport:
@@ -110,7 +110,7 @@ def memory_sentence(stored: object) -> str:
     return "" if memory is None else str(memory)
 
 
-def objections(report: GateReport, *, serving: UUID | None, policy: Policy) -> list[str]:
+def gate_blockers(report: GateReport, *, serving: UUID | None, policy: Policy) -> list[str]:
     """Say in sentences why the candidate should not serve; empty when it may."""
     found = _broken(report, policy=policy)
     if serving is None:
@@ -175,26 +175,26 @@ def _worse(report: GateReport, *, policy: Policy) -> list[str]:
     return found
 
 
-def _differences(stored: Mapping[str, Any], key: str) -> dict[str, Difference]:
+def _differences(stored: Mapping[str, Any], key: str) -> dict[str, ReportedDifference]:
     found = stored.get(key)
     if not isinstance(found, Mapping):
         raise ReportError(f"the comparison lacks {key}")
     return {str(name): _difference(one, name=str(name)) for name, one in found.items()}
 
 
-def _memory(stored: Mapping[str, Any]) -> Memory | None:
+def _memory(stored: Mapping[str, Any]) -> ReportedMemory | None:
     found = stored.get("memory")
     if found is None:
         return None  # no held-out mask has prompts, as in an imported dataset
-    return Memory(
+    return ReportedMemory(
         serving=_number(found, "serving", of="memory"),
         candidate=_number(found, "candidate", of="memory"),
         difference=_difference(found, name="memory"),
     )
 
 
-def _difference(stored: object, *, name: str) -> Difference:
-    return Difference(
+def _difference(stored: object, *, name: str) -> ReportedDifference:
+    return ReportedDifference(
         mean=_number(stored, "mean", of=name),
         low=_number(stored, "low", of=name),
         high=_number(stored, "high", of=name),
@@ -203,9 +203,9 @@ def _difference(stored: object, *, name: str) -> Difference:
     )
 
 
-def _probe(stored: Mapping[str, Any], key: str) -> Probe:
+def _probe(stored: Mapping[str, Any], key: str) -> ReportedProbe:
     found = stored.get(key)
-    return Probe(
+    return ReportedProbe(
         is_finite=isinstance(found, Mapping) and found.get("is_finite") is True,
         empty_share=_number(found, "empty_share", of=key),
         hit_share=_number(found, "hit_share", of=key),

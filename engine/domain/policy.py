@@ -34,7 +34,7 @@ class Policy:
     max_area_fraction: float = 0.95
     """Drop proposals covering this much of the image or more. Paper section B."""
     min_area_px: int = 100
-    """Drop proposals smaller than this on photos of SA-1B's size (see `min_area_of`). Paper section
+    """Drop proposals smaller than this on images of SA-1B's size (see `min_area_of`). Paper section
     B (small spurious parts)."""
     duplicate_iou: float = 0.7
     """A proposal overlapping a kept mask this much says nothing new. NMS of paper section B."""
@@ -78,7 +78,7 @@ class Policy:
     audit_min_iou: float = 0.9
     """The paper's audit (section 5): 94 % of automatic masks reach it against corrected ones."""
     plateau_window_masks: int = 20
-    min_judged_masks: int = 20
+    min_reviewed_masks: int = 20
     back_max_accept_fraction: float = 0.3
     """People who throw away two of three masks would draw faster by themselves."""
 
@@ -114,7 +114,7 @@ class Policy:
     def min_area_of(self, *, height_px: int, width_px: int) -> int:
         """Return the least area of a proposal on an image of this size, in its own pixels.
 
-        The paper's 100 px are of photos of 1500 x 2250 px: a speck there is a cell on a microscope
+        The paper's 100 px are of images of 1500 x 2250 px: a speck there is a cell on a microscope
         image of 256 px. Smaller images keep the share, down to 4 x 4 px.
         """
         share = min(1.0, height_px * width_px / AREA_OF_SA_1B_PX)
@@ -160,13 +160,3 @@ DEFAULT_POLICY = Policy()
 AREA_OF_SA_1B_PX = 1500 * 2250
 LEAST_AREA_PX = 16
 """A smaller mask is two cells of a decoder's map: it has no outline to speak of."""
-
-MAX_MASKS_PER_IMAGE = 2_000
-"""Four times the densest SA-1B image; a page or a loop gone wild must end somewhere."""
-MAX_RLE_CHARACTERS = 4_000_000
-"""About 60 megapixels of ragged outline; beyond it is noise or an attack."""
-MAX_PROMPTS_PER_MASK = 500
-MAX_LABEL_CHARACTERS = 200
-MAX_ANNOTATE_MS = 24 * 3_600_000
-MAX_OPERATIONS_PER_BATCH = 200
-"""Mask operations in one request: a day of work kept offline goes out in a few requests."""

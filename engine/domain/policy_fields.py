@@ -74,14 +74,14 @@ FIELDS: Mapping[str, PolicyField] = {
         _L, "Seconds per mask fall by at most this share (1: not asked)"
     ),
     "exit_min_accept_fraction": _share(
-        _L, "Share of judged machine masks that people keep (0: not asked)"
+        _L, "Share of reviewed machine masks that people keep (0: not asked)"
     ),
     "exit_min_audit_fraction": _share(
         _L, "Share of audited machine masks above the audit IoU (0: not asked)"
     ),
     "audit_min_iou": _share(_L, "Audit IoU: machine's mask against what people made of it"),
     "plateau_window_masks": _count(_L, "Masks in each of the two stretches compared", low=2),
-    "min_judged_masks": _count(_L, "Judged masks before a share is believed", low=1),
+    "min_reviewed_masks": _count(_L, "Reviewed masks before a share is believed", low=1),
     "back_max_accept_fraction": _share(
         _L, "Below this share of masks kept, going back is recommended"
     ),

@@ -25,8 +25,8 @@ GATE_KEY = "gate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """What promotion looks at. `metrics` and `serving_metrics` are None when not measured."""
+class PromotionFacts:
+    """What promotion depends on. `metrics` and `serving_metrics` are None when not measured."""
 
     family: ModelFamily
     has_checkpoint: bool
@@ -42,7 +42,7 @@ class Candidate:
     serving_metrics: Metrics | None
 
 
-def missing_parts(candidate: Candidate) -> list[str]:
+def missing_parts(candidate: PromotionFacts) -> list[str]:
     """Say what no lead can overrule: a model without these parts cannot serve at all."""
     missing = []
     if not candidate.has_checkpoint:
@@ -54,7 +54,7 @@ def missing_parts(candidate: Candidate) -> list[str]:
     return missing
 
 
-def promotion_blockers(candidate: Candidate, *, policy: Policy) -> list[str]:
+def promotion_blockers(candidate: PromotionFacts, *, policy: Policy) -> list[str]:
     """Say why the candidate should not serve; empty when it may."""
     blockers = missing_parts(candidate)
     score = _score(candidate.family, candidate.metrics)
@@ -77,12 +77,12 @@ def promotion_blockers(candidate: Candidate, *, policy: Policy) -> list[str]:
     return blockers
 
 
-def _gate_blockers(candidate: Candidate, metrics: Metrics, *, policy: Policy) -> list[str]:
+def _gate_blockers(candidate: PromotionFacts, metrics: Metrics, *, policy: Policy) -> list[str]:
     try:
         report = gate.read_report(metrics.get(GATE_KEY))
     except gate.ReportError as error:
         return [str(error)]
-    return gate.objections(report, serving=candidate.serving, policy=policy)
+    return gate.gate_blockers(report, serving=candidate.serving, policy=policy)
 
 
 def _score(family: ModelFamily, metrics: Metrics | None) -> float | None:

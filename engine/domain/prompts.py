@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from engine.domain.errors import InvalidInput
-from engine.domain.policy import MAX_PROMPTS_PER_MASK
+from engine.domain.limits import MAX_PROMPTS_PER_MASK
 
 MARGIN_PX = 1.0
 """A click on the last pixel's far edge may round to just outside."""

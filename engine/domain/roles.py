@@ -48,7 +48,7 @@ class Permission(StrEnum):
     REVIEW = "review"
     SEE_JOBS = "see_jobs"
     ADD_IMAGES = "add_images"
-    JUDGE_IMAGES = "judge_images"
+    REVIEW_IMAGES = "review_images"
     MOVE_STAGE = "move_stage"
     CHANGE_POLICY = "change_policy"
     WRITE_INSTRUCTIONS = "write_instructions"
@@ -73,11 +73,11 @@ RULES: Mapping[Permission, Rule] = {
     Permission.VIEW: Rule(least=Role.ANNOTATOR, scope=Scope.READ, phrase="see this project"),
     Permission.LABEL: Rule(least=Role.ANNOTATOR, scope=Scope.LABEL, phrase="label images"),
     Permission.REVIEW: Rule(
-        least=Role.REVIEWER, scope=Scope.LABEL, phrase="judge masks of images they did not label"
+        least=Role.REVIEWER, scope=Scope.LABEL, phrase="review masks of images they did not label"
     ),
     Permission.SEE_JOBS: Rule(least=Role.LEAD, scope=Scope.READ, phrase="see jobs and exports"),
     Permission.ADD_IMAGES: Rule(least=Role.LEAD, scope=Scope.LEAD, phrase="add images"),
-    Permission.JUDGE_IMAGES: Rule(
+    Permission.REVIEW_IMAGES: Rule(
         least=Role.LEAD, scope=Scope.LEAD, phrase="reject or reopen images"
     ),
     Permission.MOVE_STAGE: Rule(least=Role.LEAD, scope=Scope.LEAD, phrase="change the stage"),

@@ -35,9 +35,9 @@ class Facts:
 
     num_masks: confirmed masks on images with a split. last_num_masks, last_asked_at: of the last
     round asked for, however it ended, so that a failed one is not repeated on the same masks.
-    in_work: says which version is in the making; empty when none is.
-    obstacle: says why a training could not start now; empty when it could.
-    outdated: says why the serving version cannot be used any more; empty when it can.
+    in_work: which version is in the making; empty when none is.
+    obstacle: why a training could not start now; empty when it could.
+    outdated: why the serving version cannot be used any more; empty when it can.
     """
 
     num_masks: int
@@ -50,11 +50,11 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """`says` is one sentence for a lead. `at_masks`, `at`: when the next round is due."""
+class RetrainingPlan:
+    """`message` is one sentence for a lead. `at_masks`, `at`: when the next round is due."""
 
     state: PlanState
-    says: str
+    message: str
     at_masks: int | None = None
     at: datetime | None = None
 
@@ -90,43 +90,47 @@ def is_on(policy: Policy) -> bool:
     return bool(policy.retrain_every_masks or policy.retrain_growth or policy.retrain_every_hours)
 
 
-def plan(facts: Facts, *, policy: Policy) -> Plan:
+def plan(facts: Facts, *, policy: Policy) -> RetrainingPlan:
     """Say when the next round is due, and whether it could start."""
     if facts.in_work:
-        return Plan(state=PlanState.RUNNING, says=facts.in_work)
+        return RetrainingPlan(state=PlanState.RUNNING, message=facts.in_work)
     if facts.outdated:
-        return _due(facts, because=facts.outdated)
+        return _due(facts, trigger=facts.outdated)
     if not is_on(policy):
-        return Plan(state=PlanState.OFF, says="no schedule: retrained by the button alone")
+        return RetrainingPlan(
+            state=PlanState.OFF, message="no schedule: retrained by the button alone"
+        )
     if facts.last_num_masks is None or facts.last_asked_at is None:
         return _first(facts, policy=policy)
     at_masks = _next_masks(facts.last_num_masks, policy=policy)
     at = _next_hour(facts.last_asked_at, policy=policy)
     if at_masks is not None and facts.num_masks >= at_masks:
-        return _due(facts, because=f"{facts.num_masks} confirmed masks, due at {at_masks}")
+        return _due(facts, trigger=f"{facts.num_masks} confirmed masks, due at {at_masks}")
     num_new = max(0, facts.num_masks - facts.last_num_masks)
     if at is not None and facts.now >= at:
         if num_new:
-            return _due(facts, because=f"{policy.retrain_every_hours:g} hours, {num_new} new masks")
-        return Plan(state=PlanState.WAITING, says="it is time, but no mask is new", at=at)
+            return _due(facts, trigger=f"{policy.retrain_every_hours:g} hours, {num_new} new masks")
+        return RetrainingPlan(
+            state=PlanState.WAITING, message="it is time, but no mask is new", at=at
+        )
     conditions = []
     if at_masks is not None:
         conditions.append(f"at {at_masks} confirmed masks ({at_masks - facts.num_masks} to go)")
     if at is not None:
         conditions.append(f"at {at:%Y-%m-%d %H:%M} UTC if masks are new")
-    says = f"next {' or '.join(conditions)}"
-    return Plan(state=PlanState.WAITING, says=says, at_masks=at_masks, at=at)
+    message = f"next {' or '.join(conditions)}"
+    return RetrainingPlan(state=PlanState.WAITING, message=message, at_masks=at_masks, at=at)
 
 
-def _first(facts: Facts, *, policy: Policy) -> Plan:
+def _first(facts: Facts, *, policy: Policy) -> RetrainingPlan:
     first = policy.retrain_first_masks
     if facts.num_masks >= first:
         return _due(
-            facts, because=f"{facts.num_masks} confirmed masks, the first {first} are there"
+            facts, trigger=f"{facts.num_masks} confirmed masks, the first {first} are there"
         )
     to_go = first - facts.num_masks
-    says = f"first at {first} confirmed masks ({to_go} to go)"
-    return Plan(state=PlanState.WAITING, says=says, at_masks=first)
+    message = f"first at {first} confirmed masks ({to_go} to go)"
+    return RetrainingPlan(state=PlanState.WAITING, message=message, at_masks=first)
 
 
 def _next_masks(last: int, *, policy: Policy) -> int | None:
@@ -144,7 +148,7 @@ def _next_hour(last_asked_at: datetime, *, policy: Policy) -> datetime | None:
     return last_asked_at + timedelta(hours=policy.retrain_every_hours)
 
 
-def _due(facts: Facts, *, because: str) -> Plan:
+def _due(facts: Facts, *, trigger: str) -> RetrainingPlan:
     if facts.obstacle:
-        return Plan(state=PlanState.BLOCKED, says=f"due, but {facts.obstacle}")
-    return Plan(state=PlanState.DUE, says=because)
+        return RetrainingPlan(state=PlanState.BLOCKED, message=f"due, but {facts.obstacle}")
+    return RetrainingPlan(state=PlanState.DUE, message=trigger)

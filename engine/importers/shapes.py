@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.domain.errors import InvalidInput
-from engine.domain.policy import MAX_RLE_CHARACTERS
+from engine.domain.limits import MAX_RLE_CHARACTERS
 from engine.importers.records import Annotation, ForeignMask
 from masks.coco import SegmentationError, rle_of
 

@@ -2,7 +2,7 @@
 
 A Mask with its MaskRevision takes 1.2 kB and eleven indexes; a billion automatic masks that
 nobody ever opens should not. They stay here until their image is opened or one of them is
-judged; then services/packed_masks.py gives all of that image's masks their rows, under the same
+reviewed; then services/packed_masks.py gives all of that image's masks their rows, under the same
 ids. Database triggers refuse to change or delete a row.
 """
 

@@ -19,7 +19,6 @@ class Export(StatefulRow):
     STATES = ExportStatus
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="exports")
     format = models.CharField(max_length=16)
-    filters = models.JSONField(default=dict)
     status = models.CharField(max_length=16, default=ExportStatus.PENDING.value)
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, related_name="+")
     storage_key = models.CharField(max_length=KEY_CHARACTERS, default="", blank=True)

@@ -18,7 +18,7 @@ from engine.models.project import Project
 
 
 class Image(StatefulRow):
-    """A photo as stored: oriented, 8-bit RGB, without metadata. All masks are in its pixels.
+    """An image as stored: oriented, 8-bit RGB, without metadata. All masks are in its pixels.
 
     `sha256` is of the bytes that were handed in, so the same file is never taken twice.
     """
@@ -57,7 +57,7 @@ class Embedding(Row):
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="embeddings")
     encoder_sha256 = models.CharField(max_length=SHA256_CHARACTERS)
     crop = models.CharField(max_length=16, default=WHOLE_IMAGE, blank=True)
-    """Key of a square of the photo, see masks/crops.py; empty: all of it."""
+    """Key of a square of the image, see masks/crops.py; empty: all of it."""
     storage_key = models.CharField(max_length=KEY_CHARACTERS)
     sha256 = models.CharField(max_length=SHA256_CHARACTERS)
     size_bytes = models.PositiveBigIntegerField()

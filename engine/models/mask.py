@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
-from engine.domain.policy import MAX_LABEL_CHARACTERS
+from engine.domain.limits import MAX_LABEL_CHARACTERS
 from engine.domain.states import MaskSource, MaskStatus, RevisionKind
 from engine.models.assignment import Assignment
 from engine.models.base import SHA256_CHARACTERS, Row, StatefulRow, one_of

@@ -42,8 +42,8 @@ class Snapshot(Row):
 
 
 class ModelVersion(StatefulRow):
-    """One set of weights. `trains`: how much of a SAM learns in its round. `requested_by` is None
-    when the schedule asked; `because` says in words why the round was asked for."""
+    """One set of weights. `trainable`: how much of a SAM a round trains. `requested_by` is None
+    when the schedule asked; `trigger` says in words why the round was asked for."""
 
     STATES = ModelVersionStatus
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="model_versions")
@@ -68,9 +68,9 @@ class ModelVersion(StatefulRow):
     decoder_prompt_key = models.CharField(max_length=KEY_CHARACTERS, default="", blank=True)
     """The half that runs for each prompt; empty until a browser first asks, for older versions."""
     config = models.JSONField(default=dict)
-    trains = models.CharField(max_length=8, default=RoundSize.DECODER.value)
+    trainable = models.CharField(max_length=8, default=RoundSize.DECODER.value)
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
-    because = models.TextField(default="", blank=True)
+    trigger = models.TextField(default="", blank=True)
     error = models.TextField(default="", blank=True)
 
     class Meta:
@@ -86,7 +86,7 @@ class ModelVersion(StatefulRow):
                 condition=Q(status=ModelVersionStatus.SERVING.value),
                 name="model_one_serving_per_family",
             ),
-            one_of("trains", RoundSize, name="model_trains_known"),
+            one_of("trainable", RoundSize, name="model_trainable_known"),
             models.UniqueConstraint(
                 fields=["project", "family"],
                 condition=Q(status__in=IN_WORK),

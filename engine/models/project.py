@@ -23,7 +23,7 @@ class Project(Row):
 
 
 class EngineStage(StatefulRow):
-    """One stay of a project in a stage; going back opens a new row."""
+    """One stage visit of a project; going back opens a new row."""
 
     STATES = StageStatus
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="stages")

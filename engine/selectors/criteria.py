@@ -1,4 +1,4 @@
-"""What a stay in a stage has brought, counted afresh from the masks, and the verdict on it."""
+"""What a stage visit has brought, counted afresh from the masks, and the verdict on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet, Sum
 
-from engine.domain.criteria import Advice, Criterion, Measures, advise, criteria_of
+from engine.domain.criteria import Criterion, Measures, Recommendation, criteria_of, recommend
 from engine.domain.policy import Policy
 from engine.domain.stages import StageKind
 from engine.domain.states import (
@@ -29,24 +29,24 @@ MAX_AUDITED = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How a stage stands: every target with its figure, and what a lead might do."""
+class StageEvaluation:
+    """Every target of a stage with its figure, and what a lead might do."""
 
     criteria: list[Criterion]
-    advice: Advice
+    recommendation: Recommendation
 
 
-def standing(stage: EngineStage) -> Standing:
-    """Measure a stage and judge it. About ten queries."""
+def evaluate_stage(stage: EngineStage) -> StageEvaluation:
+    """Measure a stage and check its targets. About ten queries."""
     policy = stage_policy(stage)
     measures = measure(stage, policy=policy)
     criteria = criteria_of(measures, policy=policy)
-    advice = advise(StageKind(stage.kind), criteria, measures, policy=policy)
-    return Standing(criteria=criteria, advice=advice)
+    recommendation = recommend(StageKind(stage.kind), criteria, measures, policy=policy)
+    return StageEvaluation(criteria=criteria, recommendation=recommendation)
 
 
 def measure(stage: EngineStage, *, policy: Policy) -> Measures:
-    """Gather the figures of one stay in a stage; masks and images count for the whole project."""
+    """Gather the figures of one stage visit; masks and images count for the whole project."""
     confirmed = confirmed_masks(stage.project)
     own = Mask.objects.filter(stage=stage).exclude(image__status=ImageStatus.REJECTED.value)
     machine = own.filter(source__in=[MaskSource.PREFILLED.value, MaskSource.AUTOMATIC.value])
@@ -64,7 +64,7 @@ def measure(stage: EngineStage, *, policy: Policy) -> Measures:
         seconds_before=before,
         seconds_now=now,
         num_timed_masks=len(seconds),
-        num_judged=num_kept + rejected.count(),
+        num_reviewed=num_kept + rejected.count(),
         num_kept=num_kept,
         num_audited=num_audited,
         num_alike=num_alike,
@@ -72,7 +72,7 @@ def measure(stage: EngineStage, *, policy: Policy) -> Measures:
 
 
 def _num_promoted(stage: EngineStage) -> int:
-    """Count trained (not shipped) SAM versions that began to serve during this stay."""
+    """Count trained (not shipped) SAM versions that began to serve during this visit."""
     trained = ModelVersion.objects.filter(
         project=stage.project_id, family=ModelFamily.SAM.value, snapshot__isnull=False
     )

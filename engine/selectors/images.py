@@ -37,7 +37,7 @@ def after(rows: QuerySet[Image], last: Image) -> QuerySet[Image]:
 
 
 def without_embedding(project: Project, *, encoder_sha256: str) -> QuerySet[Image]:
-    """Images that are not rejected and have no embedding of the encoder for the whole photo."""
+    """Images that are not rejected and have no embedding of the encoder for the whole image."""
     whole = Embedding.objects.filter(
         image=OuterRef("pk"), encoder_sha256=encoder_sha256, crop=WHOLE_IMAGE
     )

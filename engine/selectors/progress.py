@@ -13,7 +13,7 @@ from engine.domain.criteria import exit_blockers
 from engine.domain.prompts import num_clicks
 from engine.domain.states import ImageStatus, MaskSource, MaskStatus
 from engine.models import AutomaticRun, EngineStage, Mask, MaskRevision, Project
-from engine.selectors.criteria import Standing, standing
+from engine.selectors.criteria import StageEvaluation, evaluate_stage
 from engine.selectors.packed import kept_runs, num_packed
 from engine.selectors.stages import active_stage
 
@@ -51,7 +51,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageFigures:
-    """One stay in a stage."""
+    """One stage visit."""
 
     stage: EngineStage
     figures: Figures
@@ -63,11 +63,11 @@ class ProjectFigures:
 
     figures: Figures
     stages: list[StageFigures]
-    standing: Standing | None
+    evaluation: StageEvaluation | None
 
     @property
     def exit_blockers(self) -> list[str]:
-        return exit_blockers(self.standing.criteria) if self.standing else []
+        return exit_blockers(self.evaluation.criteria) if self.evaluation else []
 
 
 def project_figures(project: Project) -> ProjectFigures:
@@ -79,7 +79,7 @@ def project_figures(project: Project) -> ProjectFigures:
         stages=[
             StageFigures(stage=one, figures=stage_figures(one)) for one in project.stages.all()
         ],
-        standing=standing(stage) if stage else None,
+        evaluation=evaluate_stage(stage) if stage else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Count
 from django.utils import timezone
 
-from engine.domain.schedule import Facts, Plan, PlanState, data_obstacle, plan
+from engine.domain.schedule import Facts, PlanState, RetrainingPlan, data_obstacle, plan
 from engine.domain.stages import MIN_MASKS_FOR_DETECTOR, STAGE_SPECS, Prefill, StageKind
 from engine.domain.states import ModelFamily, ModelVersionStatus, Split, StageStatus
 from engine.models import EngineStage, ModelVersion, Project, StateChange
@@ -17,15 +17,17 @@ from engine.selectors.stages import active_stage, stage_policy
 NO_DETECTOR_HERE = "no detector is needed in this stage: trained by the button alone"
 
 
-def plan_for(project: Project, *, family: ModelFamily) -> Plan:
+def plan_for(project: Project, *, family: ModelFamily) -> RetrainingPlan:
     """Say when the family's next scheduled round is, in one sentence, and whether it is due."""
     stage = active_stage(project)
     if stage is None or stage.status != StageStatus.OPEN:
-        return Plan(state=PlanState.OFF, says="the stage is ending: its successor has its own plan")
+        return RetrainingPlan(
+            state=PlanState.OFF, message="the stage is ending: its successor has its own plan"
+        )
     if family == ModelFamily.OBJECT_DETECTOR and not _prefills(stage):
         running = in_work(project, family=family)
         state = PlanState.RUNNING if running else PlanState.OFF
-        return Plan(state=state, says=running or NO_DETECTOR_HERE)
+        return RetrainingPlan(state=state, message=running or NO_DETECTOR_HERE)
     return plan(facts_of(project, family=family), policy=stage_policy(stage))
 
 

@@ -14,7 +14,7 @@ from engine.selectors.retraining import can_be_measured, in_work
 from engine.shipped import Starter, shipped_starter
 
 NUM_TIMED = 20
-"""Embeddings whose median says how long the next one takes."""
+"""Embeddings whose median is how long the next one takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class StarterOffer:
 
     serving: what it would replace. num_to_encode: images whose embeddings are made anew; encode_s:
     about how long that takes a worker at the pace of the last ones, None when none is known.
-    is_measured_first: there are held-out images, so that the gate decides. in_work: says which
+    is_measured_first: there are held-out images, so that the gate decides. in_work: which
     version has to be finished first; empty when none is in the making.
     """
 
@@ -69,7 +69,7 @@ def version_of(project: Project, starter: Starter) -> ModelVersion | None:
 
 
 def _encode_s(project: Project) -> float | None:
-    """Seconds that embedding a photo took lately."""
+    """Seconds that embedding an image took lately."""
     done = project.jobs.filter(
         kind=JobKind.EMBED_IMAGE.value,
         status=JobStatus.SUCCEEDED.value,

@@ -23,7 +23,7 @@ from engine.services.images import embeddings
 from engine.services.masks import assignments
 from engine.services.people import api_tokens, invitations
 from tests import factories
-from tests.annotator_ui.conftest import mask_body, photo_bytes, save_mask
+from tests.annotator_ui.conftest import image_bytes, mask_body, save_mask
 from tests.engine import archives
 
 NEW_PASSWORD = "another long phrase"
@@ -165,7 +165,7 @@ class World:
                 "file": SimpleUploadedFile("a.zip", archives.zip_of({"b.png": b"x"}))
             },
             "POST /api/v1/projects/{slug}/images": {
-                "file": SimpleUploadedFile("new.jpg", photo_bytes(99), "image/jpeg")
+                "file": SimpleUploadedFile("new.jpg", image_bytes(99), "image/jpeg")
             },
         }.get(f"{route.method} {route.path}")
 

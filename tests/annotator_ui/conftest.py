@@ -103,7 +103,7 @@ def project(lead: User) -> Project:
     return factories.make_project("Roof tiles", lead=lead)
 
 
-def photo_bytes(seed: int = 0, *, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> bytes:
+def image_bytes(seed: int = 0, *, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 255, (height_px, width_px, 3), np.uint8)
     file = io.BytesIO()
     PIL.Image.fromarray(pixels).save(file, "JPEG")
@@ -117,7 +117,7 @@ AddImage = Callable[..., Image]
 def add_image(project: Project, lead: User) -> AddImage:
     def add(seed: int = 0) -> Image:
         image, _ = images.ingest_image(
-            project, data=photo_bytes(seed), file_name=f"photo-{seed}.jpg", actor=lead
+            project, data=image_bytes(seed), file_name=f"photo-{seed}.jpg", actor=lead
         )
         return image
 

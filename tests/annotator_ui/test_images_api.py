@@ -14,7 +14,7 @@ from pytest_django import Settings
 from engine.models import Image, Job, Project
 from engine.services.images import embeddings
 from tests import factories
-from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, content_of, photo_bytes
+from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, content_of, image_bytes
 
 UPLOAD = "/api/v1/projects/roof-tiles/images"
 
@@ -24,7 +24,7 @@ def file(name: str, data: bytes) -> SimpleUploadedFile:
 
 
 def test_photos_are_added_and_their_embeddings_asked_for(as_lead: Client, project: Project) -> None:
-    files = [file("a.jpg", photo_bytes(1)), file("b.jpg", photo_bytes(2))]
+    files = [file("a.jpg", image_bytes(1)), file("b.jpg", image_bytes(2))]
 
     response = as_lead.post(UPLOAD, {"file": files})
 
@@ -52,7 +52,7 @@ def test_a_text_named_jpg_is_refused_with_a_reason_and_nothing_is_stored(
 
 
 def test_the_good_photos_of_a_batch_are_kept(as_lead: Client, project: Project) -> None:
-    files = [file("good.jpg", photo_bytes()), file("bad.jpg", b"GIF89a"), file("empty.jpg", b"")]
+    files = [file("good.jpg", image_bytes()), file("bad.jpg", b"GIF89a"), file("empty.jpg", b"")]
 
     response = as_lead.post(UPLOAD, {"file": files})
 
@@ -67,7 +67,7 @@ def test_a_file_over_the_limit_is_refused(
 ) -> None:
     settings.MAX_UPLOAD_BYTES = 100
 
-    response = as_lead.post(UPLOAD, {"file": file("big.jpg", photo_bytes())})
+    response = as_lead.post(UPLOAD, {"file": file("big.jpg", image_bytes())})
 
     assert response.status_code == 422
     assert not project.images.exists()
@@ -81,8 +81,8 @@ def test_an_upload_without_a_file_names_the_field(as_lead: Client, project: Proj
 
 
 def test_the_same_photo_is_kept_once(as_lead: Client, project: Project) -> None:
-    first = as_lead.post(UPLOAD, {"file": file("a.jpg", photo_bytes())}).json()
-    again = as_lead.post(UPLOAD, {"file": file("b.jpg", photo_bytes())})
+    first = as_lead.post(UPLOAD, {"file": file("a.jpg", image_bytes())}).json()
+    again = as_lead.post(UPLOAD, {"file": file("b.jpg", image_bytes())})
 
     assert again.status_code == 201
     assert again.json()["images"][0]["id"] == first["images"][0]["id"]

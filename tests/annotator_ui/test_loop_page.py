@@ -125,10 +125,10 @@ def test_retraining_with_too_few_masks_says_what_to_label(
 def test_a_running_training_shows_its_curve_and_a_second_is_refused(
     as_lead: Client, labelled: Project
 ) -> None:
-    started = press(as_lead, "retrain", family="sam", trains="lora")
+    started = press(as_lead, "retrain", family="sam", trainable="lora")
     assert "Segmentation model (SAM) v2 is being trained." in started
     version = labelled.model_versions.get(number=2, family="sam")
-    assert (version.trains, version.requested_by) == ("lora", labelled.created_by)
+    assert (version.trainable, version.requested_by) == ("lora", labelled.created_by)
     claim = jobs.claim(("gpu",), worker="w")
     assert claim is not None
     model_versions.mark_training(version)

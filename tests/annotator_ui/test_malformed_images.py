@@ -1,4 +1,4 @@
-"""Every broken, hostile or odd image is refused with a reason or becomes a clean photo."""
+"""Every broken, hostile or odd image is refused with a reason or becomes a clean image."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def test_no_upload_crashes_the_server_or_gets_in_wrongly(
     as_lead: Client, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     died: list[str] = []
-    decode, before_mb, most_mb, slowest_s = sandboxed_decode.decode_photo, resident_mb(), 0.0, 0.0
+    decode, before_mb, most_mb, slowest_s = sandboxed_decode.decode_image, resident_mb(), 0.0, 0.0
     asked = 0
 
-    def watched(data: bytes, *, file_name: str) -> sandboxed_decode.Photo:
+    def watched(data: bytes, *, file_name: str) -> sandboxed_decode.DecodedImage:
         nonlocal asked
         asked += 1
         return decode(data, file_name=file_name)
 
-    monkeypatch.setattr("engine.services.images.images.decode_photo", watched)
+    monkeypatch.setattr("engine.services.images.images.decode_image", watched)
     wrong: list[str] = []
     outcomes: Counter[str] = Counter()
     for name, data, expected in CASES:
@@ -82,13 +82,13 @@ def check_stored(project: Project) -> None:
         data = storage.read_bytes(image.storage_key)
         assert b"alert(1)" not in data
         assert b"PK\x03\x04" not in data
-        with PillowImage.open(io.BytesIO(data)) as photo:
-            photo.load()
-            assert photo.format in ("JPEG", "PNG")
-            assert photo.mode == "RGB"
-            assert photo.size == (image.width_px, image.height_px)
-            assert not photo.getexif()
-            assert not set(photo.info) & {"icc_profile", "exif", "comment", "xmp"}
+        with PillowImage.open(io.BytesIO(data)) as decoded:
+            decoded.load()
+            assert decoded.format in ("JPEG", "PNG")
+            assert decoded.mode == "RGB"
+            assert decoded.size == (image.width_px, image.height_px)
+            assert not decoded.getexif()
+            assert not set(decoded.info) & {"icc_profile", "exif", "comment", "xmp"}
 
 
 def encoded(image: PillowImage.Image, format: str, **options: Any) -> bytes:
@@ -100,21 +100,21 @@ def encoded(image: PillowImage.Image, format: str, **options: Any) -> bytes:
 def test_sixteen_bit_grey_is_stretched_true_to_one_level(high: int, format: str) -> None:
     ramp = np.linspace(0, high, 64 * 64).astype(np.uint16).reshape(64, 64)
 
-    photo = sandboxed_decode.decode_photo(
+    decoded = sandboxed_decode.decode_image(
         encoded(PillowImage.fromarray(ramp), format), file_name="x"
     )
 
-    grey = np.asarray(PillowImage.open(io.BytesIO(photo.photo)))[..., 0]
+    grey = np.asarray(PillowImage.open(io.BytesIO(decoded.content)))[..., 0]
     assert np.abs(grey - ramp / high * 255).max() <= 0.51
 
 
 def test_sixteen_bit_colour_stays_true_to_one_level() -> None:
     data = next(data for name, data, _ in CASES if name == "deep-rgb.png")
 
-    photo = sandboxed_decode.decode_photo(data, file_name="x")
+    decoded = sandboxed_decode.decode_image(data, file_name="x")
 
     values = np.linspace(0, 65_535, 16 * 16 * 3).astype(np.uint16).reshape(16, 16, 3)
-    found = np.asarray(PillowImage.open(io.BytesIO(photo.photo))).astype(float)
+    found = np.asarray(PillowImage.open(io.BytesIO(decoded.content))).astype(float)
     assert np.abs(found - values / 257).max() <= 1
 
 
@@ -137,9 +137,9 @@ def test_every_orientation_is_put_upright(orientation: int) -> None:
     exif = PillowImage.Exif()
     exif[0x0112] = orientation
 
-    photo = sandboxed_decode.decode_photo(encoded(held, "PNG", exif=exif), file_name="x")
+    decoded = sandboxed_decode.decode_image(encoded(held, "PNG", exif=exif), file_name="x")
 
-    found = np.asarray(PillowImage.open(io.BytesIO(photo.photo)))
+    found = np.asarray(PillowImage.open(io.BytesIO(decoded.content)))
     assert np.array_equal(found, np.asarray(upright))
 
 
@@ -149,7 +149,7 @@ def test_a_decoder_that_eats_memory_is_stopped(monkeypatch: pytest.MonkeyPatch) 
     data = encoded(PillowImage.new("RGBA", (8_000, 8_000)), "PNG")
 
     try:
-        sandboxed_decode.decode_photo(data, file_name="x")
+        sandboxed_decode.decode_image(data, file_name="x")
     except sandboxed_decode.InvalidInput as error:
         assert "memory" in error.message  # noqa: PT017 - either answer is right
     assert Image.objects.count() == 0

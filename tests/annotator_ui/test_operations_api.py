@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from engine.domain.ids import uuid7
-from engine.domain.policy import MAX_OPERATIONS_PER_BATCH
+from engine.domain.limits import MAX_OPERATIONS_PER_BATCH
 from engine.models import Assignment, Mask, MaskRevision
 from tests.annotator_ui.conftest import mask_body, post, save_mask, square
 

@@ -22,7 +22,7 @@ from engine.services.masks import assignments
 from engine.services.models import model_versions
 from engine.services.projects import projects
 from tests import factories
-from tests.annotator_ui.conftest import AddImage, client_of, photo_bytes, save_mask
+from tests.annotator_ui.conftest import AddImage, client_of, image_bytes, save_mask
 
 PAGE = "/projects/roof-tiles/"
 
@@ -130,7 +130,7 @@ def test_what_keeps_people_from_labelling_is_said_on_top(as_lead: Client, projec
 
 
 def test_photos_upload_without_javascript(as_lead: Client, project: Project) -> None:
-    good = SimpleUploadedFile("good.jpg", photo_bytes())
+    good = SimpleUploadedFile("good.jpg", image_bytes())
     bad = SimpleUploadedFile("notes.jpg", b"text")
 
     response = as_lead.post(f"{PAGE}upload/", {"file": [good, bad]}, follow=True)

@@ -35,7 +35,7 @@ from engine.services.images import embeddings, images
 from engine.services.models import model_versions
 from engine.services.people import api_tokens
 from tests import factories
-from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, photo_bytes, tiny_model
+from tests.annotator_ui.conftest import HEIGHT_PX, WIDTH_PX, image_bytes, tiny_model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 NUM_CLIENTS = 4
@@ -242,7 +242,7 @@ def annotator_of(project: Project, lead: User, place: int, base: str) -> Annotat
     """A person with the same photo in another file, so that each holds one image."""
     user = factories.make_outsider(f"anna-{place}")
     factories.join(project, user)
-    padded = photo_bytes(1) + bytes(place + 1)  # the same pixels, other bytes
+    padded = image_bytes(1) + bytes(place + 1)  # the same pixels, other bytes
     images.ingest_image(project, data=padded, file_name=f"{place}.jpg", actor=lead)
     _, secret = api_tokens.create_token(user, name="page", scope="label")
     return Annotator(base, secret)

@@ -93,4 +93,4 @@ def write_folder(root: Path, files: Content) -> Path:
 
 
 def photo(seed: int = 0, **size: int) -> bytes:
-    return factories.photo_bytes(seed=seed, **size)
+    return factories.image_bytes(seed=seed, **size)

@@ -21,7 +21,7 @@ def samples(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder = tmp_path / "samples"
     folder.mkdir()
     for seed in (1, 2):
-        (folder / f"{seed}.jpg").write_bytes(factories.photo_bytes(seed=seed, format="JPEG"))
+        (folder / f"{seed}.jpg").write_bytes(factories.image_bytes(seed=seed, format="JPEG"))
     (folder / "LICENSES.md").write_text("free")
     monkeypatch.setattr("engine.management.commands.create_demo.SAMPLES_DIR", folder)
     return folder
@@ -66,12 +66,12 @@ def test_the_demo_says_when_the_starter_is_missing_and_takes_it_later(samples: P
 
 def test_the_shipped_samples_are_sane_photos() -> None:
     from engine.management.commands.create_demo import SAMPLES_DIR
-    from engine.services.images.sandboxed_decode import decode_photo
+    from engine.services.images.sandboxed_decode import decode_image
 
     photos = sorted(SAMPLES_DIR.glob("*.jpg"))
     assert len(photos) >= 5
-    photo = decode_photo(photos[0].read_bytes(), file_name=photos[0].name)
-    assert min(photo.width_px, photo.height_px) >= 200
+    decoded = decode_image(photos[0].read_bytes(), file_name=photos[0].name)
+    assert min(decoded.width_px, decoded.height_px) >= 200
 
 
 @pytest.mark.django_db

@@ -102,7 +102,7 @@ UPDATES: dict[str, tuple[type[models.Model], dict[str, Any], dict[str, Any]]] = 
     "model_trained_has_checkpoint": (ModelVersion, {}, {"checkpoint_key": ""}),
     "model_decoder_has_its_sha256": (ModelVersion, {}, {"decoder_sha256": ""}),
     "model_decoder_halves_of_a_decoder": (ModelVersion, {}, {"decoder_image_key": "k"}),
-    "model_trains_known": (ModelVersion, {}, {"trains": "nothing"}),
+    "model_trainable_known": (ModelVersion, {}, {"trainable": "nothing"}),
     "model_number_from_one": (ModelVersion, {}, {"number": 0}),
     "model_not_its_own_parent": (ModelVersion, {}, {"parent": models.F("id")}),
     "export_status_known": (Export, {}, {"status": "mailed"}),

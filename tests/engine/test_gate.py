@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from engine.domain.gate import ReportError, memory_sentence, objections, read_report
+from engine.domain.gate import ReportError, gate_blockers, memory_sentence, read_report
 from engine.domain.policy import Policy
 from tests.factories import difference, gate_report
 
@@ -25,7 +25,7 @@ def report(**changes: float) -> Stored:
 
 def verdict(stored: Stored, *, has_serving: bool = True) -> list[str]:
     serving = Serving.pk if has_serving else None
-    return objections(read_report(stored), serving=serving, policy=POLICY)
+    return gate_blockers(read_report(stored), serving=serving, policy=POLICY)
 
 
 def probe(stored: Stored, **changes: object) -> Stored:

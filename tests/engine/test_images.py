@@ -16,7 +16,7 @@ from engine import image_decode, storage
 from engine.domain.errors import InvalidInput, NotAllowed
 from engine.models import Image, Project
 from engine.services.images import images, sandboxed_decode
-from engine.services.images.sandboxed_decode import decode_photo
+from engine.services.images.sandboxed_decode import decode_image
 from sam.image_files import read_image
 from tests import factories
 
@@ -35,7 +35,7 @@ def encoded(image: PillowImage.Image, format: str = "PNG", **options: Any) -> by
 
 def refused(data: bytes) -> str:
     with pytest.raises(InvalidInput) as error:
-        decode_photo(data, file_name="x.jpg")
+        decode_image(data, file_name="x.jpg")
     return error.value.message
 
 
@@ -53,7 +53,7 @@ def png_claiming(width_px: int, height_px: int) -> bytes:
 
 def test_a_text_file_called_jpg_is_refused_in_a_sentence() -> None:
     with pytest.raises(InvalidInput) as error:
-        decode_photo(b"hello, I am a text", file_name="text.jpg")
+        decode_image(b"hello, I am a text", file_name="text.jpg")
     assert error.value.message == "text.jpg: it is not a JPEG, PNG, WebP, TIFF, BMP or GIF image"
 
 
@@ -64,7 +64,7 @@ def test_a_text_file_called_jpg_is_refused_in_a_sentence() -> None:
         (png_claiming(20_000, 10), ": it is 20000 x 10 px; sides must have 8 to 16384 px"),
         (png_claiming(4, 4), ": it is 4 x 4 px; sides"),
         (png_claiming(500, 500), "damaged or cut off"),
-        (factories.photo_bytes(format="JPEG", width_px=300)[:2000], "damaged or cut off"),
+        (factories.image_bytes(format="JPEG", width_px=300)[:2000], "damaged or cut off"),
         (b"GIF89a" + b"\0" * 100, "not a JPEG, PNG, WebP, TIFF, BMP or GIF"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a JPEG, PNG, WebP, TIFF, BMP or GIF"),
         (b"\xff\xd8\xff", "not a JPEG, PNG, WebP, TIFF, BMP or GIF"),
@@ -96,9 +96,9 @@ def test_animations_and_many_pages_are_named_and_refused(format: str, kind: str)
 def test_sixteen_bit_grey_keeps_its_range() -> None:
     ramp = np.linspace(0, 65_535, 64 * 64).astype(np.uint16).reshape(64, 64)
 
-    photo = decode_photo(encoded(PillowImage.fromarray(ramp)), file_name="deep.png")
+    decoded = decode_image(encoded(PillowImage.fromarray(ramp)), file_name="deep.png")
 
-    grey = pixels_of(photo.photo)[..., 0]
+    grey = pixels_of(decoded.content)[..., 0]
     assert grey.mean() == pytest.approx(127.5, abs=0.6)
     assert (int(grey.min()), int(grey.max())) == (0, 255)
     assert np.abs(grey - ramp / 257).max() <= 0.51
@@ -107,9 +107,9 @@ def test_sixteen_bit_grey_keeps_its_range() -> None:
 def test_twelve_bit_grey_in_sixteen_bits_is_not_almost_black() -> None:
     ramp = np.linspace(0, 4095, 32 * 32).astype(np.uint16).reshape(32, 32)
 
-    photo = decode_photo(encoded(PillowImage.fromarray(ramp)), file_name="microscope.png")
+    decoded = decode_image(encoded(PillowImage.fromarray(ramp)), file_name="microscope.png")
 
-    grey = pixels_of(photo.photo)[..., 0]
+    grey = pixels_of(decoded.content)[..., 0]
     assert np.abs(grey - ramp / 4095 * 255).max() <= 0.51
 
 
@@ -119,7 +119,7 @@ def test_a_hot_pixel_takes_no_grey_levels_from_a_microscope_picture() -> None:
     hot[20, 30] = 65_535
 
     with_it, without = (
-        pixels_of(decode_photo(encoded(PillowImage.fromarray(values)), file_name="x").photo)
+        pixels_of(decode_image(encoded(PillowImage.fromarray(values)), file_name="x").content)
         for values in (hot, cells)
     )
 
@@ -136,17 +136,17 @@ def test_what_the_platform_stores_is_what_the_library_reads(tmp_path: Path) -> N
     data = encoded(PillowImage.fromarray(values), "TIFF")
     (tmp_path / "x.tif").write_bytes(data)
 
-    stored = decode_photo(data, file_name="x.tif")
+    stored = decode_image(data, file_name="x.tif")
 
-    assert np.array_equal(pixels_of(stored.photo), read_image(tmp_path / "x.tif"))
+    assert np.array_equal(pixels_of(stored.content), read_image(tmp_path / "x.tif"))
 
 
 def test_float_tiffs_are_stretched() -> None:
     ramp = np.linspace(-3.0, 5.0, 32 * 32, dtype=np.float32).reshape(32, 32)
 
-    photo = decode_photo(encoded(PillowImage.fromarray(ramp), "TIFF"), file_name="depth.tif")
+    decoded = decode_image(encoded(PillowImage.fromarray(ramp), "TIFF"), file_name="depth.tif")
 
-    grey = pixels_of(photo.photo)[..., 0]
+    grey = pixels_of(decoded.content)[..., 0]
     assert (int(grey.min()), int(grey.max())) == (0, 255)
 
 
@@ -157,24 +157,24 @@ def test_a_rotated_camera_photo_is_turned_once_and_loses_its_metadata() -> None:
     exif[0x0112] = 6  # "turn a quarter clockwise to see it upright"
     exif[0x010F] = "Camera of Ann"
 
-    photo = decode_photo(encoded(wide, "JPEG", exif=exif, quality=95), file_name="phone.jpg")
+    decoded = decode_image(encoded(wide, "JPEG", exif=exif, quality=95), file_name="phone.jpg")
 
-    assert (photo.width_px, photo.height_px) == (40, 60)
-    pixels = pixels_of(photo.photo)
+    assert (decoded.width_px, decoded.height_px) == (40, 60)
+    pixels = pixels_of(decoded.content)
     assert pixels.shape == (60, 40, 3)
     assert pixels[5, 20, 1] < 40  # the left became the top
     assert pixels[55, 20, 1] > 200
-    assert not PillowImage.open(io.BytesIO(photo.photo)).getexif()
-    assert b"Camera of Ann" not in photo.photo
+    assert not PillowImage.open(io.BytesIO(decoded.content)).getexif()
+    assert b"Camera of Ann" not in decoded.content
 
 
 def test_transparency_is_laid_on_white() -> None:
     layer = PillowImage.new("RGBA", (20, 20), (255, 0, 0, 0))
     layer.paste((0, 0, 255, 255), (0, 0, 10, 20))
 
-    photo = decode_photo(encoded(layer), file_name="logo.png")
+    decoded = decode_image(encoded(layer), file_name="logo.png")
 
-    pixels = pixels_of(photo.photo)
+    pixels = pixels_of(decoded.content)
     assert tuple(pixels[5, 15]) == (255, 255, 255)
     assert tuple(pixels[5, 5]) == (0, 0, 255)
 
@@ -182,9 +182,9 @@ def test_transparency_is_laid_on_white() -> None:
 def test_where_everything_is_transparent_the_colours_are_kept() -> None:
     layer = PillowImage.new("RGBA", (20, 20), (255, 0, 0, 0))
 
-    photo = decode_photo(encoded(layer), file_name="export.png")
+    decoded = decode_image(encoded(layer), file_name="export.png")
 
-    assert tuple(pixels_of(photo.photo)[5, 5]) == (255, 0, 0)
+    assert tuple(pixels_of(decoded.content)[5, 5]) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "CMYK"])
@@ -192,27 +192,27 @@ def test_every_usual_mode_becomes_rgb(mode: str) -> None:
     source = PillowImage.new("RGB", (24, 16), (200, 200, 200)).convert(mode)
     format = "JPEG" if mode == "CMYK" else "PNG"
 
-    photo = decode_photo(encoded(source, format), file_name="odd")
+    decoded = decode_image(encoded(source, format), file_name="odd")
 
-    assert pixels_of(photo.photo).shape == (16, 24, 3)
+    assert pixels_of(decoded.content).shape == (16, 24, 3)
 
 
 def test_a_small_lossless_photo_keeps_every_pixel() -> None:
-    data = factories.photo_bytes(seed=3)
+    data = factories.image_bytes(seed=3)
 
-    photo = decode_photo(data, file_name="exact.png")
+    decoded = decode_image(data, file_name="exact.png")
 
-    assert photo.suffix == ".png"
-    assert np.array_equal(pixels_of(photo.photo), pixels_of(data))
-    assert max(PillowImage.open(io.BytesIO(photo.thumbnail)).size) <= 320
+    assert decoded.suffix == ".png"
+    assert np.array_equal(pixels_of(decoded.content), pixels_of(data))
+    assert max(PillowImage.open(io.BytesIO(decoded.thumbnail)).size) <= 320
 
 
 def test_bytes_behind_the_photo_are_dropped() -> None:
-    data = factories.photo_bytes(format="JPEG") + b"<script>alert(1)</script>PK\x03\x04"
+    data = factories.image_bytes(format="JPEG") + b"<script>alert(1)</script>PK\x03\x04"
 
-    photo = decode_photo(data, file_name="polyglot.jpg")
+    decoded = decode_image(data, file_name="polyglot.jpg")
 
-    assert b"<script>" not in photo.photo
+    assert b"<script>" not in decoded.content
 
 
 def test_a_child_that_exceeds_its_limits_is_a_refusal(
@@ -232,7 +232,7 @@ def project(db: None) -> Project:
 
 
 def test_the_same_bytes_are_taken_once(project: Project) -> None:
-    data, lead = factories.photo_bytes(), project.created_by
+    data, lead = factories.image_bytes(), project.created_by
 
     image, created = images.ingest_image(project, data=data, file_name="a.png", actor=lead)
     again, created_again = images.ingest_image(project, data=data, file_name="b.png", actor=lead)
@@ -247,7 +247,7 @@ def test_the_same_bytes_are_taken_once(project: Project) -> None:
 def test_a_new_image_asks_for_its_embedding(project: Project) -> None:
     version = factories.make_version(project)
 
-    image = factories.ingest(project, factories.photo_bytes())
+    image = factories.ingest(project, factories.image_bytes())
 
     job = project.jobs.get()
     assert (job.kind, job.args) == (
@@ -267,7 +267,7 @@ def test_a_refused_file_leaves_no_row(project: Project) -> None:
     [("../../etc/passwd", "passwd"), ("C:\\pics\\cat.png", "cat.png"), ("a\x00\nb.png", "a b.png")],
 )
 def test_file_names_are_only_for_people(project: Project, name: str, shown: str) -> None:
-    image = factories.ingest(project, factories.photo_bytes(), file_name=name)
+    image = factories.ingest(project, factories.image_bytes(), file_name=name)
 
     assert image.file_name == shown
     assert shown not in image.storage_key
@@ -276,7 +276,7 @@ def test_file_names_are_only_for_people(project: Project, name: str, shown: str)
 def test_annotators_do_not_add_images(project: Project) -> None:
     with pytest.raises(NotAllowed):
         images.ingest_image(
-            project, data=factories.photo_bytes(), file_name="a.png", actor=factories.make_user()
+            project, data=factories.image_bytes(), file_name="a.png", actor=factories.make_user()
         )
 
 
@@ -284,4 +284,4 @@ def test_a_file_over_the_limit_is_refused_before_decoding(project: Project, sett
     settings.MAX_UPLOAD_BYTES = 1_000
 
     with pytest.raises(InvalidInput, match="more than 0 MB"):
-        factories.ingest(project, factories.photo_bytes())
+        factories.ingest(project, factories.image_bytes())

@@ -68,7 +68,9 @@ def test_retrain_queues_a_round_or_says_what_to_label(project: Project) -> None:
         run("retrain", "fruit")
     factories.label_images(project, num_images=2)
 
-    assert run("retrain", "fruit", "--trains", "lora").startswith("sam v2 (lora) is queued: job ")
+    assert run("retrain", "fruit", "--trainable", "lora").startswith(
+        "sam v2 (lora) is queued: job "
+    )
     with pytest.raises(CommandError, match="version 2 is pending already"):
         run("retrain", "fruit")
 

@@ -131,12 +131,12 @@ def test_a_sweep_starts_what_is_due_once_and_says_why(project: Project) -> None:
     started = schedules.run_due()
     again = schedules.run_due()
 
-    assert [(one.family, one.number, one.trains) for one in started] == [("sam", 2, "decoder")]
-    assert started[0].because == "by schedule: 4 confirmed masks, the first 4 are there"
+    assert [(one.family, one.number, one.trainable) for one in started] == [("sam", 2, "decoder")]
+    assert started[0].trigger == "by schedule: 4 confirmed masks, the first 4 are there"
     assert started[0].requested_by is None
     assert again == []
     assert project.jobs.filter(kind="train_sam").count() == 1
-    assert plan_for(project, family=SAM).says == "version 2 is pending"
+    assert plan_for(project, family=SAM).message == "version 2 is pending"
 
 
 @pytest.mark.django_db
@@ -163,7 +163,7 @@ def test_without_held_out_images_a_due_round_waits_and_says_for_what(
 
     found = plan_for(project, family=SAM)
     assert found.state == PlanState.BLOCKED
-    assert "no labelled image is left to be measured on" in found.says
+    assert "no labelled image is left to be measured on" in found.message
     told = [one for one in caplog.records if "no labelled image is left" in one.getMessage()]
     assert len(told) == 1, "said once, not at each look"
     assert not project.jobs.filter(kind="train_sam").exists()
@@ -232,6 +232,6 @@ def test_another_encoder_calls_for_another_detector_at_once_but_once(project: Pr
     started = schedules.run_due()
 
     assert [(one.family, one.number) for one in started] == [("object_detector", 3)]
-    assert "no detector reads the features" in started[0].because
+    assert "no detector reads the features" in started[0].trigger
     fail(started[0])
     assert schedules.run_due() == [], "it failed: the page says so, the button tries again"

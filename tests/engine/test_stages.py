@@ -184,7 +184,7 @@ def test_entering_the_third_stage_masks_every_image(project: Project) -> None:
     advance(project)
 
     assert job_kinds(project) == ["automask_image"] * 2
-    factories.ingest(project, factories.photo_bytes())
+    factories.ingest(project, factories.image_bytes())
     assert job_kinds(project) == ["automask_image"] * 3 + ["embed_image"]
 
 

@@ -170,7 +170,7 @@ def test_without_labels_it_serves_at_once_as_a_shipped_model(project: Project) -
     assert taken.job is None
     assert (version.number, version.status, version.encoder_sha256) == (2, "serving", NEW)
     assert (version.parent, version.snapshot, version.requested_by) == (None, None, lead)
-    assert version.because == "upgrade to the shipped starter"
+    assert version.trigger == "upgrade to the shipped starter"
     assert storage.read_bytes(version.decoder_key) == b"onnx"
     assert serving(project) == [("object_detector", 2), ("sam", 2)]
     change = StateChange.objects.get(subject_id=version.pk, to_state="serving")

@@ -44,7 +44,7 @@ def _candidate(session: ReplaySession, plan: RoundPlan, *, family: ModelFamily) 
     version = session.project.model_versions.filter(family=family.value, status__in=IN_WORK).first()
     if version is None:
         version, _ = model_versions.request_retrain(
-            session.project, family=family, actor=session.lead, trains=session.trainable
+            session.project, family=family, actor=session.lead, trainable=session.trainable
         )
     session.journal.note(what, plan.number, {"version": str(version.pk)})
     return version

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from engine.domain.policy import Policy
 from engine.domain.states import MaskSource, ModelFamily
 from engine.models import EngineStage, Image
+from engine.selectors.stages import stage_policy
 from engine.services.images import embeddings
 from engine.services.masks import masks
 from workers.execution.context import Effects, JobContext
@@ -22,7 +22,7 @@ def run(context: JobContext) -> Effects:
     version = serving(context.project, family=ModelFamily.SAM)
     settings = settings_for(
         version,
-        policy=Policy.from_json(stage.policy),
+        policy=stage_policy(stage),
         image_hw=(image.height_px, image.width_px),
     )
     features, new_embedding = features_of(image, version=version)

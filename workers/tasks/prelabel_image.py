@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from engine.domain.errors import Conflict
-from engine.domain.policy import Policy
 from engine.domain.states import MaskSource, ModelFamily
 from engine.models import EngineStage, Image
 from engine.selectors.fitted_thresholds import prefill_policy
+from engine.selectors.stages import stage_policy
 from engine.services.images import embeddings
 from engine.services.masks import masks
 from workers.execution.context import Effects, JobContext
@@ -39,7 +39,7 @@ def run(context: JobContext) -> Effects:
         on_crop=on_crop,
     )
     stage = EngineStage.objects.get(pk=context.args["stage"])
-    policy = prefill_policy(Policy.from_json(stage.policy), sam=version, detector=detector)
+    policy = prefill_policy(stage_policy(stage), sam=version, detector=detector)
 
     def effects() -> dict[str, Any]:
         if new_embedding is not None:

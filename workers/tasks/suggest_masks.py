@@ -10,9 +10,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from engine.domain.policy import Policy
 from engine.domain.states import MaskSource, MaskStatus, ModelFamily
 from engine.models import EngineStage, Image
+from engine.selectors.stages import stage_policy
 from engine.services.images import embeddings
 from engine.services.masks import masks
 from workers.execution.context import Effects, JobContext
@@ -31,7 +31,7 @@ def run(context: JobContext) -> Effects:
     version = serving(context.project, family=ModelFamily.SAM)
     settings = settings_for(
         version,
-        policy=Policy.from_json(stage.policy),
+        policy=stage_policy(stage),
         image_hw=(image.height_px, image.width_px),
     )
     points_per_side = min(settings.points_per_side, MAX_POINTS_PER_SIDE)

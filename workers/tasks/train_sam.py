@@ -39,7 +39,7 @@ def run(context: JobContext) -> Effects:
     curve = TrainingCurve(context, version)
     try:
         result = train(
-            TrainConfig(trainable=cast("Trainable", version.trains)),
+            TrainConfig(trainable=cast("Trainable", version.trainable)),
             manifest,
             storage.local_copy(version.parent.checkpoint_key),
             folder,

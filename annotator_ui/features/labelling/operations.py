@@ -13,7 +13,12 @@ from engine.domain.errors import DomainError, InvalidInput
 from engine.domain.states import MaskStatus
 from engine.models import Assignment, User
 from engine.services.masks import mask_operations
-from engine.services.masks.mask_operations import Applied, JudgeOperation, Outcome, SaveOperation
+from engine.services.masks.mask_operations import (
+    Applied,
+    OperationOutcome,
+    ReviewOperation,
+    SaveOperation,
+)
 from masks.rle import Rle, RleError
 
 OPERATION: TypeAdapter[schemas.Operation] = TypeAdapter(schemas.Operation)
@@ -62,13 +67,13 @@ def _apply(assignment: Assignment, operation: schemas.Operation, *, actor: User)
         return mask_operations.apply_save(
             assignment, save_operation(operation, assignment), actor=actor
         )
-    judgement = JudgeOperation(mask_id=operation.mask_id, verdict=VERDICTS[operation.type])
-    return mask_operations.apply_judgement(assignment, judgement, actor=actor)
+    review = ReviewOperation(mask_id=operation.mask_id, verdict=VERDICTS[operation.type])
+    return mask_operations.apply_review(assignment, review, actor=actor)
 
 
 def _refused(mask_id: UUID | None, error: DomainError) -> schemas.OperationOut:
     return schemas.OperationOut(
-        outcome=Outcome.REFUSED,
+        outcome=OperationOutcome.REFUSED,
         mask_id=mask_id,
         status=None,
         saved=None,

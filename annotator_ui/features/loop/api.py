@@ -18,7 +18,7 @@ from engine.domain.schedule import RoundSize
 from engine.domain.stages import StageKind
 from engine.domain.states import ModelFamily, ModelVersionStatus, StageStatus
 from engine.models import ModelVersion, Project
-from engine.selectors.criteria import standing
+from engine.selectors.criteria import evaluate_stage
 from engine.selectors.models import for_project, previous_version
 from engine.selectors.retraining import plan_for
 from engine.selectors.stages import active_stage, stage_policy
@@ -36,13 +36,13 @@ def loop(request: HttpRequest, slug: str) -> schemas.LoopOut:
     stage = active_stage(project)
     if stage is None:
         raise NotReady("this project has no open stage", code="no_stage")
-    found = standing(stage)
+    found = evaluate_stage(stage)
     return schemas.LoopOut(
         stage=StageKind(stage.kind),
         status=StageStatus(stage.status),
         criteria=[schemas.CriterionOut.model_validate(one) for one in found.criteria],
         recommendation=schemas.RecommendationOut(
-            action=found.advice.way, reasons=list(found.advice.why)
+            action=found.recommendation.action, reasons=list(found.recommendation.reasons)
         ),
         plans=[_plan_out(project, family) for family in ModelFamily],
         policy=stage_policy(stage).to_json(),
@@ -120,7 +120,7 @@ def _plan_out(project: Project, family: ModelFamily) -> schemas.PlanOut:
     return schemas.PlanOut(
         family=family,
         state=plan.state,
-        message=plan.says,
+        message=plan.message,
         at_masks=plan.at_masks,
         at=plan.at,
         roll_back_to=earlier.number if earlier else None,
@@ -151,8 +151,8 @@ def _version_out(version: ModelVersion) -> schemas.MeasuredVersionOut:
         number=version.number,
         arch=version.arch,
         status=ModelVersionStatus(version.status),
-        trainable=RoundSize(version.trains),
-        trigger=version.because,
+        trainable=RoundSize(version.trainable),
+        trigger=version.trigger,
         requested_by=version.requested_by.username if version.requested_by else None,
         trained_on=version.snapshot.num_masks if version.snapshot else None,
         error=version.error,

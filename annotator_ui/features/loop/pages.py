@@ -94,9 +94,9 @@ class LoopPage:
     stage_title: str
     stage_says: str
     stage_facts: Sequence[tuple[str, str]]
-    advice: str
-    advice_tone: str
-    advice_why: Sequence[str]
+    recommendation: str
+    recommendation_tone: str
+    recommendation_reasons: Sequence[str]
     criteria: Sequence[CriterionRow]
     moves: StageMoves
     families: Sequence[FamilyCard]
@@ -120,8 +120,8 @@ def build(project: Project) -> LoopPage:
     stage = active_stage(project)
     revision = revision_of(project)
     figures = figures_of(project, revision=revision)
-    standing = figures.standing
-    way = WAYS[standing.advice.way] if standing else WAYS["stay"]
+    evaluation = figures.evaluation
+    way = WAYS[evaluation.recommendation.action] if evaluation else WAYS["stay"]
     return LoopPage(
         project=project,
         revision=revision,
@@ -129,10 +129,10 @@ def build(project: Project) -> LoopPage:
         stage_title=STAGE_SPECS[stage.kind].title if stage else "No stage is open",
         stage_says=STAGE_SPECS[stage.kind].description if stage else "",
         stage_facts=_facts(stage),
-        advice=way.title,
-        advice_tone=way.tone,
-        advice_why=standing.advice.why if standing else [],
-        criteria=[criterion_row(one) for one in standing.criteria] if standing else [],
+        recommendation=way.title,
+        recommendation_tone=way.tone,
+        recommendation_reasons=evaluation.recommendation.reasons if evaluation else [],
+        criteria=[criterion_row(one) for one in evaluation.criteria] if evaluation else [],
         moves=moves(figures, active=stage),
         families=family_cards(project),
         costs=cost_bars(figures.figures.by_model_version),

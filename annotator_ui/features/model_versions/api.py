@@ -60,7 +60,7 @@ def retrain(request: HttpRequest, slug: str, body: schemas.RetrainIn) -> Status[
     actor = actor_of(request)
     project = project_by_slug(actor, slug, to=Permission.TRAIN)
     version, job = model_versions.request_retrain(
-        project, family=body.family, actor=actor.user, trains=body.trainable
+        project, family=body.family, actor=actor.user, trainable=body.trainable
     )
     answer = schemas.RetrainOut(
         model_version=present.version_out(version), job=present.job_out(job)

@@ -24,14 +24,14 @@ def retrain(request: HttpRequest, project: Project) -> None:
     family = request.POST.get("family", "")
     if family not in FAMILIES:
         raise InvalidInput("there is no such model family")
-    trains = request.POST.get("trains", "")
-    if trains and trains not in TRAINS:
+    trainable = request.POST.get("trainable", "")
+    if trainable and trainable not in TRAINS:
         raise InvalidInput("there is no such size of a training")
     version, _ = model_versions.request_retrain(
         project,
         family=family,
         actor=user_of(request),
-        trains=RoundSize(trains) if trains else None,
+        trainable=RoundSize(trainable) if trainable else None,
     )
     messages.success(request, f"{FAMILIES[family].title} v{version.number} is being trained.")
 

@@ -135,7 +135,7 @@ def _card(project: Project, family: ModelFamily, versions: list[ModelVersion]) -
         title=words.title,
         retrain_label=words.retrain_label,
         serving=f"v{serving.number} serves" if serving else "none serves",
-        plan=plan.says,
+        plan=plan.message,
         plan_state=plan.state.value,
         plan_tone=PLAN_TONES[plan.state],
         sizes=list(TRAINS.items()) if family == ModelFamily.SAM else [],
@@ -245,7 +245,7 @@ def _decision(version: ModelVersion, changes: Sequence[StateChange]) -> Decision
             if snapshot
             else SHIPPED
         ),
-        asked=f"{who}, {ago(version.created_at, now=now)}: {version.because or 'no reason given'}",
+        asked=f"{who}, {ago(version.created_at, now=now)}: {version.trigger or 'no reason given'}",
         outcome=_outcome(last, now=now) if last else "",
         reasons=_reasons(version),
         changes=_changes(version),
@@ -257,7 +257,7 @@ def _size(version: ModelVersion) -> str:
     """How much of a SAM learns; a detector is always trained whole."""
     if version.family != ModelFamily.SAM:
         return ""
-    return f", {TRAINS[version.trains].lower()}"
+    return f", {TRAINS[version.trainable].lower()}"
 
 
 def _outcome(change: StateChange, *, now: datetime) -> str:
@@ -287,7 +287,7 @@ def _changes(version: ModelVersion) -> list[ChangeRow]:
     return [_change(what, one) for what, one in found if one is not None]
 
 
-def _change(what: str, one: gate.Difference) -> ChangeRow:
+def _change(what: str, one: gate.ReportedDifference) -> ChangeRow:
     is_sure = one.low > 0 or one.high < 0
     return ChangeRow(
         what=what,

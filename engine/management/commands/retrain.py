@@ -23,7 +23,7 @@ class Command(BaseCommand):
             "--family", choices=[one.value for one in ModelFamily], default=ModelFamily.SAM.value
         )
         parser.add_argument(
-            "--trains",
+            "--trainable",
             choices=[one.value for one in RoundSize],
             help="how much of a SAM learns; default: what the stage's numbers say",
         )
@@ -32,12 +32,12 @@ class Command(BaseCommand):
         try:
             project = project_named(options["project"])
             user = user_named(options["user"]) if options["user"] else project.created_by
-            trains = RoundSize(options["trains"]) if options["trains"] else None
+            trainable = RoundSize(options["trainable"]) if options["trainable"] else None
             version, job = model_versions.request_retrain(
-                project, family=options["family"], actor=user, trains=trains
+                project, family=options["family"], actor=user, trainable=trainable
             )
         except DomainError as error:
             raise CommandError(error.message) from None
         self.stdout.write(
-            f"{version.family} v{version.number} ({version.trains}) is queued: job {job.pk}"
+            f"{version.family} v{version.number} ({version.trainable}) is queued: job {job.pk}"
         )

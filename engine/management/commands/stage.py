@@ -11,7 +11,7 @@ from engine.domain.criteria import Verdict
 from engine.domain.errors import Conflict, DomainError, InvalidInput
 from engine.domain.states import ModelFamily
 from engine.models import Project, User
-from engine.selectors.criteria import standing
+from engine.selectors.criteria import evaluate_stage
 from engine.selectors.named import project_named, user_named
 from engine.selectors.retraining import plan_for
 from engine.selectors.stages import active_stage, stage_policy
@@ -63,15 +63,16 @@ class Command(BaseCommand):
         stage = active_stage(project)
         if stage is None:
             raise Conflict("this project has no open stage")
-        found = standing(stage)
+        found = evaluate_stage(stage)
         self.stdout.write(f"{stage.kind}, {stage.status}")
         for one in found.criteria:
-            told = one.missing or one.title.lower()
-            self.stdout.write(f"  {MARKS[one.verdict]} {told}")
-        self.stdout.write(f"recommended: {found.advice.way} ({'; '.join(found.advice.why)})")
+            missing = one.missing or one.title.lower()
+            self.stdout.write(f"  {MARKS[one.verdict]} {missing}")
+        advised = found.recommendation
+        self.stdout.write(f"recommended: {advised.action} ({'; '.join(advised.reasons)})")
         for family in ModelFamily:
             plan = plan_for(project, family=family)
-            self.stdout.write(f"{family}: {plan.state}, {plan.says}")
+            self.stdout.write(f"{family}: {plan.state}, {plan.message}")
 
 
 def changes_of(words: Sequence[str]) -> dict[str, str]:

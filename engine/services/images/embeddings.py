@@ -21,7 +21,7 @@ from masks.crops import Crop, CropError
 MAX_EMBEDDING_BYTES = 64 * 2**20
 MAX_WAITING_CROPS = 8
 """Of one image: more than several people look at; a script that asks for all shall not hold up
-the others' photos, before which crops go."""
+the others' images, before which crops go."""
 
 
 def request_embedding(

@@ -10,12 +10,13 @@ from django.db import IntegrityError, transaction
 
 from engine import storage
 from engine.domain.errors import InvalidInput
+from engine.domain.limits import MAX_REASON_CHARACTERS
 from engine.domain.roles import Permission
 from engine.domain.states import ImageStatus
 from engine.models import Image, Project, User
 from engine.models.base import NAME_CHARACTERS
 from engine.services.images import embeddings
-from engine.services.images.sandboxed_decode import Photo, decode_photo
+from engine.services.images.sandboxed_decode import DecodedImage, decode_image
 from engine.services.jobs import proposals
 from engine.services.people.roles import require
 from engine.services.text import clean_line
@@ -25,10 +26,10 @@ from engine.services.transitions import move
 def ingest_image(
     project: Project, *, data: bytes, file_name: str, actor: User
 ) -> tuple[Image, bool]:
-    """Store a photo once and ask for its embedding; (image, False) when these bytes are known.
+    """Store an image once, ask for its embedding; (image, False) when these bytes are known.
 
     The bytes are untrusted: they are decoded in a limited child process and re-encoded without
-    metadata. InvalidInput, in a sentence, for anything that is not a sane photo.
+    metadata. InvalidInput, in a sentence, for anything that is not a sane image.
     """
     require(actor, Permission.ADD_IMAGES, project)
     file_name = _display_name(file_name)
@@ -40,9 +41,9 @@ def ingest_image(
     sha256 = hashlib.sha256(data).hexdigest()
     if known := project.images.filter(sha256=sha256).first():
         return known, False
-    photo = decode_photo(data, file_name=file_name)
+    decoded = decode_image(data, file_name=file_name)
     try:
-        return _store(project, photo=photo, sha256=sha256, file_name=file_name), True
+        return _store(project, decoded=decoded, sha256=sha256, file_name=file_name), True
     except IntegrityError:  # another upload of the same bytes was faster
         if known := project.images.filter(sha256=sha256).first():
             return known, False
@@ -52,28 +53,30 @@ def ingest_image(
 @transaction.atomic
 def reject_image(image: Image, *, actor: User, reason: str) -> None:
     """Take an image out of labelling, training and export."""
-    require(actor, Permission.JUDGE_IMAGES, image.project)
-    reason = clean_line(reason, what="the reason", max_characters=1000, required=True)
+    require(actor, Permission.REVIEW_IMAGES, image.project)
+    reason = clean_line(
+        reason, what="the reason", max_characters=MAX_REASON_CHARACTERS, required=True
+    )
     move(image, ImageStatus.REJECTED, actor=actor, reason=reason)
 
 
 @transaction.atomic
 def reopen_image(image: Image, *, actor: User) -> None:
     """Put a finished image back into the queue."""
-    require(actor, Permission.JUDGE_IMAGES, image.project)
+    require(actor, Permission.REVIEW_IMAGES, image.project)
     move(image, ImageStatus.READY, actor=actor, reason="reopened")
 
 
 @transaction.atomic
-def _store(project: Project, *, photo: Photo, sha256: str, file_name: str) -> Image:
+def _store(project: Project, *, decoded: DecodedImage, sha256: str, file_name: str) -> Image:
     image = Image.objects.create(
         project=project,
         sha256=sha256,
-        storage_key=storage.put_bytes("images", photo.photo, photo.suffix),
-        thumbnail_key=storage.put_bytes("thumbnails", photo.thumbnail, ".jpg"),
+        storage_key=storage.put_bytes("images", decoded.content, decoded.suffix),
+        thumbnail_key=storage.put_bytes("thumbnails", decoded.thumbnail, ".jpg"),
         file_name=file_name,
-        width_px=photo.width_px,
-        height_px=photo.height_px,
+        width_px=decoded.width_px,
+        height_px=decoded.height_px,
     )
     embeddings.request_embedding(image)
     proposals.request_for_image(image)

@@ -1,4 +1,4 @@
-"""Hand untrusted bytes to a limited child process and take back a clean photo."""
+"""Hand untrusted bytes to a limited child process and take back a clean image."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from engine.domain.errors import InvalidInput
 TIMEOUT_S = 70
 """Longer than a decoding child may live: the server itself ends those."""
 MAX_IDLE_SERVERS = 2
-"""Kept between photos. More run while more photos arrive at once."""
+"""Kept between images. More run while more images arrive at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Photo:
-    """A decoded, oriented 8-bit RGB photo, re-encoded without metadata."""
+class DecodedImage:
+    """A decoded, oriented 8-bit RGB image, re-encoded without metadata."""
 
     width_px: int
     height_px: int
     suffix: str
-    photo: bytes
+    content: bytes
     thumbnail: bytes
 
 
-def decode_photo(data: bytes, *, file_name: str) -> Photo:
-    """Decode bytes of unknown origin. InvalidInput says in a sentence why they are no photo."""
+def decode_image(data: bytes, *, file_name: str) -> DecodedImage:
+    """Decode bytes of unknown origin. InvalidInput says in a sentence why they are no image."""
     answer = _POOL.answer_to(data)
     if not answer:
         raise InvalidInput(f"{file_name}: it takes too much memory or time to decode")
     line, _, payload = answer.partition(b"\n")
     header = json.loads(line)
     if "refused" in header:
-        raise InvalidInput(f"{file_name}: {header['refused']}", code="not_a_photo")
-    split = header["photo_bytes"]
-    return Photo(
+        raise InvalidInput(f"{file_name}: {header['refused']}", code="not_an_image")
+    split = header["image_bytes"]
+    return DecodedImage(
         width_px=header["width_px"],
         height_px=header["height_px"],
         suffix=header["suffix"],
-        photo=payload[:split],
+        content=payload[:split],
         thumbnail=payload[split : split + header["thumbnail_bytes"]],
     )
 
@@ -107,7 +107,7 @@ class _DecodeServer:
 
 
 class _Pool:
-    """Idle servers of this process. A thread takes one for each photo and gives it back."""
+    """Idle servers of this process. A thread takes one for each image and returns it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

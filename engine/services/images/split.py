@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from engine.domain.policy import Policy
+from engine.domain.policy import DEFAULT_POLICY, Policy
 from engine.domain.states import Split
 from engine.models import Image, Project
+from engine.selectors.stages import stage_policy
 
 
 def fix_split(image: Image) -> None:
@@ -23,4 +24,4 @@ def fix_split(image: Image) -> None:
 
 def _policy(project: Project) -> Policy:
     stage = project.stages.first()  # the rule of the first stage holds for good
-    return Policy.from_json(stage.policy if stage else {})
+    return stage_policy(stage) if stage else DEFAULT_POLICY

@@ -1,1 +1,1 @@
-"""Masks: save, judge, propose, import, pack; assignments."""
+"""Masks: save, review, propose, import, pack; assignments."""

@@ -8,11 +8,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from engine.domain.errors import Conflict, NotAllowed, NotReady, StaleState
-from engine.domain.policy import Policy
+from engine.domain.limits import MAX_REASON_CHARACTERS
 from engine.domain.roles import Permission
 from engine.domain.states import AssignmentStatus, ImageStatus, StageStatus
 from engine.models import Assignment, EngineStage, Image, Project, User
 from engine.selectors.queue import waiting_images
+from engine.selectors.stages import stage_policy
 from engine.services.clock import database_now
 from engine.services.people.roles import require
 from engine.services.projects import stages
@@ -90,7 +91,7 @@ def skip(
 ) -> Assignment:
     """Leave the image to somebody else; `num_left_out` as in `submit`."""
     _require_own(assignment, actor=actor)
-    reason = clean_line(reason, what="the reason", max_characters=1000)
+    reason = clean_line(reason, what="the reason", max_characters=MAX_REASON_CHARACTERS)
     stage = _lock_stage(assignment.image.project)
     assignment.refresh_from_db()
     if assignment.status == AssignmentStatus.SKIPPED:
@@ -173,7 +174,7 @@ def _lease(image: Image, *, stage: EngineStage, annotator: User) -> Assignment:
 
 
 def _expiry(stage: EngineStage) -> datetime:
-    return database_now() + timedelta(seconds=Policy.from_json(stage.policy).lease_s)
+    return database_now() + timedelta(seconds=stage_policy(stage).lease_s)
 
 
 def _end(

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from engine.domain.errors import NotReady
 from engine.domain.ids import derived_id
-from engine.domain.policy import MAX_LABEL_CHARACTERS, MAX_MASKS_PER_IMAGE
+from engine.domain.limits import MAX_LABEL_CHARACTERS, MAX_MASKS_PER_IMAGE
 from engine.domain.states import MaskSource, MaskStatus, RevisionKind
 from engine.importers.records import ForeignMask, RefusedItem
 from engine.models import Image, Mask, MaskRevision, User

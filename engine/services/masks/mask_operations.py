@@ -19,7 +19,7 @@ from engine.services.masks.masks import SavedMask
 from masks.rle import Rle
 
 
-class Outcome(StrEnum):
+class OperationOutcome(StrEnum):
     APPLIED = "applied"
     DUPLICATE = "duplicate"  # it had been applied before; nothing changed
     CONFLICT = "conflict"  # the mask had moved on: the revision is kept beside its head
@@ -40,7 +40,7 @@ class SaveOperation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeOperation:
+class ReviewOperation:
     """verdict: ACCEPTED or REJECTED."""
 
     mask_id: UUID
@@ -49,7 +49,7 @@ class JudgeOperation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    outcome: Outcome
+    outcome: OperationOutcome
     mask: Mask
     saved: SavedMask | None = None
 
@@ -68,15 +68,15 @@ def apply_save(assignment: Assignment, operation: SaveOperation, *, actor: User)
         annotate_ms=operation.annotate_ms,
         model_version_id=operation.model_version_id,
     )
-    outcome = Outcome.APPLIED
+    outcome = OperationOutcome.APPLIED
     if saved.conflict:
-        outcome = Outcome.CONFLICT
+        outcome = OperationOutcome.CONFLICT
     elif saved.duplicate:
-        outcome = Outcome.DUPLICATE
+        outcome = OperationOutcome.DUPLICATE
     return Applied(outcome=outcome, mask=saved.mask, saved=saved)
 
 
-def apply_judgement(assignment: Assignment, operation: JudgeOperation, *, actor: User) -> Applied:
+def apply_review(assignment: Assignment, operation: ReviewOperation, *, actor: User) -> Applied:
     """Accept or reject a mask of the assignment's image. NotFound for a mask of another."""
     mask = packed_masks.find_mask(operation.mask_id)
     if mask is None or mask.image_id != assignment.image_id:
@@ -86,4 +86,6 @@ def apply_judgement(assignment: Assignment, operation: JudgeOperation, *, actor:
         mask = masks.accept_mask(mask, actor=actor)
     else:
         mask = masks.reject_mask(mask, actor=actor)
-    return Applied(outcome=Outcome.DUPLICATE if is_known else Outcome.APPLIED, mask=mask)
+    return Applied(
+        outcome=OperationOutcome.DUPLICATE if is_known else OperationOutcome.APPLIED, mask=mask
+    )

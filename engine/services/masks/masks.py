@@ -1,4 +1,4 @@
-"""Keep what people draw, and judge it. Nothing a person sends is refused for being late."""
+"""Keep what people draw, and their reviews. Nothing a person sends is refused for being late."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from engine.domain.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from engine.domain.policy import (
-    MAX_ANNOTATE_MS,
-    MAX_LABEL_CHARACTERS,
-    MAX_MASKS_PER_IMAGE,
-)
+from engine.domain.limits import MAX_ANNOTATE_MS, MAX_LABEL_CHARACTERS, MAX_MASKS_PER_IMAGE
 from engine.domain.prompts import Prompt, dump_prompts, parse_prompts
 from engine.domain.roles import Permission
 from engine.domain.states import (

@@ -11,7 +11,8 @@ from django.db.models import Q, QuerySet
 
 from engine.domain.errors import InvalidInput, NotReady
 from engine.domain.ids import derived_id, derived_ids
-from engine.domain.policy import MAX_MASKS_PER_IMAGE, Policy
+from engine.domain.limits import MAX_MASKS_PER_IMAGE
+from engine.domain.policy import Policy
 from engine.domain.proposals import Proposal, worth_showing
 from engine.domain.states import (
     AutomaticRunStatus,
@@ -21,7 +22,7 @@ from engine.domain.states import (
     RevisionKind,
 )
 from engine.models import AutomaticRun, EngineStage, Image, Mask, MaskRevision, ModelVersion
-from engine.selectors.stages import active_stage
+from engine.selectors.stages import active_stage, stage_policy
 from engine.services.json_values import json_safe
 from engine.services.masks import packed_masks
 from engine.services.masks.shapes import checked_rle, rle_of, shape_columns
@@ -51,7 +52,7 @@ def record_proposals(
     Older proposals of the same source that nobody touched are rejected; those a person rejected,
     accepted or changed stay, and new ones that merely repeat a kept mask are left out. Automatic
     masks are stored packed (services/packed_masks.py); those returned have no rows and no head yet.
-    status: PROPOSED when a person will judge each; the source's own when None.
+    status: PROPOSED when a person will review each; the source's own when None.
     replace: False for the later parts of a run, which add to what the first part left.
     policy: the stage's own when None; with thresholds fitted for the models at work otherwise.
     """
@@ -78,7 +79,7 @@ def record_proposals(
         packed_masks.unpack(image)
     if replace:
         _reject_untouched(image, source=source, status=status, model_version=model_version)
-    policy = policy or Policy.from_json(stage.policy)
+    policy = policy or stage_policy(stage)
     kept = _kept(image, source=source, status=status, proposals=proposals, policy=policy)
     chosen = [_canonical(proposals[index], image=image) for index in kept]
     if may_pack and packed_masks.can_pack(chosen):
@@ -146,7 +147,7 @@ def _kept(
 ) -> list[int]:
     """Choose the proposals to store: sound, new, and not what a person already rejected.
 
-    A proposal for a person to judge must also differ from those that wait already.
+    A proposal for a person to review must also differ from those that wait already.
     """
     known = Q(status=MaskStatus.ACCEPTED.value) | Q(
         status=MaskStatus.REJECTED.value, reviewed_by__isnull=False

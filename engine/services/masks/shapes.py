@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.domain.errors import InvalidInput
-from engine.domain.policy import MAX_RLE_CHARACTERS
+from engine.domain.limits import MAX_RLE_CHARACTERS
 from engine.models import Image
 from masks.rle import Rle, RleError
 

@@ -1,4 +1,4 @@
-"""Suggestions an annotator asks for: every mask the model sees on one image, for them to judge."""
+"""Suggestions an annotator asks for: every mask the model sees on one image, for them to review."""
 
 from __future__ import annotations
 

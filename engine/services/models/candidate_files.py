@@ -33,7 +33,7 @@ def register_files(
     decoder: Path | None = None,
     status: ModelVersionStatus,
     actor: User | None = None,
-    because: str = "",
+    trigger: str = "",
 ) -> ModelVersion:
     """Keep copies of the files as the family's next version, one without parent or snapshot.
 
@@ -49,7 +49,7 @@ def register_files(
         encoder_sha256=header.encoder_sha256,
         config=header.config,
         requested_by=actor,
-        because=because,
+        trigger=trigger,
         **checkpoint_columns(checkpoint),
         **(decoder_columns(decoder) if decoder is not None else {}),
     )

@@ -12,7 +12,8 @@ from django.db.models import Max
 from engine import storage
 from engine.domain.errors import Conflict, InvalidInput, NotReady
 from engine.domain.jobs import JobKind
-from engine.domain.promotion import Candidate, missing_parts
+from engine.domain.limits import MAX_REASON_CHARACTERS
+from engine.domain.promotion import PromotionFacts, missing_parts
 from engine.domain.promotion import promotion_blockers as blockers_of
 from engine.domain.roles import Permission
 from engine.domain.schedule import RoundSize, round_size
@@ -62,13 +63,13 @@ def request_retrain(
     *,
     family: str,
     actor: User | None,
-    trains: RoundSize | None = None,
-    because: str = "asked for by hand",
+    trainable: RoundSize | None = None,
+    trigger: str = "asked for by hand",
 ) -> tuple[ModelVersion, Job]:
     """Freeze what is labelled and queue a training that starts from the serving version.
 
-    actor None: the schedule asks. trains: how much of a SAM learns; None leaves it to the number
-    of masks (low_rank_min_masks, full_min_masks of the policy). because: in words, for the page.
+    actor None: the schedule asks. trainable: how much of a SAM learns; None leaves it to the number
+    of masks (low_rank_min_masks, full_min_masks of the policy). trigger: in words, for the page.
     Conflict while one of the family is in work; InvalidInput says what to label first; NotReady
     when no SAM serves (a detector may start from nothing, but reads a serving SAM's features).
     """
@@ -83,18 +84,18 @@ def request_retrain(
     require_none_in_work(project, family=family)
     snapshot = snapshots.freeze_snapshot(project)
     if family == ModelFamily.OBJECT_DETECTOR:
-        trains = RoundSize.DECODER  # its head; the encoder under it is the serving SAM's
-    elif trains is None:
-        trains = round_size(snapshot.num_masks, policy=active_policy(project))
+        trainable = RoundSize.DECODER  # its head; the encoder under it is the serving SAM's
+    elif trainable is None:
+        trainable = round_size(snapshot.num_masks, policy=active_policy(project))
     version = ModelVersion.objects.create(
         project=project,
         family=family.value,
         number=next_number(project, family=family),
         parent=serving_version(project, family=family),
         snapshot=snapshot,
-        trains=trains.value,
+        trainable=trainable.value,
         requested_by=actor,
-        because=because,
+        trigger=trigger,
     )
     job = jobs.enqueue(
         TRAIN_JOB[family],
@@ -213,7 +214,7 @@ def promote(version: ModelVersion, *, actor: User | None, reason: str = "") -> M
     """
     if actor is not None:
         require(actor, Permission.PROMOTE, version.project)
-    reason = clean_line(reason, what="the reason", max_characters=1_000)
+    reason = clean_line(reason, what="the reason", max_characters=MAX_REASON_CHARACTERS)
     Project.objects.select_for_update(no_key=True).get(pk=version.project_id)
     version.refresh_from_db()
     if version.status == ModelVersionStatus.SERVING:
@@ -271,7 +272,7 @@ def reject(version: ModelVersion, *, actor: User | None = None, reason: str) -> 
 
 @transaction.atomic
 def fail(version: ModelVersion, error: str) -> ModelVersion:
-    """Say that the training came to nothing; a version that is past training stays as it is."""
+    """Record that the training failed; a version that is past training stays as it is."""
     version.refresh_from_db()
     if version.status in IN_WORK:
         text = error.replace("\x00", "")[: jobs.MAX_ERROR_CHARACTERS]
@@ -298,8 +299,8 @@ def _require_promotable(version: ModelVersion, *, is_overruled: bool) -> None:
         )
 
 
-def _candidate(version: ModelVersion) -> Candidate:
-    """Collect what promotion looks at: both versions on the candidate's latest snapshot."""
+def _candidate(version: ModelVersion) -> PromotionFacts:
+    """Collect what promotion depends on: both versions on the candidate's latest snapshot."""
     family = ModelFamily(version.family)
     serving = serving_version(version.project, family=family)
     sam = serving_version(version.project, family=ModelFamily.SAM)
@@ -310,7 +311,7 @@ def _candidate(version: ModelVersion) -> Candidate:
         else None
     )
     is_useful = serving is not None and _fits(serving, sam=sam)
-    return Candidate(
+    return PromotionFacts(
         family=family,
         has_checkpoint=bool(version.checkpoint_key),
         has_decoder=bool(version.decoder_key),

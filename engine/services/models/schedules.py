@@ -20,8 +20,8 @@ from engine.services.models import model_versions
 
 logger = logging.getLogger(__name__)
 
-_told: dict[tuple[UUID, ModelFamily], str] = {}
-"""What keeps a due round from starting, as last logged by this process: said once."""
+_last_logged: dict[tuple[UUID, ModelFamily], str] = {}
+"""What keeps a due round from starting, as last logged by this process: logged once."""
 
 
 def run_due() -> list[ModelVersion]:
@@ -33,13 +33,13 @@ def run_due() -> list[ModelVersion]:
     for project in Project.objects.all():
         for family in ModelFamily:
             plan = plan_for(project, family=family)
-            _tell(project, family, plan.says if plan.state == PlanState.BLOCKED else "")
+            _log_once(project, family, plan.message if plan.state == PlanState.BLOCKED else "")
             if plan.state != PlanState.DUE:
-                continue  # the cheap look: no lock
+                continue  # a cheap check without the lock
             try:
                 version = _start(project, family=family)
             except DomainError as refusal:
-                _tell(project, family, refusal.message)
+                _log_once(project, family, refusal.message)
                 continue
             if version is not None:
                 started.append(version)
@@ -48,20 +48,20 @@ def run_due() -> list[ModelVersion]:
 
 @transaction.atomic
 def _start(project: Project, *, family: ModelFamily) -> ModelVersion | None:
-    """Look again under the project's lock, then start."""
+    """Check again under the project's lock, then start."""
     project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     plan = plan_for(project, family=family)
     if plan.state != PlanState.DUE:
         return None  # another sweeper was faster
     version, _ = model_versions.request_retrain(
-        project, family=family, actor=None, because=f"by schedule: {plan.says}"
+        project, family=family, actor=None, trigger=f"by schedule: {plan.message}"
     )
-    logger.info("scheduled %s v%d of %s: %s", family, version.number, project.slug, plan.says)
+    logger.info("scheduled %s v%d of %s: %s", family, version.number, project.slug, plan.message)
     return version
 
 
-def _tell(project: Project, family: ModelFamily, what: str) -> None:
-    if _told.get((project.pk, family), "") != what:
-        _told[project.pk, family] = what
+def _log_once(project: Project, family: ModelFamily, what: str) -> None:
+    if _last_logged.get((project.pk, family), "") != what:
+        _last_logged[project.pk, family] = what
         if what:
             logger.warning("no scheduled %s of %s: %s", family, project.slug, what)

@@ -96,7 +96,7 @@ def _register_candidates(project: Project, starter: Starter, *, actor: User) -> 
         decoder=starter.decoder,
         status=ModelVersionStatus.TRAINED,
         actor=actor,
-        because=UPGRADE,
+        trigger=UPGRADE,
     )
     detector = starter.detector
     known = project.model_versions.filter(family=ModelFamily.OBJECT_DETECTOR.value)
@@ -107,7 +107,7 @@ def _register_candidates(project: Project, starter: Starter, *, actor: User) -> 
             checkpoint=detector.path,
             status=ModelVersionStatus.EVALUATED,
             actor=actor,
-            because=f"{UPGRADE}: reads the encoder of SAM v{sam.number}",
+            trigger=f"{UPGRADE}: reads the encoder of SAM v{sam.number}",
         )
     return sam
 

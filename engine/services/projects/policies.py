@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from engine.domain.errors import Conflict
+from engine.domain.limits import MAX_REASON_CHARACTERS
 from engine.domain.policy import Policy
 from engine.domain.roles import Permission
 from engine.models import Project, StateChange, User
 from engine.selectors.stages import stage_policy
 from engine.services.people.roles import require
-from engine.services.projects.stages import MAX_REASON_CHARACTERS, lock_active
+from engine.services.projects.stages import lock_active
 from engine.services.text import clean_line
 
 SUBJECT = "policy"
@@ -34,8 +35,8 @@ def change_policy(
         raise Conflict("this project has no open stage", code="no_stage")
     before = stage_policy(stage)
     after = before.with_changes(changes)
-    told = _told(before, after)
-    if told:
+    described = _described(before, after)
+    if described:
         stage.policy = after.to_json()
         stage.save(update_fields=["policy"])
         StateChange.objects.create(
@@ -44,12 +45,12 @@ def change_policy(
             from_state=stage.status,
             to_state=stage.status,
             actor=actor,
-            reason=f"{told}: {reason}" if reason else told,
+            reason=f"{described}: {reason}" if reason else described,
         )
     return after
 
 
-def _told(before: Policy, after: Policy) -> str:
+def _described(before: Policy, after: Policy) -> str:
     old, new = before.to_json(), after.to_json()
     return ", ".join(
         f"{name} {old[name]:g} -> {new[name]:g}" for name in new if new[name] != old[name]

@@ -39,7 +39,7 @@ def create_project(name: str, *, actor: User) -> Project:
 
 @transaction.atomic
 def set_instructions(project: Project, *, text: str, actor: User) -> Project:
-    """Write what annotators of the project read beside the photo. Plain text, lines kept."""
+    """Write what annotators of the project read beside the image. Plain text, lines kept."""
     require(actor, Permission.WRITE_INSTRUCTIONS, project)
     lines = (one.replace("\t", " ") for one in text.replace("\r\n", "\n").split("\n"))
     printable = ("".join(c for c in line if c.isprintable()).rstrip() for line in lines)

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from engine.domain.criteria import exit_blockers
 from engine.domain.errors import Conflict, InvalidInput, NotReady
+from engine.domain.limits import MAX_REASON_CHARACTERS
 from engine.domain.policy import Policy
 from engine.domain.roles import Permission
 from engine.domain.stages import (
@@ -23,7 +24,7 @@ from engine.domain.stages import (
 )
 from engine.domain.states import AssignmentStatus, ModelFamily, StageStatus
 from engine.models import EngineStage, Project, StateChange, User
-from engine.selectors.criteria import standing
+from engine.selectors.criteria import evaluate_stage
 from engine.selectors.masks import confirmed_masks
 from engine.selectors.stages import stage_policy
 from engine.services.clock import database_now
@@ -34,8 +35,6 @@ from engine.services.text import clean_line
 from engine.services.transitions import move
 
 logger = logging.getLogger(__name__)
-
-MAX_REASON_CHARACTERS = 1_000
 
 
 def open_first(project: Project, *, kind: StageKind, actor: User) -> EngineStage:
@@ -60,7 +59,7 @@ def advance_stage(project: Project, *, actor: User, reason: str = "") -> EngineS
     reason = clean_line(reason, what="the reason", max_characters=MAX_REASON_CHARACTERS)
     stage = _lock_open(project)
     to = following(StageKind(stage.kind))
-    blockers = exit_blockers(standing(stage).criteria)
+    blockers = exit_blockers(evaluate_stage(stage).criteria)
     if blockers and not reason:
         raise InvalidInput(
             f"not yet: {'; '.join(blockers)}. Give a reason to advance all the same.",
@@ -180,7 +179,7 @@ def _train_detector_if_worthwhile(project: Project, *, actor: User) -> None:
                 project,
                 family=ModelFamily.OBJECT_DETECTOR,
                 actor=actor,
-                because=f"the {STAGE_SPECS[StageKind.SEMI_AUTOMATIC].title.lower()} stage opened",
+                trigger=f"the {STAGE_SPECS[StageKind.SEMI_AUTOMATIC].title.lower()} stage opened",
             )
     except (Conflict, InvalidInput, NotReady) as refusal:
         # The serving one prefills; the page says under the detector's schedule what is missing.

@@ -57,7 +57,7 @@ def test_a_sweep_starts_a_round_that_trains_measures_and_keeps_its_curve(
 
     version = project.model_versions.get(family=SAM.value, number=2)
     assert kinds.count("train_sam") == kinds.count("evaluate_sam") == 1
-    assert (version.trains, version.requested_by) == ("decoder", None)
+    assert (version.trainable, version.requested_by) == ("decoder", None)
     assert version.status in ("serving", "rejected")
     curve = model_versions.curve_of(version)
     assert 2 <= len(curve) <= MAX_POINTS
@@ -74,7 +74,7 @@ def test_a_low_rank_round_makes_another_encoder_and_embeds_in_the_background(
     before = serving_version(project, family=SAM)
     assert before is not None
     version, _ = model_versions.request_retrain(
-        project, family=SAM, actor=lead, trains=RoundSize.LOW_RANK
+        project, family=SAM, actor=lead, trainable=RoundSize.LOW_RANK
     )
 
     run_all()
@@ -100,7 +100,7 @@ def test_a_detector_that_finds_nothing_leaves_the_image_to_people(
     # Large enough to be cut: detection in crops finds nothing either.
     image, _ = images.ingest_image(
         project,
-        data=factories.photo_bytes(width_px=400, height_px=400),
+        data=factories.image_bytes(width_px=400, height_px=400),
         file_name="a.png",
         actor=lead,
     )

@@ -740,10 +740,15 @@ export interface components {
       readonly mask_id: string | null;
       /** Message */
       readonly message: string | null;
-      readonly outcome: components["schemas"]["Outcome"];
+      readonly outcome: components["schemas"]["OperationOutcome"];
       readonly saved: components["schemas"]["SavedMaskOut"] | null;
       readonly status: components["schemas"]["MaskStatus"] | null;
     };
+    /**
+     * OperationOutcome
+     * @enum {string}
+     */
+    readonly OperationOutcome: "applied" | "duplicate" | "conflict" | "refused";
     /**
      * OperationsIn
      * @description Operations are applied in order. One that is malformed is `refused`; the others count.
@@ -762,11 +767,6 @@ export interface components {
       /** Results */
       readonly results: readonly components["schemas"]["OperationOut"][];
     };
-    /**
-     * Outcome
-     * @enum {string}
-     */
-    readonly Outcome: "applied" | "duplicate" | "conflict" | "refused";
     /** OverlayQuery */
     readonly OverlayQuery: {
       /** Masks */
@@ -906,7 +906,7 @@ export interface components {
     };
     /** RecommendationOut */
     readonly RecommendationOut: {
-      readonly action: components["schemas"]["Way"];
+      readonly action: components["schemas"]["StageAction"];
       /** Reasons */
       readonly reasons: readonly string[];
     };
@@ -1097,13 +1097,18 @@ export interface components {
       readonly reason: string;
     };
     /**
+     * StageAction
+     * @enum {string}
+     */
+    readonly StageAction: "stay" | "advance" | "back";
+    /**
      * StageKind
      * @enum {string}
      */
     readonly StageKind: "assisted_manual" | "semi_automatic" | "fully_automatic";
     /**
      * StageOut
-     * @description `figures` of this stay; `exit_blockers`: what usually should be there before leaving it.
+     * @description `figures` of this visit; `exit_blockers`: what usually should be there before leaving it.
      */
     readonly StageOut: {
       /** Exit Blockers */
@@ -1219,11 +1224,6 @@ export interface components {
       readonly number: number;
       readonly status: components["schemas"]["ModelVersionStatus"];
     };
-    /**
-     * Way
-     * @enum {string}
-     */
-    readonly Way: "stay" | "advance" | "back";
   };
   responses: never;
   parameters: never;
