@@ -167,8 +167,8 @@ def test_an_overlay_shows_the_masks_and_is_never_taken_for_an_image(
         "image.overlay.jpg",
         "image.png",
     ]
-    with Image.open(here / "image.overlay.jpg") as image_rgb:
-        shown = np.array(image_rgb)
+    with Image.open(here / "image.overlay.jpg") as overlay:
+        shown = np.array(overlay)
     content = json.loads((here / "image.json").read_text())
     covered = np.zeros((90, 130), dtype=bool)
     for annotation in content["annotations"]:
@@ -331,6 +331,6 @@ def test_every_mistake_ends_in_one_line_and_status_one(
 
 
 def test_fetching_and_asking_for_help_load_no_torch() -> None:
-    code = "import sys, sam.__main__, sam.fetch; sys.exit('torch' in sys.modules)"
+    code = "import sys, sam.__main__, sam.checkpoints.fetch; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
