@@ -89,7 +89,7 @@ def test_animations_and_many_pages_are_named_and_refused(format: str, kind: str)
     data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
 
     assert refused(data) == (
-        f"x.jpg: it is {kind}, and one file is one photo: split it into single images first"
+        f"x.jpg: it is {kind}, and one file is one image: split it into single images first"
     )
 
 

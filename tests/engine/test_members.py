@@ -107,7 +107,7 @@ def test_a_reviewer_judges_the_masks_of_others_and_an_annotator_does_not(project
     image = factories.make_image(project)
     mask = factories.save(assignments.lease_image(image, annotator=member(project))).mask
 
-    with pytest.raises(NotAllowed, match="only a reviewer may judge masks"):
+    with pytest.raises(NotAllowed, match="only a reviewer may review masks"):
         masks.reject_mask(mask, actor=member(project))
     reviewer = member(project, Role.REVIEWER)
     masks.reject_mask(mask, actor=reviewer)

@@ -22,7 +22,9 @@ import django
 django.setup()
 from django.contrib.sessions.backends.db import SessionStore
 from engine.domain.jobs import QUEUES, JobKind
-from engine.services import exports, jobs, projects
+from engine.services.datasets import exports
+from engine.services.jobs import jobs
+from engine.services.projects import projects
 from tests import factories
 project = factories.make_project("Früchte ☃")
 factories.make_version(project)
@@ -55,7 +57,7 @@ USE = """
 import django
 django.setup()
 from engine.models import Mask, Project
-from engine.services import jobs
+from engine.services.jobs import jobs
 from tests import factories
 from django.contrib.auth.models import Group
 project = Project.objects.get()

@@ -98,7 +98,9 @@ def test_nan_is_no_figure_to_promote_on(project: Project, tmp_path: Path) -> Non
 
 def test_nobody_promotes_a_version_without_decoder(project: Project, tmp_path: Path) -> None:
     version = candidate(project, tmp_path, 0.9, 0.9, 0.9)
-    ModelVersion.objects.filter(pk=version.pk).update(decoder_key="", decoder_sha256="")
+    ModelVersion.objects.filter(pk=version.pk).update(
+        decoder_key="", decoder_sha256="", decoder_image_key="", decoder_prompt_key=""
+    )
 
     with pytest.raises(Conflict, match="decoder"):
         model_versions.promote(version, actor=project.created_by, reason="I insist")
