@@ -66,7 +66,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from tests.training.test_survival import NUM_KILLS, SHORT
-from training.train import train
+from training.finetuning.train import train
 
 manifest, start, whole, cut = map(Path, sys.argv[1:])
 

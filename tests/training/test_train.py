@@ -136,7 +136,7 @@ sys.path.insert(0, {root!r})
 import torch
 torch.set_num_threads(1)
 from tests.training.test_train import QUICK
-from training.train import train
+from training.finetuning.train import train
 
 def on_progress(fraction, message, **figures):
     print(message, flush=True)
