@@ -64,7 +64,7 @@ FAMILIES: Mapping[str, FamilyWords] = {
         title="Segmentation model (SAM)",
         retrain_label="Retrain SAM",
         retrain_testid="retrain-sam",
-        caption="Mean IoU on held-out photos after 1, 3 and 5 clicks, and from a box; "
+        caption="Mean IoU on held-out images after 1, 3 and 5 clicks, and from a box; "
         "the small figure is the change against the model it was to replace.",
         empty="A retrain starts from the shipped model.",
         metrics=(
@@ -74,9 +74,9 @@ FAMILIES: Mapping[str, FamilyWords] = {
             ("box_miou", "Box"),
         ),
         shipped="The shipped model is small, so that it runs anywhere. Plain, separate objects it "
-        "mostly outlines at the first click; on crowded everyday photos the first click is often a "
+        "mostly outlines at the first click; on crowded everyday images the first click is often a "
         "part of the object or too much, so click on, or draw a box around it. It learns your kind "
-        "of photo when you retrain: some 20 masks are enough for a first round.",
+        "of image when you retrain: some 20 masks are enough for a first round.",
     ),
     ModelFamily.OBJECT_DETECTOR: FamilyWords(
         title="Object detector",

@@ -23,7 +23,7 @@ import torch
 from pycocotools import mask as coco
 
 from benchmarks.canned import CannedMasks, replace_ours, replace_theirs
-from benchmarks.common import machine, pixels, table
+from benchmarks.common import machine, sample_pixels, table
 from sam.automatic.mask_generator import RELEASED, generate
 from tests.peers.segment_anything_peer import (
     SamAutomaticMaskGenerator,
@@ -80,7 +80,7 @@ def _in_process(side: str, threads: int, extra: list[str]) -> dict[str, Any]:
 
 
 def _run(side: str, *, with_model: bool) -> dict[str, Any]:
-    image = pixels(WIDTH_PX, HEIGHT_PX)
+    image = sample_pixels(WIDTH_PX, HEIGHT_PX)
     canned = CannedMasks(image, points_per_side=RELEASED.points_per_side)
     reference = official_model("vit_b")
     if side == "ours":

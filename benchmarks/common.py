@@ -62,7 +62,7 @@ def table(title: str, seconds: Mapping[str, list[float]], *, peer: str, unit_s: 
     return "\n".join([f"{title} (median [range], times as fast as {peer})", *rows])
 
 
-def image(width_px: int, height_px: int) -> np.ndarray:
+def sample_pixels(width_px: int, height_px: int) -> np.ndarray:
     """Return the sample image at a size, RGB uint8."""
     with Image.open(SAMPLE_IMAGE) as file:
         return np.asarray(file.convert("RGB").resize((width_px, height_px)))

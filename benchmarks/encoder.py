@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import image, in_turn, machine, table
+from benchmarks.common import in_turn, machine, sample_pixels, table
 from sam.export.onnx_encoder import use_onnxruntime
 from tests.peers.segment_anything_peer import official_model, ours_with_same_weights
 
@@ -27,7 +27,7 @@ def main() -> None:
     print(machine())
     reference = official_model(options.preset)
     ours, engine = ours_with_same_weights(reference), ours_with_same_weights(reference)
-    pixels = ours.preprocess(image(1500, 1000))
+    pixels = ours.preprocess(sample_pixels(1500, 1000))
     with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         use_onnxruntime(engine, Path(folder), num_threads=options.threads)
         expected = reference.image_encoder(pixels)

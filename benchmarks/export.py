@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import SAMPLE_PHOTO
+from benchmarks.common import SAMPLE_IMAGE
 from benchmarks.database import (
     HEIGHT_PX,
     WIDTH_PX,
@@ -120,7 +120,7 @@ def fill(options: argparse.Namespace) -> str:
     author = factories.make_user()
     stage = active_stage(project)
     assert stage is not None
-    key = storage.put_file("images", SAMPLE_PHOTO, ".jpg")
+    key = storage.put_file("images", SAMPLE_IMAGE, ".jpg")
     made = shapes(NUM_SHAPES)
     columns = [shape_columns(one) for one in made]
     images = Image.objects.bulk_create(

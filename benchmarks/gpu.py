@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import in_turn, machine, pixels, table
+from benchmarks.common import in_turn, machine, sample_pixels, table
 from sam.automatic.mask_generator import RELEASED, generate
 from tests.peers.segment_anything_peer import (
     SamAutomaticMaskGenerator,
@@ -40,7 +40,7 @@ def main() -> int:
         return 1
     device = torch.device(options.device)
     print(machine(), torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
-    image = pixels(1500, 1000)
+    image = sample_pixels(1500, 1000)
     for preset in options.presets:
         reference = official_model(preset)
         ours = ours_with_same_weights(reference)

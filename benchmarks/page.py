@@ -21,7 +21,7 @@ import numpy as np
 import PIL.Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.common import SAMPLE_PHOTO, machine
+from benchmarks.common import SAMPLE_IMAGE, machine
 from masks.rle import Rle
 from tests.e2e.labelling import LabellingPage
 from tests.e2e.product import Product, browser_path, running_product
@@ -111,7 +111,7 @@ def prepare(product: Product, browser: Browser) -> tuple[str, Any]:
 
 def large_photo(seed: int) -> bytes:
     """A sample photo at 12 megapixels, with grain, so that it is a file like a camera's."""
-    photo = PIL.Image.open(SAMPLE_PHOTO).convert("RGB").resize((WIDTH_PX, HEIGHT_PX))
+    photo = PIL.Image.open(SAMPLE_IMAGE).convert("RGB").resize((WIDTH_PX, HEIGHT_PX))
     grain = np.random.default_rng(seed).normal(0, 4, (HEIGHT_PX, WIDTH_PX, 1))
     pixels = np.clip(np.asarray(photo, np.float32) + grain, 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
@@ -151,7 +151,7 @@ def ready(browser: Browser, storage: Any, label_url: str) -> None:
 
 READY = """() => {
   const state = window.__segloop?.state?.();
-  return state?.hasPhoto && state.decoder.kind === "ready" ? performance.now() : null;
+  return state?.hasImage && state.decoder.kind === "ready" ? performance.now() : null;
 }"""
 
 
@@ -312,7 +312,7 @@ def next_image(labelling: LabellingPage) -> None:
                     """(before) => {
                       const state = window.__segloop?.state?.();
                       const isNew = state?.imageId && state.imageId !== before;
-                      const isReady = isNew && state.hasPhoto && state.decoder.kind === "ready";
+                      const isReady = isNew && state.hasImage && state.decoder.kind === "ready";
                       return isReady ? performance.now() - window.__leftAt : null;
                     }""",
                     arg=before,

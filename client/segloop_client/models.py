@@ -357,7 +357,7 @@ class SkipIn(BaseModel):
 class StarterOfferOut(BaseModel):
     """
     What taking the shipped starter would do. `replaces`: the number of the SAM that serves now;
-    `loses_training`: that one was retrained here; `encode_s`: about how long its photos take a
+    `loses_training`: that one was retrained here; `encode_s`: about how long its images take a
     worker; `waits_for`: says which version has to be finished first, or nothing.
     """
 

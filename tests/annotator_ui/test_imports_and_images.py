@@ -101,7 +101,7 @@ def test_the_form_works_without_a_script_for_photos_and_archives(
 
     text = response.content.decode()
     assert "Import of pets.zip started." in text
-    assert "Photos added: 1." in text
+    assert "Images added: 1." in text
     assert DatasetImport.objects.get().name == "pets.zip"
     assert 'data-testid="import-row"' in text
 

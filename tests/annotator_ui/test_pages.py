@@ -136,7 +136,7 @@ def test_photos_upload_without_javascript(as_lead: Client, project: Project) -> 
     response = as_lead.post(f"{PAGE}upload/", {"file": [good, bad]}, follow=True)
 
     html = response.content.decode()
-    assert "Photos added: 1." in html
+    assert "Images added: 1." in html
     assert "Notes.jpg:" in html or "notes.jpg:" in html
     assert project.images.count() == 1
 

@@ -66,7 +66,7 @@ def test_the_notice_says_what_the_button_will_do(
         "A newer starter model ships with this version of Segloop. "
         "This project stays with SAM v1 until you upgrade. "
         "Without held-out masks to measure it on, it serves at once. "
-        "Then 2 photos are encoded anew in the background; people go on labelling meanwhile. "
+        "Then 2 images are encoded anew in the background; people go on labelling meanwhile. "
         "You can roll back to v1 at any time."
     )
     assert offer_of(as_lead) == {
@@ -101,11 +101,11 @@ def test_where_masks_are_held_out_it_is_measured_first(
     as_lead: Client, project: Project, newer: Path
 ) -> None:
     factories.label_images(project, num_images=2)
-    assert "It is measured beside v1 on the held-out photos first" in notice_of(as_lead)
+    assert "It is measured beside v1 on the held-out images first" in notice_of(as_lead)
 
     html = press(as_lead)
 
-    assert "SAM v2, the shipped starter, is measured on the held-out photos." in html
+    assert "SAM v2, the shipped starter, is measured on the held-out images." in html
     assert text_of(html, "serving-sam") == "v1 serves"
     assert "being evaluated" in html
     assert "Evaluate SAM" in html

@@ -62,7 +62,7 @@ def list_images(
 def upload_images(
     request: HttpRequest, slug: str, file: File[list[UploadedFile]]
 ) -> Status[schemas.UploadOut]:
-    """Add photos. 422 names each refused file; the good ones of the batch are kept."""
+    """Add images. 422 names each refused file; the good ones of the batch are kept."""
     actor = actor_of(request)
     found = project_by_slug(actor, slug, to=Permission.ADD_IMAGES)
     batch = uploads.take_files(found, file, actor=actor.user)
@@ -83,14 +83,14 @@ def upload_images(
 
 @router.get("/images/{uuid:image_id}/file", **files(PHOTO_TYPES, 404))
 def image_file(request: HttpRequest, image_id: UUID) -> HttpResponseBase:
-    """The photo as stored: oriented, without metadata. All masks are in its pixels."""
+    """The image as stored: oriented, without metadata. All masks are in its pixels."""
     image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
     return stored_file(request, image.storage_key)
 
 
 @router.get("/images/{uuid:image_id}/thumbnail", **files(("image/jpeg",), 404))
 def image_thumbnail(request: HttpRequest, image_id: UUID) -> HttpResponseBase:
-    """A small copy of the photo."""
+    """A small copy of the image."""
     image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
     return stored_file(request, image.thumbnail_key)
 
@@ -112,7 +112,7 @@ def image_overlay(
 def image_embedding(
     request: HttpRequest, image_id: UUID, query: Query[schemas.EncoderQuery]
 ) -> HttpResponseBase:
-    """The stored embedding of the photo or of a crop; 409 not_ready or outdated_embedding."""
+    """The stored embedding of the image or of a crop; 409 not_ready or outdated_embedding."""
     image = image_by_id(actor_of(request), image_id, to=Permission.VIEW)
     embedding = embeddings.embedding_for(
         image, encoder_sha256=query.encoder, crop=query.crop or WHOLE_IMAGE

@@ -1,4 +1,4 @@
-"""The grid of photos with their mask counts."""
+"""The grid of images with their mask counts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ImageGrid:
 
 
 def image_grid(project: Project, *, page_number: str) -> ImageGrid:
-    """One page of the photos, oldest first; a page number out of range shows the nearest page."""
+    """One page of the images, oldest first; a page number out of range shows the nearest page."""
     paginator = Paginator(project.images.order_by("created_at", "id"), IMAGES_PER_PAGE)
     page: Page[Image] = paginator.get_page(page_number)
     counts = mask_counts([image.pk for image in page])

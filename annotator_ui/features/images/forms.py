@@ -22,13 +22,13 @@ def upload(request: HttpRequest, project: Project) -> None:
         with domain_errors_as_messages(request):
             run = uploads.take_archive(project, archive, actor=user_of(request))
             messages.success(request, f"Import of {run.name} started.")
-    photos = [one for one in files if one not in archives]
-    batch = uploads.take_files(project, photos, actor=user_of(request))
+    images = [one for one in files if one not in archives]
+    batch = uploads.take_files(project, images, actor=user_of(request))
     if batch.images:
         known = len(batch.images) - batch.added
         already = f", {known} already there" if known else ""
-        messages.success(request, f"Photos added: {batch.added}{already}.")
+        messages.success(request, f"Images added: {batch.added}{already}.")
     for refused in batch.refused:
         messages.error(request, f"{refused.file_name}: {refused.message}")
     if not files:
-        raise InvalidInput("choose at least one photo")
+        raise InvalidInput("choose at least one image")

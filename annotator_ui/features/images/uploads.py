@@ -1,4 +1,4 @@
-"""Take a batch of uploaded photos: keep the good ones, say of each other what is wrong."""
+"""Take a batch of uploaded images: keep the good ones, say of each other what is wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`added` counts photos the project did not have yet."""
+    """`added` counts images the project did not have yet."""
 
     images: list[Image]
     added: int

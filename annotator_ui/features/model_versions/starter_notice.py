@@ -39,11 +39,11 @@ def told(upgrade: Upgrade) -> str:
     if version.status == "serving":
         return (
             f"SAM v{version.number}, the shipped starter, serves now. "
-            "Photos are encoded anew in the background."
+            "Images are encoded anew in the background."
         )
     if upgrade.job is not None:
         return (
-            f"SAM v{version.number}, the shipped starter, is measured on the held-out photos. "
+            f"SAM v{version.number}, the shipped starter, is measured on the held-out images. "
             "It serves if it is not worse."
         )
     return f"The shipped starter is SAM v{version.number} of this project, {version.status}."
@@ -65,9 +65,9 @@ def _decides(offer: StarterOffer) -> str:
     if not offer.is_measured_first:
         return "Without held-out masks to measure it on, it serves at once."
     if offer.serving is None:
-        return "It is measured on the held-out photos first."
+        return "It is measured on the held-out images first."
     return (
-        f"It is measured beside v{offer.serving.number} on the held-out photos first and serves "
+        f"It is measured beside v{offer.serving.number} on the held-out images first and serves "
         "if it is not worse; else you read why and decide."
     )
 
@@ -76,8 +76,8 @@ def _encodes(offer: StarterOffer) -> str:
     if not offer.num_to_encode:
         return ""
     about = f", about {duration(offer.encode_s)}" if offer.encode_s is not None else ""
-    photos = "1 photo is" if offer.num_to_encode == 1 else f"{offer.num_to_encode} photos are"
-    return f"Then {photos} encoded anew in the background{about}; people go on labelling meanwhile."
+    images = "1 image is" if offer.num_to_encode == 1 else f"{offer.num_to_encode} images are"
+    return f"Then {images} encoded anew in the background{about}; people go on labelling meanwhile."
 
 
 def _way_back(offer: StarterOffer) -> str:
