@@ -7,7 +7,7 @@ TypeScript types and the Python client are generated from them. Coordinates are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -74,10 +74,11 @@ class EditPrompt(_Prompt):
     times: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-Prompt = Annotated[
-    PointPrompt | BoxPrompt | MaskPrompt | StrokePrompt | EditPrompt, Field(discriminator="type")
-]
-TYPES = ("point", "box", "mask", "brush", "eraser", "edit")
+AnyPrompt = PointPrompt | BoxPrompt | MaskPrompt | StrokePrompt | EditPrompt
+Prompt = Annotated[AnyPrompt, Field(discriminator="type")]
+TYPES = tuple(
+    name for kind in get_args(AnyPrompt) for name in get_args(kind.model_fields["type"].annotation)
+)
 _ADAPTER: TypeAdapter[Prompt] = TypeAdapter(Prompt)
 
 
